@@ -1,0 +1,1 @@
+//! Floor 1: configuration, from its serde form to its validated form.

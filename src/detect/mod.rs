@@ -1,0 +1,1 @@
+//! Floor 4: detection. Images in, boxes in source pixels out.

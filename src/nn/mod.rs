@@ -1,0 +1,1 @@
+//! Floor 2: torch blocks that several architectures share.

@@ -1,0 +1,1 @@
+//! Floor 5: where frames come from and results go.

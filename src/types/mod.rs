@@ -1,0 +1,24 @@
+//! Floor 0: the words that every other floor uses. No torch, no ROS, no zenoh, no async.
+//!
+//! Conventions that hold in the whole crate:
+//! - a pixel box is given by its corners in continuous pixel coordinates: the left edge of the
+//!   leftmost pixel is 0, the right edge of the rightmost one is the image's width;
+//! - `_in_source_px` is the image as the camera gave it, `_in_norm` is `[0, 1]` over the network's
+//!   canvas;
+//! - stamps are integer nanoseconds since the epoch of the clock that wrote them.
+
+mod boxes;
+mod detection;
+mod device;
+mod frame;
+mod prompt;
+mod stamp;
+mod timings;
+
+pub use boxes::PixelBox;
+pub use detection::{Detection, FrameDetections};
+pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
+pub use frame::{DepthImage, Frame, FrameHeader, Picture};
+pub use prompt::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
+pub use stamp::Stamp;
+pub use timings::{Stage, StageTimings};

@@ -1,0 +1,1 @@
+//! Floor 3: strict loading of checkpoints.

@@ -1,0 +1,1 @@
+//! Floor 1: message structs and CDR; no I/O.

@@ -1,0 +1,3 @@
+//! All integration tests in one binary: each further binary would link libtorch once more.
+
+mod floors;
