@@ -1,0 +1,297 @@
+//! The thread that owns every tensor.
+
+use std::any::Any;
+use std::fmt::{Debug, Display};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::mailbox::{CameraCounts, CameraId, Inbox, Incoming, Policy, Posted, Work};
+use crate::tasks::{DetectError, Detector, ImageDetections, ModelInfo};
+use crate::types::{Frame, FrameDetections, PromptSet, PromptSetRefused};
+
+/// How a pipeline is set up.
+#[derive(Clone, Debug)]
+pub struct PipelineOptions {
+    /// One mailbox for each, by topic, key or path.
+    pub cameras: Vec<Arc<str>>,
+    /// What a full mailbox does.
+    pub policy: Policy,
+    /// Most frames that share one pass of the network; at least 1.
+    pub max_batch: usize,
+    /// Results that may wait for their consumer before inference waits too; at least 1.
+    pub results_capacity: usize,
+}
+
+/// What became of one frame that reached the network.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was looked at. The frame comes along for overlays.
+    Found {
+        /// What was found in it.
+        detections: FrameDetections,
+        /// The frame itself.
+        frame: Frame,
+    },
+    /// It could not be looked at; the next one is.
+    Failed(FrameFailure),
+}
+
+/// A frame that gave no result.
+#[derive(Debug)]
+pub struct FrameFailure {
+    /// The frame.
+    pub frame: Frame,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why a pipeline did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError<E: Debug + Display> {
+    /// The detector could not be made.
+    #[error("{0}")]
+    Detector(E),
+    /// The system gave no thread, or making the detector panicked.
+    #[error("the inference thread could not start: {reason}")]
+    Thread {
+        /// The system's or the panic's own words.
+        reason: String,
+    },
+}
+
+/// The inference thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the pipeline has ended")]
+pub struct PipelineClosed;
+
+/// Why a prompt set is not in use.
+#[derive(Debug, thiserror::Error)]
+pub enum SetPromptsError {
+    /// It was refused; the set in use before stays.
+    #[error(transparent)]
+    Refused(#[from] PromptSetRefused),
+    /// There is nobody to use it.
+    #[error(transparent)]
+    Closed(#[from] PipelineClosed),
+}
+
+enum Command {
+    SetPrompts(Arc<PromptSet>, oneshot::Sender<Result<(), PromptSetRefused>>),
+}
+
+/// A running inference thread. Dropping it closes the mailboxes and waits for the thread.
+pub struct Pipeline {
+    info: ModelInfo,
+    cameras: Vec<Arc<str>>,
+    inbox: Arc<Inbox<Command>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Pipeline {
+    /// Starts the thread, makes the detector on it and waits until it is ready. Results come out
+    /// of the receiver, in the order in which frames were taken.
+    ///
+    /// # Errors
+    /// What `make_detector` reports, or that there was no thread.
+    pub fn start<E>(
+        options: PipelineOptions,
+        make_detector: impl FnOnce() -> Result<Box<dyn Detector>, E> + Send + 'static,
+    ) -> Result<(Self, mpsc::Receiver<Outcome>), StartError<E>>
+    where
+        E: Debug + Display + Send + 'static,
+    {
+        let inbox = Inbox::new(options.cameras.len(), options.policy, options.max_batch);
+        let (results, receiver) = mpsc::channel(options.results_capacity.max(1));
+        let (ready, started) = oneshot::channel();
+        let thread_inbox = Arc::clone(&inbox);
+        let thread = thread::Builder::new()
+            .name("inference".to_owned())
+            .spawn(move || {
+                // Whatever ends this thread, posters must not wait for it.
+                let _close = CloseOnDrop(Arc::clone(&thread_inbox));
+                match make_detector() {
+                    Ok(detector) => {
+                        // Only fails where the starter was dropped; the loop then ends at once.
+                        let _ = ready.send(Ok(detector.info().clone()));
+                        InferenceLoop { detector, prompts: None, inbox: thread_inbox, results }
+                            .run();
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                    }
+                }
+            })
+            .map_err(|error| StartError::Thread { reason: error.to_string() })?;
+        match started.blocking_recv() {
+            Ok(Ok(info)) => {
+                let pipeline = Self { info, cameras: options.cameras, inbox, thread: Some(thread) };
+                Ok((pipeline, receiver))
+            }
+            Ok(Err(error)) => Err(StartError::Detector(error)),
+            Err(_) => {
+                let reason = match thread.join() {
+                    Err(panic) => panic_message(&*panic),
+                    Ok(()) => "it ended before it was ready".to_owned(),
+                };
+                Err(StartError::Thread { reason })
+            }
+        }
+    }
+
+    /// What is running and where.
+    #[must_use]
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// The mailbox of a camera, by the name it has in the options.
+    #[must_use]
+    pub fn camera(&self, name: &str) -> Option<CameraId> {
+        self.cameras.iter().position(|known| &**known == name).map(CameraId)
+    }
+
+    /// Puts a frame into its camera's mailbox. Waits for room under [`Policy::Block`].
+    pub fn post(&self, camera: CameraId, incoming: Incoming) -> Posted {
+        self.inbox.post(camera, incoming)
+    }
+
+    /// Replaces the prompts between two frames and waits for the answer.
+    ///
+    /// # Errors
+    /// Every problem of every prompt, or that the pipeline has ended.
+    pub fn set_prompts(&self, prompts: Arc<PromptSet>) -> Result<(), SetPromptsError> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.command(Command::SetPrompts(prompts, reply)).map_err(|_| PipelineClosed)?;
+        Ok(answer.blocking_recv().map_err(|_| PipelineClosed)??)
+    }
+
+    /// What happened to the frames of a camera so far.
+    #[must_use]
+    pub fn counts(&self, camera: CameraId) -> CameraCounts {
+        self.inbox.counts(camera)
+    }
+
+    /// Takes no more frames; those that wait are still worked off, then the results end.
+    pub fn close(&self) {
+        self.inbox.close();
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.inbox.close();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the inference thread panicked");
+        }
+    }
+}
+
+struct CloseOnDrop(Arc<Inbox<Command>>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+struct InferenceLoop {
+    detector: Box<dyn Detector>,
+    prompts: Option<Arc<PromptSet>>,
+    inbox: Arc<Inbox<Command>>,
+    results: mpsc::Sender<Outcome>,
+}
+
+impl InferenceLoop {
+    fn run(mut self) {
+        loop {
+            match self.inbox.take() {
+                Work::Command(Command::SetPrompts(prompts, reply)) => {
+                    let answer = self.detector.set_prompts(Arc::clone(&prompts));
+                    if answer.is_ok() {
+                        self.prompts = Some(prompts);
+                    }
+                    // Whoever asked may have gone; the set is in use all the same.
+                    let _ = reply.send(answer);
+                }
+                Work::Batch(batch) => {
+                    let batch = batch.into_iter().map(|(_, incoming)| incoming).collect();
+                    if !self.infer(batch) {
+                        return;
+                    }
+                }
+                Work::End => return,
+            }
+        }
+    }
+
+    /// One pass; `false` where nobody takes the results any more.
+    fn infer(&mut self, batch: Vec<Incoming>) -> bool {
+        match self.detect(&batch) {
+            Ok((found, prompts)) => batch
+                .into_iter()
+                .zip(found)
+                .all(|(incoming, found)| self.send(outcome(incoming, found, &prompts))),
+            // One bad frame must not take its neighbours down with it.
+            Err(_) if batch.len() > 1 => batch.into_iter().all(|one| self.infer(vec![one])),
+            Err(error) => batch.into_iter().all(|Incoming { frame, .. }| {
+                let reason = error.to_string();
+                self.send(Outcome::Failed(FrameFailure { frame, reason }))
+            }),
+        }
+    }
+
+    fn detect(
+        &mut self,
+        batch: &[Incoming],
+    ) -> Result<(Vec<ImageDetections>, Arc<PromptSet>), DetectError> {
+        let prompts = self.prompts.clone().ok_or(DetectError::NoPrompts)?;
+        let images: Vec<_> =
+            batch.iter().map(|incoming| Arc::clone(&incoming.frame.image)).collect();
+        let detector = &mut self.detector;
+        // libtorch's operators report through panics where a checked form was not used; a frame
+        // must never take the node down.
+        let found = catch_unwind(AssertUnwindSafe(|| detector.detect(&images))).unwrap_or_else(
+            |panic| Err(DetectError::Backend { stage: "detect", message: panic_message(&*panic) }),
+        )?;
+        if found.len() != batch.len() {
+            let message = format!("{} results for {} images", found.len(), batch.len());
+            return Err(DetectError::Backend { stage: "detect", message });
+        }
+        Ok((found, prompts))
+    }
+
+    fn send(&self, outcome: Outcome) -> bool {
+        self.results.blocking_send(outcome).is_ok()
+    }
+}
+
+fn outcome(incoming: Incoming, found: ImageDetections, prompts: &Arc<PromptSet>) -> Outcome {
+    let Incoming { frame, mut timings } = incoming;
+    timings.merge(&found.timings);
+    let detections = FrameDetections {
+        camera: Arc::clone(&frame.camera),
+        header: frame.header.clone(),
+        width: frame.image.width(),
+        height: frame.image.height(),
+        prompts: Arc::clone(prompts),
+        detections: found.detections,
+        timings,
+    };
+    Outcome::Found { detections, frame }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "a panic with no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

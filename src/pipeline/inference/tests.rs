@@ -1,0 +1,187 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use image::RgbImage;
+
+use super::*;
+use crate::types::{Detection, FrameHeader, PixelBox, Prompt, Stage, StageTimings, Stamp};
+
+/// Finds one box that covers the image, for the first prompt; fails on a 13 px wide image and
+/// panics on a 14 px wide one.
+struct WholeImage {
+    info: ModelInfo,
+    passes: Arc<AtomicUsize>,
+    has_prompts: bool,
+}
+
+impl Detector for WholeImage {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
+        prompts.check()?;
+        self.has_prompts = true;
+        Ok(())
+    }
+
+    fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
+        if !self.has_prompts {
+            return Err(DetectError::NoPrompts);
+        }
+        self.passes.fetch_add(1, Ordering::Relaxed);
+        images
+            .iter()
+            .enumerate()
+            .map(|(index, image)| match image.width() {
+                13 => Err(DetectError::EmptyImage { index, width: 13, height: image.height() }),
+                14 => panic!("an operator failed"),
+                width => Ok(ImageDetections {
+                    detections: vec![Detection {
+                        prompt: 0,
+                        score: 0.5,
+                        objectness: None,
+                        box_in_source_px: PixelBox::from_corners([0.0, 0.0, width as f32, 1.0]),
+                    }],
+                    timings: StageTimings::default(),
+                }),
+            })
+            .collect()
+    }
+}
+
+fn start(policy: Policy) -> (Pipeline, mpsc::Receiver<Outcome>, Arc<AtomicUsize>) {
+    let passes = Arc::new(AtomicUsize::new(0));
+    let detector = WholeImage {
+        info: ModelInfo {
+            name: "whole-image".to_owned(),
+            architecture: "test".to_owned(),
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+            input_size: (1, 1),
+            parameters: 0,
+        },
+        passes: Arc::clone(&passes),
+        has_prompts: false,
+    };
+    let options = PipelineOptions {
+        cameras: vec!["/left".into(), "/right".into()],
+        policy,
+        max_batch: 2,
+        results_capacity: 2,
+    };
+    let (pipeline, results) =
+        Pipeline::start(options, move || Ok::<_, String>(Box::new(detector) as Box<dyn Detector>))
+            .unwrap();
+    (pipeline, results, passes)
+}
+
+fn frame(camera: &str, stamp: i64, width: u32) -> Incoming {
+    let header = FrameHeader { stamp: Stamp(stamp), frame_id: "optical".into() };
+    let image = Arc::new(RgbImage::new(width, 1));
+    let frame = Frame { camera: camera.into(), header, image };
+    Incoming { frame, timings: StageTimings::default() }
+}
+
+fn prompts(version: u64, texts: &[&str]) -> Arc<PromptSet> {
+    let prompts = texts.iter().map(|text| Prompt::from_text(text)).collect();
+    Arc::new(PromptSet { version, prompts, default_threshold: 0.1 })
+}
+
+#[test]
+fn frames_come_out_in_order_with_header_version_and_wait() {
+    let (pipeline, mut results, passes) = start(Policy::Block);
+    pipeline.set_prompts(prompts(7, &["a cat"])).unwrap();
+    let left = pipeline.camera("/left").unwrap();
+    let right = pipeline.camera("/right").unwrap();
+    assert_eq!(pipeline.camera("/nowhere"), None);
+    let poster = thread::spawn(move || {
+        for stamp in 0..5 {
+            let (camera, name) = if stamp == 1 { (right, "/right") } else { (left, "/left") };
+            assert_eq!(pipeline.post(camera, frame(name, stamp, 3)), Posted::Stored);
+        }
+        pipeline.close();
+        pipeline
+    });
+    let mut stamps = Vec::new();
+    while let Some(outcome) = results.blocking_recv() {
+        let Outcome::Found { detections, frame } = outcome else { panic!("a frame failed") };
+        assert_eq!(detections.header, frame.header);
+        assert_eq!(detections.prompts.version, 7);
+        assert_eq!((detections.width, detections.height), (3, 1));
+        assert!(detections.timings.get(Stage::Wait).is_some());
+        stamps.push(detections.header.stamp.0);
+    }
+    assert_eq!(stamps, [0, 1, 2, 3, 4]);
+    assert_eq!(passes.load(Ordering::Relaxed), 3, "two frames share a pass");
+    let counts = poster.join().unwrap().counts(left);
+    assert_eq!(counts, CameraCounts { received: 4, dropped: 0, taken: 4 });
+}
+
+#[test]
+fn a_frame_that_fails_or_panics_is_reported_and_the_next_one_is_seen() {
+    let (pipeline, mut results, _) = start(Policy::LatestWins);
+    let left = pipeline.camera("/left").unwrap();
+    let mut reason_of = |width| {
+        pipeline.post(left, frame("/left", 1, width));
+        match results.blocking_recv().unwrap() {
+            Outcome::Failed(failure) => Some(failure.reason.to_string()),
+            Outcome::Found { .. } => None,
+        }
+    };
+    assert_eq!(reason_of(3).as_deref(), Some("no prompts are set: nothing to look for"));
+    pipeline.set_prompts(prompts(1, &["a cat"])).unwrap();
+    assert!(reason_of(13).unwrap().contains("13x1"));
+    assert!(reason_of(14).unwrap().contains("an operator failed"));
+    assert_eq!(reason_of(3), None);
+}
+
+#[test]
+fn a_bad_frame_does_not_take_its_neighbours_in_the_batch_down() {
+    let (pipeline, mut results, _) = start(Policy::Block);
+    pipeline.set_prompts(prompts(1, &["a cat"])).unwrap();
+    pipeline.post(pipeline.camera("/left").unwrap(), frame("/left", 1, 3));
+    pipeline.post(pipeline.camera("/right").unwrap(), frame("/right", 2, 13));
+    assert!(matches!(results.blocking_recv(), Some(Outcome::Found { .. })));
+    let Some(Outcome::Failed(failure)) = results.blocking_recv() else { panic!("no failure") };
+    assert_eq!(failure.frame.header.stamp, Stamp(2));
+}
+
+#[test]
+fn refused_prompts_leave_the_old_ones_in_use() {
+    let (pipeline, mut results, _) = start(Policy::LatestWins);
+    pipeline.set_prompts(prompts(1, &["a cat"])).unwrap();
+    let refused = pipeline.set_prompts(prompts(2, &["", "a dog", "a dog"])).unwrap_err();
+    assert!(matches!(refused, SetPromptsError::Refused(why) if why.problems.len() == 2));
+    pipeline.post(pipeline.camera("/left").unwrap(), frame("/left", 1, 3));
+    let Some(Outcome::Found { detections, .. }) = results.blocking_recv() else {
+        panic!("no result")
+    };
+    assert_eq!(detections.prompts.version, 1);
+}
+
+#[test]
+fn a_detector_that_cannot_be_made_is_an_error_and_posters_never_hang() {
+    let options = PipelineOptions {
+        cameras: vec!["/left".into()],
+        policy: Policy::Block,
+        max_batch: 1,
+        results_capacity: 1,
+    };
+    let error = Pipeline::start(options.clone(), || Err("no weights".to_owned())).err().unwrap();
+    assert_eq!(error.to_string(), "no weights");
+    let panicked = Pipeline::start::<String>(options, || panic!("out of memory")).err().unwrap();
+    assert!(panicked.to_string().contains("out of memory"));
+
+    // A consumer that goes away ends the thread; a blocked poster wakes up.
+    let (pipeline, results, _) = start(Policy::Block);
+    pipeline.set_prompts(prompts(1, &["a cat"])).unwrap();
+    drop(results);
+    let left = pipeline.camera("/left").unwrap();
+    let closed =
+        (0..50).any(|stamp| pipeline.post(left, frame("/left", stamp, 3)) == Posted::Closed);
+    assert!(closed);
+    assert_eq!(
+        pipeline.set_prompts(prompts(2, &["a dog"])).unwrap_err().to_string(),
+        "the pipeline has ended"
+    );
+}
