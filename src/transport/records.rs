@@ -1,0 +1,214 @@
+//! Detections as JSON: one object for each frame, the same from every command.
+
+use std::io::{self, BufRead};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{
+    Detection, FrameDetections, FrameHeader, PixelBox, PromptSet, StageTimings, Stamp,
+};
+
+/// One object that was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectionRecord {
+    /// The prompt's name.
+    pub prompt: String,
+    /// In `[0, 1]`; not a probability.
+    pub score: f32,
+    /// Corners `[x0, y0, x1, y1]` in pixels of the source image.
+    pub box_px: [f32; 4],
+    /// In `[0, 1]`; only from models with such a head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectness: Option<f32>,
+}
+
+impl DetectionRecord {
+    /// The record of a detection that `prompts` made.
+    #[must_use]
+    pub fn new(detection: &Detection, prompts: &PromptSet) -> Self {
+        Self {
+            prompt: prompts.prompts[detection.prompt].name.clone(),
+            score: detection.score,
+            box_px: detection.box_in_source_px.corners(),
+            objectness: detection.objectness,
+        }
+    }
+}
+
+/// One frame of a recording: a line of `detections.jsonl`. Holds nothing that differs between two
+/// runs, so that two runs can be compared byte by byte.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FrameRecord {
+    /// The topic of the source image.
+    pub topic: String,
+    /// Stamp of the source image in nanoseconds.
+    pub stamp_ns: i64,
+    /// Coordinate frame of the source image.
+    pub frame_id: String,
+    /// Width of the source image in pixels.
+    pub width: u32,
+    /// Height of the source image in pixels.
+    pub height: u32,
+    /// Version of the prompt set that was in use.
+    pub prompts_version: u64,
+    /// Sorted by falling score.
+    pub detections: Vec<DetectionRecord>,
+}
+
+/// Why a line is not a frame of this run.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file could not be read.
+    #[error("line {line}: {source}")]
+    Io {
+        /// Counted from 1.
+        line: usize,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It is not a record.
+    #[error("line {line}: not a frame record: {source}")]
+    Parse {
+        /// Counted from 1.
+        line: usize,
+        /// What was expected and found.
+        source: serde_json::Error,
+    },
+    /// It names a prompt that is not in the set.
+    #[error("prompt {prompt:?} is not in the prompt set")]
+    UnknownPrompt {
+        /// The name in the record.
+        prompt: String,
+    },
+}
+
+impl FrameRecord {
+    /// The record of a frame.
+    #[must_use]
+    pub fn new(frame: &FrameDetections) -> Self {
+        Self {
+            topic: frame.camera.to_string(),
+            stamp_ns: frame.header.stamp.0,
+            frame_id: frame.header.frame_id.to_string(),
+            width: frame.width,
+            height: frame.height,
+            prompts_version: frame.prompts.version,
+            detections: frame
+                .detections
+                .iter()
+                .map(|detection| DetectionRecord::new(detection, &frame.prompts))
+                .collect(),
+        }
+    }
+
+    /// Back to what the record was made from, without timings.
+    ///
+    /// # Errors
+    /// A prompt that is not in `prompts`.
+    pub fn into_detections(self, prompts: &Arc<PromptSet>) -> Result<FrameDetections, RecordError> {
+        let detections = self
+            .detections
+            .into_iter()
+            .map(|record| {
+                let prompt = prompts.prompts.iter().position(|known| known.name == record.prompt);
+                Ok(Detection {
+                    prompt: prompt.ok_or(RecordError::UnknownPrompt { prompt: record.prompt })?,
+                    score: record.score,
+                    objectness: record.objectness,
+                    box_in_source_px: PixelBox::from_corners(record.box_px),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(FrameDetections {
+            camera: self.topic.into(),
+            header: FrameHeader { stamp: Stamp(self.stamp_ns), frame_id: self.frame_id.into() },
+            width: self.width,
+            height: self.height,
+            prompts: Arc::clone(prompts),
+            detections,
+            timings: StageTimings::default(),
+        })
+    }
+}
+
+/// Reads the records of an earlier run. A last line without its line end is what an interrupted
+/// write leaves behind; it is left out.
+///
+/// # Errors
+/// The first line that cannot be read or is not a record.
+pub fn read_records(mut reader: impl BufRead) -> Result<Vec<FrameRecord>, RecordError> {
+    let mut records = Vec::new();
+    let mut text = String::new();
+    loop {
+        let line = records.len() + 1;
+        text.clear();
+        reader.read_line(&mut text).map_err(|source| RecordError::Io { line, source })?;
+        if !text.ends_with('\n') {
+            return Ok(records);
+        }
+        let record =
+            serde_json::from_str(&text).map_err(|source| RecordError::Parse { line, source })?;
+        records.push(record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Prompt;
+
+    fn frame() -> FrameDetections {
+        let prompts = vec![Prompt::from_text("a cat"), Prompt::from_text("a \"dog\"")];
+        FrameDetections {
+            camera: "/camera/image".into(),
+            header: FrameHeader { stamp: Stamp(1_700_000_000_123_456_789), frame_id: "optical".into() },
+            width: 641,
+            height: 480,
+            prompts: Arc::new(PromptSet { version: 3, prompts, default_threshold: 0.1 }),
+            detections: vec![Detection {
+                prompt: 1,
+                score: 0.1 + 0.2,
+                objectness: Some(0.3),
+                box_in_source_px: PixelBox::from_corners([0.1, 2.0, 640.7, 1e-7]),
+            }],
+            timings: StageTimings::default(),
+        }
+    }
+
+    #[test]
+    fn records_come_back_bit_for_bit() {
+        let frame = frame();
+        let record = FrameRecord::new(&frame);
+        let line = serde_json::to_string(&record).unwrap() + "\n";
+        let records = read_records(line.as_bytes()).unwrap();
+        assert_eq!(records, [record]);
+        let back = records[0].clone().into_detections(&frame.prompts).unwrap();
+        assert_eq!(back.detections, frame.detections);
+        assert_eq!(back.header, frame.header);
+    }
+
+    #[test]
+    fn a_cut_last_line_is_left_out_and_a_broken_one_is_named() {
+        let line = serde_json::to_string(&FrameRecord::new(&frame())).unwrap();
+        let cut = format!("{line}\n{}", &line[..30]);
+        assert_eq!(read_records(cut.as_bytes()).unwrap().len(), 1);
+        let broken = format!("{line}\n{{\"topic\": 3}}\n");
+        let error = read_records(broken.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with("line 2: not a frame record"), "{error}");
+    }
+
+    #[test]
+    fn a_record_of_other_prompts_is_refused() {
+        let record = FrameRecord::new(&frame());
+        let other = Arc::new(PromptSet {
+            version: 1,
+            prompts: vec![Prompt::from_text("a cat")],
+            default_threshold: 0.1,
+        });
+        let error = record.into_detections(&other).unwrap_err().to_string();
+        assert_eq!(error, "prompt \"a \\\"dog\\\"\" is not in the prompt set");
+    }
+}
