@@ -3,4 +3,5 @@
 // A failed unwrap is how a test fails; helpers outside `#[test]` functions count as tests here.
 #![allow(clippy::unwrap_used)]
 
+mod config;
 mod floors;
