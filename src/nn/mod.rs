@@ -10,6 +10,7 @@
 
 mod activation;
 mod attention;
+mod cuda;
 mod encoder;
 mod layers;
 mod params;
@@ -17,6 +18,7 @@ mod towers;
 
 pub use activation::{Activation, UnknownActivation};
 pub use attention::Attention;
+pub use cuda::load_cuda_backend;
 pub use encoder::{Encoder, EncoderConfig, EncoderLayer, Mlp};
 pub use layers::{Embedding, LayerNorm, Linear, PatchEmbedding};
 pub use params::{Params, Scope};
