@@ -134,7 +134,7 @@ impl Owl {
     /// Encodes texts into queries for [`class_logits`](Self::class_logits).
     ///
     /// `ids` is `[texts, tokens]` i64 on the CPU, with at most `max_tokens` tokens, each in
-    /// `0..vocabulary`, as the tokenizer gives them. The
+    /// `0..vocabulary`, as [`ClipTokenizer`](crate::tokenize::ClipTokenizer) gives them. The
     /// result is f32 `[texts, projection]`, each row of length 1, on the model's device:
     /// `text_embeds` of the reference.
     ///
