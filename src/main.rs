@@ -74,11 +74,7 @@ No frame is dropped, and two runs give the same detections.jsonl and the same me
     /// format it has, and prints how far apart the results are and how long each stage takes.
     Check(CheckArgs),
     /// List the parameters that a configuration file may set, with ranges and defaults.
-    Params {
-        /// Print JSON instead of a table.
-        #[arg(long)]
-        json: bool,
-    },
+    Config(ConfigArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -195,6 +191,16 @@ struct RandomModelArgs {
 }
 
 #[derive(Args)]
+struct ConfigArgs {
+    /// Print a commented configuration file that holds every default.
+    #[arg(long)]
+    default: bool,
+    /// Print the table in Markdown.
+    #[arg(long, conflicts_with = "default")]
+    markdown: bool,
+}
+
+#[derive(Args)]
 struct CheckArgs {
     /// A folder in Hugging Face layout, or a name that `owlet models` lists; may be given several
     /// times.
@@ -225,7 +231,7 @@ fn main() -> ExitCode {
         Command::Models(args) => app::models::list(&args),
         Command::RandomModel(args) => app::models::write_random(&args),
         Command::Check(args) => app::check::run(&args),
-        Command::Params { json } => app::params::run(json),
+        Command::Config(args) => app::config::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "owlet", &mut std::io::stdout());
             Ok(app::Finish::Done)

@@ -2,11 +2,11 @@
 //! that names `anyhow`.
 
 pub(crate) mod check;
+pub(crate) mod config;
 pub(crate) mod detect;
 pub(crate) mod inspect;
 mod interrupt;
 pub(crate) mod models;
-pub(crate) mod params;
 pub(crate) mod replay;
 mod settings;
 
