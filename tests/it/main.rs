@@ -4,4 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod config;
+mod bad_checkpoints;
 mod floors;
+mod golden_models;
+mod tokenize;

@@ -83,28 +83,30 @@ impl Owl {
         let loader = Weights::open(folder)?.loader(device, kind);
         let root = Scope::root(&loader);
         let hidden = config.image.encoder.size;
-        let model = Self {
+        let clip = Clip::new(&root.at(config.version.model_type()), &config);
+        let eps = config.image.encoder.layer_norm_eps;
+        let layer_norm = LayerNorm::new(&root.at("layer_norm"), hidden, eps);
+        let class_head = ClassHead::new(&root.at("class_head"), hidden, config.projection);
+        let box_head = PatchMlp::new(&root.at("box_head"), hidden, 4);
+        let objectness_head = match config.version {
+            OwlVersion::OwlVit => None,
+            OwlVersion::Owlv2 => Some(PatchMlp::new(&root.at("objectness_head"), hidden, 1)),
+        };
+        let parameters = loader.finish()?;
+        // Only now: a configuration that claims a huge grid has been refused by its weights.
+        let box_bias = no_grad(|| box_bias(config.image.grid())?.f_to_device(device))?;
+        Ok(Self {
             config,
             device,
             kind,
-            parameters: 0,
-            clip: Clip::new(&root.at(config.version.model_type()), &config),
-            layer_norm: LayerNorm::new(
-                &root.at("layer_norm"),
-                hidden,
-                config.image.encoder.layer_norm_eps,
-            ),
-            class_head: ClassHead::new(&root.at("class_head"), hidden, config.projection),
-            box_head: PatchMlp::new(&root.at("box_head"), hidden, 4),
-            objectness_head: match config.version {
-                OwlVersion::OwlVit => None,
-                OwlVersion::Owlv2 => Some(PatchMlp::new(&root.at("objectness_head"), hidden, 1)),
-            },
-            box_bias: no_grad(|| box_bias(config.image.grid())?.f_to_device(device))?,
-        };
-        drop(root);
-        let parameters = loader.finish()?;
-        Ok(Self { parameters, ..model })
+            parameters,
+            clip,
+            layer_norm,
+            class_head,
+            box_head,
+            objectness_head,
+            box_bias,
+        })
     }
 
     /// The configuration it was loaded from.
