@@ -1,1 +1,7 @@
-//! Floor 3: one file per architecture.
+//! Floor 3: one folder or file per architecture, shared blocks in [`crate::nn`].
+
+pub mod owl;
+
+mod error;
+
+pub use error::{ConfigError, ForwardError, LoadError};

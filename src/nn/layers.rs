@@ -1,0 +1,122 @@
+//! The smallest blocks.
+
+use tch::{TchError, Tensor};
+
+use super::Scope;
+
+/// `y = x W^T + b`.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// With a bias: keys `weight` `[outputs, inputs]` and `bias` `[outputs]`.
+    #[must_use]
+    pub fn new(scope: &Scope<'_>, inputs: i64, outputs: i64) -> Self {
+        Self {
+            weight: scope.take("weight", &[outputs, inputs]),
+            bias: Some(scope.take("bias", &[outputs])),
+        }
+    }
+
+    /// Without a bias: key `weight` `[outputs, inputs]`.
+    #[must_use]
+    pub fn without_bias(scope: &Scope<'_>, inputs: i64, outputs: i64) -> Self {
+        Self { weight: scope.take("weight", &[outputs, inputs]), bias: None }
+    }
+
+    /// `[.., inputs]` to `[.., outputs]`.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_linear(&self.weight, self.bias.as_ref())
+    }
+}
+
+/// Normalises the last dimension to mean 0 and variance 1, then scales and shifts.
+#[derive(Debug)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    size: i64,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Keys `weight` and `bias`, both `[size]`.
+    #[must_use]
+    pub fn new(scope: &Scope<'_>, size: i64, eps: f64) -> Self {
+        Self { weight: scope.take("weight", &[size]), bias: scope.take("bias", &[size]), size, eps }
+    }
+
+    /// `[.., size]` to `[.., size]`. libtorch accumulates in f32 for half formats.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_layer_norm([self.size], Some(&self.weight), Some(&self.bias), self.eps, true)
+    }
+}
+
+/// Rows of a table by index.
+#[derive(Debug)]
+pub struct Embedding {
+    weight: Tensor,
+}
+
+impl Embedding {
+    /// Key `weight` `[rows, size]`.
+    #[must_use]
+    pub fn new(scope: &Scope<'_>, rows: i64, size: i64) -> Self {
+        Self { weight: scope.take("weight", &[rows, size]) }
+    }
+
+    /// `[..]` i64, each in `0..rows`, to `[.., size]`. The caller checks the range: on CUDA an
+    /// index outside it makes the device unusable for the rest of the process.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward(&self, indices: &Tensor) -> Result<Tensor, TchError> {
+        Tensor::f_embedding(&self.weight, indices, -1, false, false)
+    }
+
+    /// The first `count` rows, `[count, size]`: what indices `0..count` would give, without a
+    /// look-up.
+    ///
+    /// # Errors
+    /// Where the table is shorter.
+    pub fn first_rows(&self, count: i64) -> Result<Tensor, TchError> {
+        self.weight.f_narrow(0, 0, count)
+    }
+}
+
+/// Cuts an image into square patches and projects each: a convolution whose stride is its size.
+#[derive(Debug)]
+pub struct PatchEmbedding {
+    weight: Tensor,
+    patch_size: i64,
+}
+
+impl PatchEmbedding {
+    /// Key `weight` `[size, 3, patch_size, patch_size]`, no bias, as in CLIP.
+    #[must_use]
+    pub fn new(scope: &Scope<'_>, patch_size: i64, size: i64) -> Self {
+        Self { weight: scope.take("weight", &[size, 3, patch_size, patch_size]), patch_size }
+    }
+
+    /// `[batch, 3, H, W]` to `[batch, (H / patch_size) * (W / patch_size), size]`, patches row by
+    /// row. Pixels beyond the last whole patch are not seen.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward(&self, pixel_values: &Tensor) -> Result<Tensor, TchError> {
+        let stride = [self.patch_size, self.patch_size];
+        pixel_values
+            .f_conv2d(&self.weight, None::<&Tensor>, stride, [0, 0], [1, 1], 1)?
+            .f_flatten(2, -1)?
+            .f_transpose(1, 2)
+    }
+}

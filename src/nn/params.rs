@@ -1,0 +1,71 @@
+//! Where blocks get their learned tensors from.
+
+use std::fmt::Display;
+
+use tch::Tensor;
+
+/// A source of learned tensors by name.
+pub trait Params {
+    /// The tensor `name`, of exactly `shape`, on the device and in the number format of the
+    /// source.
+    ///
+    /// A source that cannot give it notes why, to report every problem at once, and returns a
+    /// tensor without elements: constructors therefore only store what they take and compute
+    /// nothing from it.
+    fn take(&self, name: &str, shape: &[i64]) -> Tensor;
+}
+
+/// A place in the tree of names, such as `owlvit.text_model.encoder.layers.3`.
+#[derive(Clone)]
+pub struct Scope<'a> {
+    params: &'a dyn Params,
+    prefix: String,
+}
+
+impl<'a> Scope<'a> {
+    /// The root of the tree: names stand as they are.
+    #[must_use]
+    pub fn root(params: &'a dyn Params) -> Self {
+        Self { params, prefix: String::new() }
+    }
+
+    /// The place `name` below this one.
+    #[must_use]
+    pub fn at(&self, name: impl Display) -> Self {
+        Self { params: self.params, prefix: self.full_name(&name) }
+    }
+
+    /// The tensor `name` at this place; see [`Params::take`].
+    pub fn take(&self, name: &str, shape: &[i64]) -> Tensor {
+        self.params.take(&self.full_name(&name), shape)
+    }
+
+    fn full_name(&self, name: &dyn Display) -> String {
+        if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use tch::{Device, Kind};
+
+    struct Names(RefCell<Vec<String>>);
+
+    impl Params for Names {
+        fn take(&self, name: &str, shape: &[i64]) -> Tensor {
+            self.0.borrow_mut().push(name.to_owned());
+            Tensor::zeros(shape, (Kind::Float, Device::Cpu))
+        }
+    }
+
+    #[test]
+    fn names_are_joined_by_dots() {
+        let names = Names(RefCell::default());
+        let root = Scope::root(&names);
+        let _ = root.take("logit_scale", &[]);
+        let _ = root.at("encoder").at("layers").at(3).take("weight", &[2]);
+        assert_eq!(*names.0.borrow(), ["logit_scale", "encoder.layers.3.weight"]);
+    }
+}

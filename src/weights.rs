@@ -1,1 +1,0 @@
-//! Floor 3: strict loading of checkpoints.
