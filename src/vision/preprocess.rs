@@ -1,5 +1,7 @@
 //! From a source image to the values that a network is fed.
 
+use std::sync::Arc;
+
 use image::RgbImage;
 
 use super::recipe::{Processor, Recipe};
@@ -89,6 +91,77 @@ impl Preprocessor {
         self.zooms.push(zoom);
         Some(self.zooms.len() - 1)
     }
+}
+
+/// Prepares batches: one [`Preprocessor`] for each thread.
+#[derive(Debug)]
+pub struct BatchPreprocessor {
+    workers: Vec<Preprocessor>,
+}
+
+impl BatchPreprocessor {
+    /// For one checkpoint's recipe, with up to `threads` images at a time (at least one).
+    #[must_use]
+    pub fn new(recipe: Recipe, threads: usize) -> Self {
+        let workers = (0..threads.max(1)).map(|_| Preprocessor::new(recipe.clone())).collect();
+        Self { workers }
+    }
+
+    /// The recipe it follows.
+    #[must_use]
+    pub fn recipe(&self) -> &Recipe {
+        self.workers[0].recipe()
+    }
+
+    /// Replaces `values` by the prepared images one after the other: `[batch, 3, H, W]`, f32,
+    /// normalised. Images may have any sizes.
+    ///
+    /// # Errors
+    /// The first image without pixels, by its place in the batch; `values` is then unspecified.
+    pub fn write_batch(
+        &mut self,
+        images: &[Arc<RgbImage>],
+        values: &mut Vec<f32>,
+    ) -> Result<(), (usize, NoPixels)> {
+        let per_image = self.workers[0].values_per_image();
+        // Every value is overwritten, so nothing is cleared.
+        values.resize(images.len() * per_image, 0.0);
+        let mut jobs: Vec<_> = images
+            .iter()
+            .zip(values.chunks_exact_mut(per_image))
+            .enumerate()
+            .map(|(index, (image, planes))| Job { index, image, planes })
+            .collect();
+        if jobs.len() <= 1 {
+            // A single camera does not pay for threads.
+            return run(&mut self.workers[0], &mut jobs);
+        }
+        let share = jobs.len().div_ceil(self.workers.len());
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .workers
+                .iter_mut()
+                .zip(jobs.chunks_mut(share))
+                .map(|(worker, jobs)| scope.spawn(move || run(worker, jobs)))
+                .collect();
+            threads.into_iter().try_for_each(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+        })
+    }
+}
+
+/// One image of a batch and where its values go.
+struct Job<'a> {
+    index: usize,
+    image: &'a RgbImage,
+    planes: &'a mut [f32],
+}
+
+fn run(worker: &mut Preprocessor, jobs: &mut [Job<'_>]) -> Result<(), (usize, NoPixels)> {
+    jobs.iter_mut().try_for_each(|job| {
+        worker.write_planes(job.image, job.planes).map_err(|refused| (job.index, refused))
+    })
 }
 
 /// Rescale and normalise, folded together.
@@ -199,6 +272,40 @@ mod tests {
         }
         let newest = preprocessor.zooms.last().unwrap();
         assert_eq!((newest.source_size(), newest.side()), ((19, 7), 16));
+    }
+
+    #[test]
+    fn a_batch_is_the_same_as_its_images_one_by_one_whatever_the_number_of_threads() {
+        for processor in ["OwlViTImageProcessor", "Owlv2ImageProcessor"] {
+            let text = format!(r#"{{"image_processor_type": "{processor}", "size": 24}}"#);
+            let recipe = Recipe::from_json(&text, Path::new("test.json")).unwrap();
+            let images: Vec<_> = (1u32..=5)
+                .map(|n| {
+                    Arc::new(RgbImage::from_fn(17 * n, 9 + 11 * n, |x, y| {
+                        Rgb([(x * n) as u8, (y * 3) as u8, (x + y) as u8])
+                    }))
+                })
+                .collect();
+            let mut single = Preprocessor::new(recipe.clone());
+            let mut expected = Vec::new();
+            for image in &images {
+                let mut planes = vec![f32::NAN; single.values_per_image()];
+                single.write_planes(image, &mut planes).unwrap();
+                expected.extend(planes);
+            }
+            for threads in [0, 1, 2, 3, 16] {
+                let mut batch = BatchPreprocessor::new(recipe.clone(), threads);
+                let mut values = vec![f32::NAN; 7];
+                batch.write_batch(&images, &mut values).unwrap();
+                assert_eq!(values, expected, "{processor} with {threads} threads");
+                let mut broken = images.clone();
+                broken[3] = Arc::new(RgbImage::new(4, 0));
+                let refused = batch.write_batch(&broken, &mut values);
+                assert_eq!(refused, Err((3, NoPixels { width: 4, height: 0 })));
+                assert_eq!(batch.write_batch(&[], &mut values), Ok(()));
+                assert!(values.is_empty());
+            }
+        }
     }
 
     #[test]
