@@ -1,1 +1,7 @@
 //! Floor 1: host image work: decode, colour, resize, canvas geometry, overlay.
+
+pub mod canvas;
+pub mod nms;
+pub mod preprocess;
+pub mod recipe;
+pub mod resize;
