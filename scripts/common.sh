@@ -28,9 +28,9 @@ need_mib() {
 explain_failure() {
     local reason
     if grep -qi 'no space left on device' "$1"; then
-        reason='the disk is full: free some space'
-    elif grep -qiE 'name resolution|could not resolve|network is unreachable|connection (refused|reset)|timed? ?out|proxyerror|max retries|no route to host|connection broken|incompleteread' "$1"; then
-        reason='no network, or it broke off: check the connection'
+        reason='the disk is full'
+    elif grep -qiE 'name resolution|failure resolving|could not (resolve|connect)|name or service not known|unreachable|connection (refused|reset|broken)|timed? ?out|proxyerror|no route to host|incompleteread|from versions: none' "$1"; then
+        reason='no network, or it broke off'
     else
         reason=$(grep -iE '^(error|e):' "$1" | tail -n 1 || true)
     fi
