@@ -8,3 +8,7 @@ mod bad_checkpoints;
 mod floors;
 mod golden_models;
 mod tokenize;
+#![allow(clippy::unwrap_used, reason = "a helper that panics fails its test")]
+
+mod floors;
+mod hub;
