@@ -176,6 +176,9 @@ struct ModelsArgs {
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// Compare every file with its checksum, which takes a second for each gigabyte.
+    #[arg(long)]
+    verify: bool,
 }
 
 #[derive(Args)]
@@ -209,6 +212,12 @@ struct CheckArgs {
     /// The device to compare with the CPU: auto, cpu, cuda or cuda:N.
     #[arg(short, long, default_value = "auto")]
     device: DeviceChoice,
+    /// Pictures to look at (JPEG or PNG); default: patterns drawn by the program.
+    #[arg(long = "image", value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// CPU threads; 0 uses every core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
     /// Timed passes for each figure.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     passes: u32,

@@ -41,7 +41,7 @@ impl Settings {
             name: config.model.clone(),
             device: config.device,
             dtype: config.dtype,
-            threads: config.threads,
+            threads: (config.threads > 0).then_some(config.threads),
             nms_iou: config.nms_iou,
             max_detections: config.max_detections,
         }
@@ -50,9 +50,7 @@ impl Settings {
 
 /// Finds a model by name or folder and checks its files against what was downloaded.
 pub(crate) fn find_model(name: &str) -> anyhow::Result<ModelDir> {
-    let model_dir = hub::resolve(name, &ModelLocations::from_env())?;
-    model_dir.verify(Verify::IfChanged)?;
-    Ok(model_dir)
+    Ok(hub::resolve(name, &ModelLocations::from_env(), Verify::IfChanged)?)
 }
 
 /// Loads a detector and says what it runs on.

@@ -1,0 +1,144 @@
+//! `owlet pull`, `owlet models` and `owlet random-model`.
+
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use owlet::hub::{
+    self, HubSettings, InstalledModel, ModelLocations, ModelState, PullEvent, PullRequest, Verify,
+};
+use owlet::models::random;
+
+use super::{Chatter, Finish};
+use crate::{ModelsArgs, PullArgs, RandomModelArgs};
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+pub(crate) fn pull(args: &PullArgs, chatter: Chatter) -> anyhow::Result<Finish> {
+    let (name, revision) = hub::split_revision(&args.name)?;
+    let request = PullRequest {
+        name: name.to_owned(),
+        revision: revision.map(str::to_owned),
+        settings: HubSettings::from_env(),
+        locations: ModelLocations::from_env(),
+    };
+    let mut progress = PullProgress::new(chatter.progress());
+    let pulled = hub::pull(&request, &mut |event| progress.show(event));
+    progress.bar.finish_and_clear();
+    let model = pulled?;
+    if args.json {
+        let manifest = model.manifest();
+        println!("{}", serde_json::json!({"path": model.path(), "manifest": manifest}));
+    } else {
+        println!("{}", model.path().display());
+    }
+    Ok(Finish::Done)
+}
+
+/// One bar over all files of a download.
+struct PullProgress {
+    bar: ProgressBar,
+    /// Bytes of the files that are whole.
+    whole_bytes: u64,
+}
+
+impl PullProgress {
+    fn new(visible: bool) -> Self {
+        let bar = if visible { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let form = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+        bar.set_style(ProgressStyle::with_template(form).expect("the template is a constant"));
+        Self { bar, whole_bytes: 0 }
+    }
+
+    fn show(&mut self, event: PullEvent) {
+        match event {
+            PullEvent::UpToDate { commit } => {
+                tracing::info!("here already, at commit {commit}, and its files are right");
+            }
+            PullEvent::Resolved { repo, commit, files, total_bytes, present_bytes } => {
+                let size = HumanBytes(total_bytes);
+                tracing::info!("{repo} at commit {commit}: {files} files, {size}");
+                self.bar.set_length(total_bytes);
+                self.bar.set_position(present_bytes);
+                // What is left of the sum are files that are not announced again.
+                self.whole_bytes = 0;
+                self.bar.enable_steady_tick(Duration::from_millis(200));
+            }
+            PullEvent::FileStarted { file, present_bytes, .. } => {
+                if present_bytes > 0 {
+                    tracing::info!("{file}: going on after {}", HumanBytes(present_bytes));
+                }
+                self.bar.set_message(file);
+            }
+            PullEvent::Progress { done_bytes, .. } => {
+                self.bar.set_position(self.whole_bytes + done_bytes);
+            }
+            PullEvent::FileDone { size_bytes, .. } => {
+                self.whole_bytes += size_bytes;
+                self.bar.set_position(self.whole_bytes);
+            }
+            PullEvent::Retrying { what, failures, attempts, wait, reason } => tracing::warn!(
+                "{what} failed ({reason}); again in {:.1} s, attempt {} of {attempts}",
+                wait.as_secs_f64(),
+                failures + 1
+            ),
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+pub(crate) fn list(args: &ModelsArgs) -> anyhow::Result<Finish> {
+    let how = if args.verify { Verify::Full } else { Verify::SizesOnly };
+    let list = hub::list(&ModelLocations::from_env(), how)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&list)?);
+        return Ok(Finish::Done);
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["model", "architecture", "size", "state", "where"]);
+    for model in &list.installed {
+        table.add_row([
+            model.name.clone(),
+            model.architecture.clone().unwrap_or_else(|| "?".to_owned()),
+            HumanBytes(model.size_bytes).to_string(),
+            state_in_words(model),
+            model.path.display().to_string(),
+        ]);
+    }
+    for name in &list.interrupted {
+        let state = format!("interrupted: owlet pull {name}");
+        table.add_row([name.as_str(), "", "", &state, ""]);
+    }
+    for known in &list.available {
+        table.add_row([
+            known.name.to_owned(),
+            known.architecture.to_owned(),
+            format!("about {}", HumanBytes(known.approximate_bytes)),
+            format!("not here: owlet pull {}", known.name),
+            format!("{} ({})", known.repo, known.licence),
+        ]);
+    }
+    if let Some(sizes) = table.column_mut(2) {
+        sizes.set_cell_alignment(CellAlignment::Right);
+    }
+    println!("{table}");
+    Ok(Finish::Done)
+}
+
+fn state_in_words(model: &InstalledModel) -> String {
+    match &model.state {
+        ModelState::Verified => "verified".to_owned(),
+        ModelState::NotYetVerified => "verified when loaded".to_owned(),
+        ModelState::NoManifest if model.builtin => "built in".to_owned(),
+        ModelState::NoManifest => "not pulled by owlet: no checksums".to_owned(),
+        ModelState::Broken(problem) => format!("broken: {problem}"),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
+    random::write(&args.name, args.seed, &args.out)?;
+    tracing::warn!("the weights are random: what this model finds means nothing");
+    println!("{}", args.out.display());
+    Ok(Finish::Done)
+}
