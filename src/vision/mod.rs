@@ -5,3 +5,6 @@ pub mod nms;
 pub mod preprocess;
 pub mod recipe;
 pub mod resize;
+pub mod decode;
+pub mod encode;
+pub mod overlay;

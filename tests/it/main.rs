@@ -12,3 +12,4 @@ mod tokenize;
 
 mod floors;
 mod hub;
+mod images;
