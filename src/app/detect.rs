@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use comfy_table::{CellAlignment, Table, presets};
 use image::RgbImage;
-use owlet::tasks::Detector;
 use owlet::transport::records::DetectionRecord;
 use owlet::types::{Detection, PromptSet};
 use owlet::vision::decode::decode_file;
@@ -146,7 +145,7 @@ fn print_table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &[Dete
         return;
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["prompt", "score", "x0", "y0", "x1", "y1"]);
     for detection in found {
         let mut row =

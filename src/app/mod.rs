@@ -1,13 +1,13 @@
 //! Wires configuration, transport and pipeline for the command line. Beside `main` the only place
 //! that names `anyhow`.
 
-pub(crate) mod check;
+//C pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod detect;
-pub(crate) mod inspect;
+//C pub(crate) mod inspect;
 mod interrupt;
 pub(crate) mod models;
-pub(crate) mod replay;
+//C pub(crate) mod replay;
 mod settings;
 
 use std::io::IsTerminal;

@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use owlet::hub::{
     self, HubSettings, InstalledModel, ModelLocations, ModelState, PullEvent, PullRequest, Verify,
 };
-use owlet::models::random;
+//Cuse owlet::models::random;
 
 use super::{Chatter, Finish};
 use crate::{ModelsArgs, PullArgs, RandomModelArgs};
@@ -94,7 +94,7 @@ pub(crate) fn list(args: &ModelsArgs) -> anyhow::Result<Finish> {
         return Ok(Finish::Done);
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["model", "architecture", "size", "state", "where"]);
     for model in &list.installed {
         table.add_row([
@@ -137,7 +137,7 @@ fn state_in_words(model: &InstalledModel) -> String {
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
-    random::write(&args.name, args.seed, &args.out)?;
+    //C random::write(&args.name, args.seed, &args.out)?;
     tracing::warn!("the weights are random: what this model finds means nothing");
     println!("{}", args.out.display());
     Ok(Finish::Done)

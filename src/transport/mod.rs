@@ -1,1 +1,2 @@
 //! Floor 5: where frames come from and results go.
+pub mod records;
