@@ -8,6 +8,8 @@ use super::sections::{Setting, settings_for};
 use super::yaml::{self, Node, Value};
 use super::{Config, DEFAULT_NODE};
 
+/// The source of problems with overrides.
+const COMMAND_LINE: &str = "command line";
 /// Parameters that ROS 2 itself declares on every node: they pass, and ROS reads them.
 const PARAMETERS_OF_ROS: [&str; 2] = ["use_sim_time", "start_type_description_service"];
 const PREFIX_OF_ROS: &str = "qos_overrides.";
@@ -66,22 +68,30 @@ impl ConfigLoader {
     /// else is read as YAML (`0.2`, `[a cat, a dog]`). Relative paths are taken from the current
     /// folder.
     pub fn apply_override(&mut self, name: &str, text: &str) {
-        let mut problems = Problems::of("command line");
         let is_text = Parameter::find(name)
             .is_some_and(|parameter| matches!(parameter.kind, ParameterKind::Text { .. }));
-        let parsed = if is_text { Ok(text_node(text)) } else { yaml::parse(text) };
-        match parsed {
-            Ok(node) => {
-                let setting = Setting {
-                    name: name.to_owned(),
-                    path: name.to_owned(),
-                    key_line: None,
-                    node: &node,
-                };
-                self.apply(&setting, Path::new(""), &mut problems);
+        match if is_text { Ok(text_node(text)) } else { yaml::parse(text) } {
+            Ok(node) => self.apply_node(name, &node),
+            Err((_, message)) => {
+                let mut problems = Problems::of(COMMAND_LINE);
+                problems.add(name, None, "YAML", message);
+                self.problems.extend(problems.into_vec());
             }
-            Err((_, message)) => problems.add(name, None, "YAML", message),
         }
+    }
+
+    /// Sets a parameter that is a list of texts (`prompts`, `image_topics`) from texts that are
+    /// taken as they stand, as from an option that is given several times.
+    pub fn apply_list_override(&mut self, name: &str, texts: &[String]) {
+        let items = texts.iter().map(|text| text_node(text)).collect();
+        self.apply_node(name, &Node { value: Value::List(items), line: 0 });
+    }
+
+    fn apply_node(&mut self, name: &str, node: &Node) {
+        let mut problems = Problems::of(COMMAND_LINE);
+        let setting =
+            Setting { name: name.to_owned(), path: name.to_owned(), key_line: None, node };
+        self.apply(&setting, Path::new(""), &mut problems);
         self.problems.extend(problems.into_vec());
     }
 

@@ -13,3 +13,4 @@ mod tokenize;
 mod floors;
 mod hub;
 mod images;
+mod report;

@@ -1,0 +1,132 @@
+//! Watches a run and writes its report.
+
+use std::fs::Permissions;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use super::pictures::{Picture, PictureKeeper};
+use super::summary::LossSummary;
+use super::tally::Tally;
+use super::{ReportError, ReportOptions, RunSummary, page};
+use crate::types::{FrameDetections, Stamp};
+
+/// Detections that a caption names; more are counted.
+const MAX_CAPTIONED: usize = 12;
+
+/// Takes in a run frame by frame, in memory that depends on the number of prompts and pictures but
+/// not on the length of the run, and writes the page at its end.
+#[derive(Debug)]
+pub struct ReportBuilder {
+    options: ReportOptions,
+    tally: Tally,
+    pictures: PictureKeeper,
+}
+
+impl ReportBuilder {
+    /// A report of nothing yet.
+    #[must_use]
+    pub fn new(options: ReportOptions) -> Self {
+        let mut tally = Tally::default();
+        tally.use_prompts(&options.prompts);
+        let pictures = PictureKeeper::new(options.max_pictures);
+        Self { options, tally, pictures }
+    }
+
+    /// Counts a frame. `overlay` draws its picture as a JPEG and is called only where the picture
+    /// will be kept; `None` from it (it could not be drawn) is counted.
+    pub fn add_frame(
+        &mut self,
+        frame: &FrameDetections,
+        overlay: impl FnOnce() -> Option<Vec<u8>>,
+    ) {
+        let number = self.tally.frames;
+        let improved = self.tally.add_frame(frame);
+        self.pictures
+            .offer(number, &frame.camera, &improved, || overlay().map(|jpeg| picture(frame, jpeg)));
+    }
+
+    /// Counts a frame that could not be used, with the reason in words.
+    pub fn add_skipped(&mut self, topic: &str, stamp: Option<Stamp>, reason: &str) {
+        self.tally.add_skipped(topic, stamp, reason);
+    }
+
+    /// Tells a part of the recording that could not be read.
+    pub fn add_loss(&mut self, loss: LossSummary) {
+        self.tally.add_loss(loss);
+    }
+
+    /// Adds a plain statement that a reader must not miss ("Stopped after 40 of 300 frames.").
+    pub fn add_note(&mut self, note: &str) {
+        self.options.notes.push(note.to_owned());
+    }
+
+    /// Sets how long the run took, from which the rate follows.
+    pub fn set_wall_time(&mut self, wall: Duration) {
+        self.tally.wall = Some(wall);
+    }
+
+    /// The run so far in numbers.
+    #[must_use]
+    pub fn summary(&self) -> RunSummary {
+        self.tally.summary()
+    }
+
+    /// Writes the page. A file that is there is replaced in one step, so that nobody ever sees half
+    /// a page.
+    ///
+    /// # Errors
+    /// The folder is missing or full, or may not be written to.
+    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
+        self.try_write(path).map_err(|source| ReportError::Write { path: path.to_owned(), source })
+    }
+
+    fn try_write(&self, path: &Path) -> std::io::Result<()> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        // Readable by others as far as the umask allows, like any other output; the default of
+        // temporary files is not.
+        let permissions: Permissions = PermissionsExt::from_mode(0o666);
+        let mut file = BufWriter::new(
+            tempfile::Builder::new()
+                .prefix(".report-")
+                .permissions(permissions)
+                .tempfile_in(folder)?,
+        );
+        let summary = self.summary();
+        let page = page::Page {
+            options: &self.options,
+            summary: &summary,
+            tally: &self.tally,
+            pictures: &self.pictures,
+        };
+        page.write(&mut file)?;
+        file.flush()?;
+        let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        file.persist(path)?;
+        Ok(())
+    }
+}
+
+fn picture(frame: &FrameDetections, jpeg: Vec<u8>) -> Picture {
+    let mut detections: Vec<(String, Vec<f32>)> = Vec::new();
+    for detection in frame.detections.iter().take(MAX_CAPTIONED) {
+        let Some(prompt) = frame.prompts.prompts.get(detection.prompt) else { continue };
+        match detections.iter_mut().find(|(name, _)| *name == prompt.name) {
+            Some((_, scores)) => scores.push(detection.score),
+            None => detections.push((prompt.name.clone(), vec![detection.score])),
+        }
+    }
+    Picture {
+        camera: frame.camera.clone(),
+        stamp: frame.header.stamp,
+        width: frame.width,
+        height: frame.height,
+        detections,
+        more_detections: frame.detections.len().saturating_sub(MAX_CAPTIONED),
+        jpeg,
+    }
+}
