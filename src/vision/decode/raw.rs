@@ -3,7 +3,7 @@
 use image::RgbImage;
 
 use super::encoding::{Encoding, Layout, find};
-use super::samples::{Rows, narrowed, rgb_from_mosaic};
+use super::samples::{Rows, rgb_from_mosaic};
 use super::{DecodeError, check_size, depth_image};
 use crate::types::{DepthImage, Picture};
 
@@ -55,18 +55,17 @@ pub fn decode_raw(image: &RawImage<'_>) -> Result<Picture, DecodeError> {
     let converted = match encoding.layout {
         Layout::DepthMm16 => return Ok(depth(size, metres_from_mm(&samples16()))),
         Layout::DepthM32 => {
-            let bits = rows.samples::<u32>(image.is_bigendian, u32::swap_bytes);
-            return Ok(depth(
-                size,
-                bits.into_iter().map(f32::from_bits).map(known_depth).collect(),
-            ));
+            let swapped = |metres: f32| f32::from_bits(metres.to_bits().swap_bytes());
+            let mut metres = rows.samples(image.is_bigendian, swapped);
+            metres.iter_mut().for_each(|metres| *metres = known_depth(*metres));
+            return Ok(depth(size, metres));
         }
         Layout::Rgb8 => Ok(rows.packed()),
         Layout::Samples8 { channels, to_rgb } => rows.rgb(channels, to_rgb, size),
         // Luma and chroma planes lie below each other: one channel of half as many rows again.
         Layout::Yuv420 { to_rgb } => rows.rgb(1, to_rgb, size),
         Layout::Mosaic16 { to_rgb } => rgb_from_mosaic(&samples16(), to_rgb, size),
-        Layout::Samples16 { channels, as_8_bit } => match narrowed(&samples16()) {
+        Layout::Samples16 { channels, as_8_bit } => match rows.narrowed(image.is_bigendian) {
             Ok(data) => {
                 // At most 32768 pixels of 4 channels: fits.
                 let step = image.width * u32::from(channels);

@@ -10,6 +10,9 @@ use opencv::prelude::MatTraitConst;
 /// `(sample + 128) / 257` in integers: cv_bridge's rule.
 const SCALE_8_FROM_16: f64 = 255.0 / 65535.0;
 
+/// Rows that are widened at a time: their samples stay in the cache, and no second image is made.
+const BAND_ROWS: usize = 32;
+
 /// Rows of bytes, each followed by padding up to `step` bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
@@ -62,6 +65,21 @@ impl<'a> Rows<'a> {
         packed
     }
 
+    /// 16-bit samples scaled to 8 bits, without padding.
+    pub(super) fn narrowed(self, is_bigendian: bool) -> Result<Vec<u8>> {
+        let per_row = self.row_bytes / 2;
+        let mut narrow = vec![0_u8; per_row * self.count()];
+        let bands = self.data.chunks(BAND_ROWS * self.step).map(|data| Self { data, ..self });
+        for (band, target) in bands.zip(narrow.chunks_mut(BAND_ROWS * per_row)) {
+            let wide = band.samples::<u16>(is_bigendian, u16::swap_bytes);
+            let length = side(wide.len())?;
+            let wide = Mat::new_rows_cols_with_data(1, length, &wide)?;
+            let mut target = Mat::new_rows_cols_with_bytes_mut::<u8>(1, length, target)?;
+            wide.convert_to(&mut target, CV_8U, SCALE_8_FROM_16, 0.0)?;
+        }
+        Ok(narrow)
+    }
+
     /// 8-bit samples to `width` x `height` RGB by a code of `cvtColor`. The bytes are read where
     /// they are.
     pub(super) fn rgb(
@@ -77,16 +95,6 @@ impl<'a> Rows<'a> {
         let pixels = samples.reshape(i32::from(channels), 0)?;
         into_rgb(width, height, |rgb| cvt_color_def(&pixels, rgb, to_rgb))
     }
-}
-
-/// 16-bit samples to 8 bits.
-pub(super) fn narrowed(samples: &[u16]) -> Result<Vec<u8>> {
-    let wide = Mat::new_rows_cols_with_data(1, side(samples.len())?, samples)?;
-    let mut narrow = vec![0_u8; samples.len()];
-    let mut target = Mat::new_rows_cols_with_bytes_mut::<u8>(1, side(samples.len())?, &mut narrow)?;
-    wide.convert_to(&mut target, CV_8U, SCALE_8_FROM_16, 0.0)?;
-    drop(target);
-    Ok(narrow)
 }
 
 /// A 16-bit colour mosaic to 8-bit RGB: interpolated in 16 bits, then scaled, as cv_bridge does.

@@ -212,7 +212,7 @@ fn yuv_422_has_its_bytes_in_the_order_of_its_name() {
     let (width, height) = (10, 5);
     let yuv = |x: u32, y: u32| {
         let (y0, y1, u, v) = yuv_pair(x / 2, y);
-        [if x % 2 == 0 { y0 } else { y1 }, u, v]
+        [if x.is_multiple_of(2) { y0 } else { y1 }, u, v]
     };
     type Order = fn((u8, u8, u8, u8)) -> [u8; 4];
     let uyvy: Order = |(y0, y1, u, v)| [u, y0, v, y1];
