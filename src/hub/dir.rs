@@ -244,7 +244,7 @@ fn pickles_in(folder: &Path) -> Result<Vec<String>, HubError> {
 
 /// Whether a file of the folder is Owlet's own bookkeeping.
 pub(super) fn is_bookkeeping(name: &str) -> bool {
-    [MANIFEST_FILE, verify::VERIFIED_FILE, super::pull::STATE_FILE].contains(&name)
+    [MANIFEST_FILE, verify::VERIFIED_FILE, super::partial::STATE_FILE].contains(&name)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! size and SHA-256 of each file) and `owlet-verified.json` (which files were found right since
 //! they last changed).
 
+mod answer;
 mod digest;
 mod dir;
 mod error;
@@ -17,6 +18,8 @@ mod known;
 mod list;
 mod locations;
 mod manifest;
+mod partial;
+mod patience;
 mod pull;
 mod remote;
 mod settings;
@@ -24,11 +27,12 @@ mod verify;
 
 pub use dir::ModelDir;
 pub use error::HubError;
-pub use fetch::PullEvent;
+
 pub use known::{KNOWN_MODELS, KnownModel, ModelName, split_revision};
 pub use list::{InstalledModel, ModelList, ModelState, list};
 pub use locations::{ModelLocations, resolve};
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
+pub use patience::PullEvent;
 pub use pull::{PullRequest, pull};
 pub use settings::{HubSettings, RetrySettings, Token};
 pub use verify::{Verification, Verify};

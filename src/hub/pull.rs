@@ -4,20 +4,18 @@
 //! an interrupted download left there is used by the next one, file by file, where the hub still
 //! announces the same file.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
-use serde::{Deserialize, Serialize};
-
-use super::digest::HubDigest;
 use super::dir::{CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE};
-use super::dir::{entries, is_foreign_weights, read_json, shard_names};
-use super::fetch::{Events, Patience, PullEvent, fetch};
+use super::dir::{entries, is_foreign_weights, shard_names};
+use super::fetch::fetch;
 use super::known::{OLD_SUFFIX, PARTIAL_SUFFIX, check_revision};
-use super::manifest::{Manifest, ManifestFile, write_json};
-use super::remote::{DEFAULT_REVISION, Remote, RemoteFile, Revision};
+use super::manifest::{Manifest, ManifestFile};
+use super::partial::{Partial, STATE_FILE, remove_file};
+use super::patience::{Events, Patience, PullEvent};
+use super::remote::{DEFAULT_REVISION, Remote, Revision};
 use super::settings::HubSettings;
 use super::{HubError, ModelDir, ModelLocations, ModelName, Verify};
 
@@ -34,9 +32,6 @@ const SMALL_FILES: &[&str] = &[
     "vocab.json",
     "merges.txt",
 ];
-
-/// What an unfinished folder was to hold.
-pub(super) const STATE_FILE: &str = "owlet-pull.json";
 
 /// Events that may wait for a slow listener.
 const EVENTS_IN_FLIGHT: usize = 256;
@@ -312,85 +307,6 @@ impl Wanted {
     }
 }
 
-/// What the hub announced of the files that lie in an unfinished folder.
-#[derive(Default, Serialize, Deserialize)]
-struct State {
-    files: BTreeMap<String, StateFile>,
-}
-
-#[derive(PartialEq, Eq, Serialize, Deserialize)]
-struct StateFile {
-    size_bytes: u64,
-    etag: String,
-}
-
-/// An unfinished folder.
-struct Partial<'a> {
-    path: &'a Path,
-    state: State,
-}
-
-impl<'a> Partial<'a> {
-    fn open(path: &'a Path) -> Result<Self, HubError> {
-        fs::create_dir_all(path).map_err(|source| HubError::io("make the folder", path, source))?;
-        // Without a state that can be read nothing there is trusted, and it is fetched anew.
-        let state = read_json(&path.join(STATE_FILE)).unwrap_or_default();
-        Ok(Self { path, state })
-    }
-
-    /// Prepares to fetch files: what is there of another version is deleted, and what the model's
-    /// folder holds of the same version is linked in. Returns how many bytes are there.
-    fn admit(
-        &mut self,
-        files: &[RemoteFile],
-        before: &Path,
-        manifest_before: Option<&Manifest>,
-    ) -> Result<u64, HubError> {
-        let mut present_bytes = 0;
-        for file in files {
-            let path = self.path.join(&file.path);
-            let announced = StateFile { size_bytes: file.size_bytes, etag: file.etag.clone() };
-            if self.state.files.get(&file.path) != Some(&announced) {
-                remove_file(&path)?;
-                self.state.files.insert(file.path.clone(), announced);
-            }
-            if !path.exists()
-                && let Some(known) = manifest_before.and_then(|before| before.file(&file.path))
-                && known.etag == file.etag
-                // Only where the bytes are compared with the hub's digest later.
-                && HubDigest::from_etag(&file.etag) != HubDigest::Opaque
-            {
-                link(&before.join(&file.path), &path, file.size_bytes);
-            }
-            present_bytes += fs::metadata(&path).map_or(0, |m| m.len()).min(file.size_bytes);
-        }
-        write_json(&self.path.join(STATE_FILE), &self.state)?;
-        Ok(present_bytes)
-    }
-
-    /// Deletes what belongs to no file of this download.
-    fn keep_only(&self, files: &[RemoteFile]) -> Result<(), HubError> {
-        let mut kept: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        kept.insert(STATE_FILE);
-        for entry in entries(self.path)? {
-            let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if !kept.contains(name) && !entry.is_dir() {
-                remove_file(&entry)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A whole file of the revision before, under a second name; a copy where links cannot be made.
-/// Where neither works it is fetched.
-fn link(from: &Path, to: &Path, size_bytes: u64) {
-    let is_whole = fs::metadata(from).is_ok_and(|m| m.is_file() && m.len() == size_bytes);
-    if is_whole && fs::hard_link(from, to).is_err() && fs::copy(from, to).is_err() {
-        let _ = fs::remove_file(to);
-    }
-}
-
 /// Held while a model is fetched. The file stays: deleting it would race with the next holder.
 struct Lock(#[expect(dead_code, reason = "held for its lock, which ends with it")] File);
 
@@ -405,15 +321,6 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
-    }
-}
-
-fn remove_file(path: &Path) -> Result<(), HubError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(HubError::io("delete", path, error))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -11,46 +11,21 @@ use std::error::Error;
 use std::time::Duration;
 
 use hf_hub::{HFClient, HFError};
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, ETAG};
+use reqwest::header::{HeaderMap, HeaderValue, RANGE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::HubError;
+use super::answer::{
+    Body, ERROR_MESSAGE, Failure, Linked, REDIRECT_LIMIT, REPO_COMMIT, RemoteFile, check_body,
+    header, is_passing, next_url, too_many_redirects, with_causes, without_query,
+};
 use super::digest::bare_etag;
-use super::settings::HubSettings;
-
-const LINKED_ETAG: HeaderName = HeaderName::from_static("x-linked-etag");
-const LINKED_SIZE: HeaderName = HeaderName::from_static("x-linked-size");
-const REPO_COMMIT: HeaderName = HeaderName::from_static("x-repo-commit");
-const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-error-message");
+use super::settings::{HubSettings, Token};
 
 /// The branch that is meant where none is named.
 pub(super) const DEFAULT_REVISION: &str = "main";
-
-/// Of a chain that is longer nobody knows where it ends.
-const REDIRECT_LIMIT: usize = 10;
-
-/// Why one attempt failed, and whether another one may help.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// It would fail again.
-    Final(HubError),
-    /// A lost connection or a busy server.
-    Passing {
-        reason: String,
-        /// How long the server asks to wait.
-        wait: Option<Duration>,
-        /// Whether no answer came at all.
-        no_answer: bool,
-    },
-}
-
-impl From<HubError> for Failure {
-    fn from(error: HubError) -> Self {
-        Self::Final(error)
-    }
-}
 
 /// What a revision is.
 #[derive(Debug)]
@@ -59,23 +34,6 @@ pub(super) struct Revision {
     pub(super) commit: String,
     /// Every file of the repository.
     pub(super) files: Vec<String>,
-}
-
-/// What the hub announces of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RemoteFile {
-    pub(super) path: String,
-    pub(super) size_bytes: u64,
-    /// Without quotes; empty where the server gives none.
-    pub(super) etag: String,
-}
-
-/// The bytes of a file, from `from` on.
-#[derive(Debug)]
-pub(super) struct Body {
-    pub(super) response: Response,
-    /// 0 when the server does not serve ranges, whatever was asked for.
-    pub(super) from: u64,
 }
 
 /// One repository of the hub.
@@ -90,17 +48,7 @@ pub(super) struct Remote {
 impl Remote {
     pub(super) fn new(settings: &HubSettings, repo: &str) -> Result<Self, HubError> {
         let endpoint = settings.endpoint_url()?;
-        let token =
-            settings.token.as_ref().map(|token| {
-                let mut value = HeaderValue::from_str(&format!("Bearer {}", token.secret()))
-                    .map_err(|_| HubError::BadSetting {
-                        variable: "HF_TOKEN",
-                        why: "it has a character that no token has".to_owned(),
-                    })?;
-                value.set_sensitive(true);
-                Ok::<_, HubError>(value)
-            });
-        let token = token.transpose()?;
+        let token = settings.token.as_ref().map(bearer).transpose()?;
         let client = |redirects| {
             let mut builder = reqwest::Client::builder()
                 .user_agent(concat!("owlet/", env!("CARGO_PKG_VERSION")))
@@ -179,7 +127,7 @@ impl Remote {
                 continue;
             }
             if !status.is_success() {
-                return Err(self.failure_of_response(response, commit, path).await);
+                return Err(self.failure_of_response(&response, commit, path));
             }
             // A HEAD has no body: its length is only in the header.
             let length = header(response.headers(), &CONTENT_LENGTH).and_then(|v| v.parse().ok());
@@ -216,7 +164,7 @@ impl Remote {
                 continue;
             }
             if !status.is_success() {
-                return Err(self.failure_of_response(response, commit, &file.path).await);
+                return Err(self.failure_of_response(&response, commit, &file.path));
             }
             return check_body(&url, file, from, response);
         }
@@ -231,6 +179,10 @@ impl Remote {
         url
     }
 
+    fn is_hub(&self, url: &Url) -> bool {
+        url.origin() == self.endpoint.origin()
+    }
+
     /// One request, with the token only for the endpoint itself.
     async fn send(
         &self,
@@ -242,7 +194,7 @@ impl Remote {
         // Sizes and digests are those of the plain bytes.
         request = request.header(ACCEPT_ENCODING, "identity");
         if let Some(token) = &self.token
-            && url.origin() == self.endpoint.origin()
+            && self.is_hub(url)
         {
             request = request.header(AUTHORIZATION, token.clone());
         }
@@ -253,7 +205,7 @@ impl Remote {
         })
     }
 
-    async fn failure_of_response(&self, response: Response, commit: &str, path: &str) -> Failure {
+    fn failure_of_response(&self, response: &Response, commit: &str, path: &str) -> Failure {
         let status = response.status();
         let message = header(response.headers(), &ERROR_MESSAGE).map(str::to_owned);
         let wait = header(response.headers(), &RETRY_AFTER)
@@ -264,7 +216,8 @@ impl Remote {
             return Failure::Passing { reason: format!("HTTP {status}"), wait, no_answer: false };
         }
         Failure::Final(match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            // A storage that refuses was never sent the token.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.is_hub(response.url()) => {
                 self.not_authorised(status, message)
             }
             StatusCode::NOT_FOUND => HubError::FileNotFound {
@@ -321,7 +274,10 @@ impl Remote {
                 status: context.status.as_u16(),
                 message: context.server_message,
             },
-            HFError::Request { source, url } if source.is_decode() => {
+            // JSON that is none, unlike a body that broke off, is no better the next time.
+            HFError::Request { source, url }
+                if source.source().is_some_and(|cause| cause.is::<serde_json::Error>()) =>
+            {
                 bad_answer(url, with_causes(&source.without_url()))
             }
             HFError::Request { source, .. } => {
@@ -333,83 +289,14 @@ impl Remote {
     }
 }
 
-/// What the hub says of a file before it redirects to where the bytes are.
-#[derive(Default)]
-struct Linked {
-    etag: Option<String>,
-    size_bytes: Option<u64>,
-}
-
-impl Linked {
-    fn read(&mut self, headers: &HeaderMap) {
-        if let Some(etag) = header(headers, &LINKED_ETAG) {
-            self.etag = Some(bare_etag(etag).to_owned());
-        }
-        if let Some(size) = header(headers, &LINKED_SIZE).and_then(|size| size.parse().ok()) {
-            self.size_bytes = Some(size);
-        }
-    }
-}
-
-/// Compares what an answer says of its bytes with what was asked for.
-fn check_body(
-    url: &Url,
-    file: &RemoteFile,
-    from: u64,
-    response: Response,
-) -> Result<Body, Failure> {
-    let wrong_size = |found_bytes| {
-        let expected_bytes = file.size_bytes;
-        HubError::WrongSize { file: file.path.clone(), expected_bytes, found_bytes }
-    };
-    if response.status() != StatusCode::PARTIAL_CONTENT {
-        let length = header(response.headers(), &CONTENT_LENGTH).and_then(|v| v.parse().ok());
-        return match length {
-            Some(length) if length != file.size_bytes => Err(wrong_size(length).into()),
-            _ => Ok(Body { response, from: 0 }),
-        };
-    }
-    let range = header(response.headers(), &CONTENT_RANGE).and_then(parse_content_range);
-    match range {
-        Some((_, Some(total))) if total != file.size_bytes => Err(wrong_size(total).into()),
-        Some((start, _)) if start == from => Ok(Body { response, from }),
-        _ => {
-            let why = format!("it holds another range than the one from byte {from} on");
-            Err(HubError::BadAnswer { url: without_query(url), why }.into())
-        }
-    }
-}
-
-/// Start and total of `bytes START-END/TOTAL`.
-fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
-    let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
-    let (start, _) = range.split_once('-')?;
-    Some((start.trim().parse().ok()?, total.trim().parse().ok()))
-}
-
-fn next_url(url: &Url, response: &Response) -> Result<Url, HubError> {
-    let bad = |why: &str| HubError::BadAnswer { url: without_query(url), why: why.to_owned() };
-    let location = header(response.headers(), &LOCATION);
-    let location = location.ok_or_else(|| bad("it redirects to nowhere"))?;
-    let next = url.join(location).map_err(|_| bad("it redirects to what is no address"))?;
-    match (url.scheme(), next.scheme()) {
-        (_, "https") | ("http", "http") => Ok(next),
-        _ => Err(bad("it redirects away from https")),
-    }
-}
-
-fn too_many_redirects(url: &Url) -> HubError {
-    let why = format!("more than {REDIRECT_LIMIT} redirects");
-    HubError::BadAnswer { url: without_query(url), why }
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error()
-        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+fn bearer(token: &Token) -> Result<HeaderValue, HubError> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.secret()));
+    let mut value = value.map_err(|_| HubError::BadSetting {
+        variable: "HF_TOKEN",
+        why: "it has a character that no token has".to_owned(),
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -417,39 +304,9 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-/// An address that a message can show: the query of a storage address is its signature.
-fn without_query(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.to_string()
-}
-
-/// An error with its causes, which reqwest's own words leave out.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.ends_with(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn content_ranges() {
-        assert_eq!(parse_content_range("bytes 5-9/10"), Some((5, Some(10))));
-        assert_eq!(parse_content_range("bytes 5-9/*"), Some((5, None)));
-        for text in ["", "bytes */10", "items 5-9/10", "bytes 5/10", "bytes x-9/10"] {
-            assert_eq!(parse_content_range(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn only_addresses_of_this_machine_go_around_the_proxy() {

@@ -119,6 +119,9 @@ impl HubSettings {
         if !["http", "https"].contains(&url.scheme()) || url.host_str().is_none() {
             return Err(bad(format!("{text:?} is no http or https address")));
         }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("it holds a name or a password: HF_TOKEN is the place for it".into()));
+        }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(bad(format!("{text:?} has a query or a fragment")));
         }
@@ -169,9 +172,17 @@ mod tests {
         };
         assert_eq!(with("http://127.0.0.1:9/").unwrap().port(), Some(9));
         assert_eq!(with("https://mirror.example/hub").unwrap().path(), "/hub");
-        for bad in ["huggingface.co", "ftp://x", "http://", "http://x?y", "file:///x"] {
+        for bad in [
+            "huggingface.co",
+            "ftp://x",
+            "http://",
+            "http://x?y",
+            "file:///x",
+            "http://me:secret@x",
+        ] {
             let error = with(bad).unwrap_err();
             assert!(matches!(error, HubError::BadSetting { .. }), "{bad}: {error:?}");
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 

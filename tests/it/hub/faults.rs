@@ -128,7 +128,7 @@ fn a_connection_that_is_always_cut_is_given_up() {
 #[test]
 fn a_connection_that_stalls_is_cut() {
     let (mut client, weights) = hub_with_weights();
-    client.settings.retries.stall_timeout = Duration::from_millis(300);
+    client.settings.retries.stall_timeout = Duration::from_millis(500);
     client.server.fail(WEIGHTS, [Fault::StallAfter(CUT)]);
     client.pull(NAME).unwrap();
     assert_eq!(installed(&client), weights);
@@ -244,6 +244,18 @@ fn no_network_is_one_clear_error() {
     assert!(matches!(error, HubError::NoConnection { attempts: 3, .. }), "{error:?}");
     assert!(text.contains(&free.to_string()) && !text.contains('\n'), "{text}");
     assert!(text.to_lowercase().contains("refused"), "the cause is told: {text}");
+}
+
+#[test]
+fn a_server_that_is_no_hub_is_told_so() {
+    let (client, _) = hub_with_weights();
+    let no_commit = r#"{"id": "a/b", "sha": "../../etc", "siblings": []}"#;
+    for page in ["<html>sign in to this network</html>", "{}", r#"{"id": "a/b"}"#, no_commit] {
+        client.server.answer_with(page);
+        let error = client.pull(NAME).unwrap_err();
+        assert!(matches!(error, HubError::BadAnswer { .. }), "{page}: {error:?}");
+    }
+    assert_eq!(client.server.take_seen().len(), 4, "it is not asked again");
 }
 
 #[test]

@@ -69,6 +69,8 @@ struct Hub {
     repos: BTreeMap<String, Repo>,
     faults: BTreeMap<String, VecDeque<Fault>>,
     api_faults: VecDeque<u16>,
+    /// Answers of a server that is no hub.
+    pages: VecDeque<&'static str>,
     seen: Vec<Seen>,
     storage: Option<SocketAddr>,
 }
@@ -169,6 +171,11 @@ impl HubServer {
         self.hub().api_faults.extend(statuses);
     }
 
+    /// The next question for a revision is answered with this text instead.
+    pub(super) fn answer_with(&self, page: &'static str) {
+        self.hub().pages.push_back(page);
+    }
+
     /// Every request since the last call.
     pub(super) fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.hub().seen)
@@ -260,6 +267,9 @@ async fn info(
     hub.note("hub", &method, format!("/api/models/{id}/revision/{revision}"), &headers);
     if let Some(status) = hub.api_faults.pop_front() {
         return refuse(status, "Busy", "try again");
+    }
+    if let Some(page) = hub.pages.pop_front() {
+        return page.into_response();
     }
     let repo = match hub.repo(&id, &headers) {
         Ok(repo) => repo,
