@@ -62,8 +62,8 @@ def main() -> None:
     score_difference = max((abs(a["score"] - b["score"]) for a, b in pairs), default=0.0)
     box_difference_px = max((box_distance_px(a, b) for a, b in pairs), default=0.0)
 
-    versions = reference["versions"]
-    print(f"Compared with the reference (transformers {versions['transformers']}), same weights, same frames:")
+    version = reference["versions"]["transformers"]
+    print(f"Compared with the reference (transformers {version}), same weights, same frames:")
     print(f"  frames            {len(ours)}")
     print(f"  detections        {len(pairs)} agree, {lost} have no partner")
     print(f"  largest difference of score  {score_difference:.1e}  (limit {SCORE_LIMIT:.0e})")

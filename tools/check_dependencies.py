@@ -19,7 +19,7 @@ except ModuleNotFoundError:  # Python 3.10
 
 KNOWN_KEYS = {
     "graph": {"targets", "all-features"},
-    "licenses": {"allow", "confidence-threshold"},
+    "licenses": {"allow", "confidence-threshold", "exceptions"},
     "bans": {"multiple-versions", "wildcards", "deny"},
     "sources": {"unknown-registry", "unknown-git"},
 }
@@ -111,11 +111,12 @@ def read_packages(targets: list[str]) -> dict[str, dict]:
 def problems(packages: dict[str, dict], rules: dict) -> list[str]:
     """One line for each package that breaks a rule."""
     allowed = set(rules["licenses"]["allow"])
+    excepted = {item["crate"]: set(item["allow"]) for item in rules["licenses"]["exceptions"]}
     banned = {ban["crate"]: ban["reason"] for ban in rules["bans"]["deny"]}
     found = []
     for package in packages.values():
         name = f"{package['name']} {package['version']}"
-        if not is_allowed(package["license"] or "", allowed):
+        if not is_allowed(package["license"] or "", allowed | excepted.get(package["name"], set())):
             found.append(f"{name}: licence {package['license']!r} is not allowed")
         if package["name"] in banned:
             found.append(f"{name}: banned: {banned[package['name']]}")
