@@ -50,8 +50,8 @@ Example:
 
 Written to the folder of --out:
   detections.jsonl   one line for each frame, in the recording's order
-  detections/        a rosbag2 recording (detections.mcap) with vision_msgs/Detection2DArray at the
-                     recording's stamps, for Foxglove, rviz and `ros2 bag`
+  detections.mcap/   a rosbag2 recording with vision_msgs/Detection2DArray at the recording's
+                     stamps, for Foxglove, rviz and `ros2 bag`
   report.html        overlay pictures, counts for each prompt, timings; one file, no network
   run.json           what was run and what was lost, for machines
 

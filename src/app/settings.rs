@@ -10,6 +10,7 @@ use owlet::tasks::Detector;
 use owlet::types::PromptSet;
 
 use super::Refused;
+use super::models::RANDOM_MARK;
 use crate::RunArgs;
 
 /// A configuration that was checked, its prompts and its model folder.
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     pub config: Config,
     pub prompts: Arc<PromptSet>,
     pub model_dir: ModelDir,
+    /// Whether `owlet random-model` wrote it.
+    pub random_weights: bool,
 }
 
 impl Settings {
@@ -31,7 +34,11 @@ impl Settings {
         }
         prompts.check().map_err(|error| Refused(error.to_string()))?;
         let model_dir = find_model(&config.model)?;
-        Ok(Self { config, prompts: Arc::new(prompts), model_dir })
+        let random_weights = model_dir.file(RANDOM_MARK).is_some();
+        if random_weights {
+            tracing::warn!("the weights of {} are random: what it finds means nothing", config.model);
+        }
+        Ok(Self { config, prompts: Arc::new(prompts), model_dir, random_weights })
     }
 
     pub(crate) fn detector_options(&self) -> DetectorOptions {

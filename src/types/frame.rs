@@ -22,6 +22,8 @@ pub struct Frame {
     pub camera: Arc<str>,
     /// Stamp and coordinate frame of the source image.
     pub header: FrameHeader,
+    /// When its message arrived, by the clock of the robot or of the recording.
+    pub received: Stamp,
     /// The pixels: 8-bit sRGB, row by row from the top left.
     pub image: Arc<RgbImage>,
 }

@@ -78,7 +78,7 @@ fn start(policy: Policy) -> (Pipeline, mpsc::Receiver<Outcome>, Arc<AtomicUsize>
 fn frame(camera: &str, stamp: i64, width: u32) -> Incoming {
     let header = FrameHeader { stamp: Stamp(stamp), frame_id: "optical".into() };
     let image = Arc::new(RgbImage::new(width, 1));
-    let frame = Frame { camera: camera.into(), header, image };
+    let frame = Frame { camera: camera.into(), header, received: Stamp(stamp), image };
     Incoming { frame, timings: StageTimings::default() }
 }
 

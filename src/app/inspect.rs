@@ -1,0 +1,81 @@
+//! `owlet inspect`: what is in a recording.
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::HumanBytes;
+use owlet::transport::inspect::{Inspection, TopicInspection, UsedAs, inspect};
+use owlet::types::Stamp;
+
+use super::Finish;
+use crate::InspectArgs;
+
+#[expect(clippy::print_stdout, reason = "the result of the command")]
+pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Finish> {
+    let recording = inspect(&args.bag)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&recording)?);
+    } else {
+        print!("{}", in_words(&recording));
+        println!("{}", topic_table(&recording));
+    }
+    for note in &recording.notes {
+        tracing::warn!("{note}");
+    }
+    for loss in &recording.losses.losses {
+        tracing::warn!("{loss}");
+    }
+    Ok(if recording.losses.is_lossless() { Finish::Done } else { Finish::DataLost })
+}
+
+fn in_words(recording: &Inspection) -> String {
+    let bytes = recording.files.iter().map(|file| file.size_bytes).sum();
+    let storage = recording.storage.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
+    let mut text = format!(
+        "{}: {storage}, {} in {} {}, {} messages in {:.1} s",
+        recording.path.display(),
+        HumanBytes(bytes),
+        recording.files.len(),
+        if recording.files.len() == 1 { "file" } else { "files" },
+        recording.message_count,
+        recording.duration_secs,
+    );
+    if let Some(start_nanos) = recording.start_nanos {
+        text += &format!(", from {}", Stamp(start_nanos));
+    }
+    if let Some(distro) = &recording.ros_distro {
+        text += &format!(", recorded by ROS 2 {distro}");
+    }
+    text + "\n"
+}
+
+fn topic_table(recording: &Inspection) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["topic", "type", "messages", "Hz", "pictures", "used as"]);
+    for topic in &recording.topics {
+        table.add_row([
+            topic.name.clone(),
+            topic.message_type.clone(),
+            topic.message_count.to_string(),
+            topic.rate_hz.map_or_else(String::new, |rate| format!("{rate:.1}")),
+            topic.picture.as_ref().map_or_else(String::new, |picture| {
+                format!("{}x{} {}", picture.width, picture.height, picture.encoding)
+            }),
+            use_in_words(topic),
+        ]);
+    }
+    for index in [2, 3] {
+        if let Some(numbers) = table.column_mut(index) {
+            numbers.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn use_in_words(topic: &TopicInspection) -> String {
+    match topic.used_as {
+        Some(UsedAs::Color) => "colour".to_owned(),
+        Some(UsedAs::Depth) => "depth".to_owned(),
+        Some(UsedAs::Calibration) => "calibration".to_owned(),
+        None => format!("no: {}", topic.reason.as_deref().unwrap_or("unknown")),
+    }
+}
