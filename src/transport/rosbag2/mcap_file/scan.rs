@@ -23,11 +23,8 @@ pub(super) fn scan(file: &mut File, len: u64, losses: &mut FileLosses) -> io::Re
     let mut walk =
         Walk { file, len, losses, contents: Contents::default(), chunk: None, loose: None };
     let mut at = mcap::MAGIC.len() as u64;
-    loop {
-        match walk.record(at)? {
-            Step::Next(next) => at = next,
-            Step::End => break,
-        }
+    while let Step::Next(next) = walk.record(at)? {
+        at = next;
     }
     walk.finish_loose();
     walk.finish_chunk()?;
