@@ -1,3 +1,4 @@
 //! All integration tests in one binary: each further binary would link libtorch once more.
 
 mod floors;
+mod images;
