@@ -1,3 +1,5 @@
 //! Floor 5: where frames come from and results go.
 
+pub mod frames;
+pub mod inspect;
 pub mod rosbag2;

@@ -27,6 +27,7 @@ pub use messages::{Messages, RawMessage};
 pub use metadata::QosProfile;
 pub use reader::{
     BagFile, BagInfo, BagReader, Compression, FileState, OpenOptions, Storage, TopicInfo,
+    TopicTimes,
 };
 
 pub use writer::{BagWriter, TopicId, WriterOptions};

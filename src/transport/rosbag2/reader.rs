@@ -104,6 +104,17 @@ impl TopicInfo {
     }
 }
 
+/// When the messages of a topic came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TopicTimes {
+    /// How many there are.
+    pub count: u64,
+    /// Log time of the first one.
+    pub first: Stamp,
+    /// Log time of the last one.
+    pub last: Stamp,
+}
+
 /// What a bag says of itself.
 #[derive(Clone, Debug)]
 pub struct BagInfo {
@@ -308,6 +319,40 @@ impl BagReader {
         Ok(Messages::new(self, wanted))
     }
 
+    /// When the messages of each topic came, in the order of [`BagInfo::topics`], from the indexes
+    /// of the files. `None` for a topic with no message that can be read, and for all of them in a
+    /// bag whose files are compressed as a whole: those would have to be unpacked.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn topic_times(&mut self) -> Result<Vec<Option<TopicTimes>>, BagError> {
+        let mut times = vec![None; self.info.topics.len()];
+        if self.info.files.iter().any(|file| file.state == FileState::Packed) {
+            return Ok(times);
+        }
+        for slot in self.slots.iter().filter(|slot| slot.is_readable) {
+            let opened = source::open(&slot.path, &slot.name, &self.options, slot.survey.as_ref());
+            let mut source = match opened {
+                Ok(opened) => opened.source,
+                Err(OpenFailure::Fatal(error)) => return Err(error),
+                // What was lost since the bag was opened shows when it is read.
+                Err(OpenFailure::Lost(_)) => continue,
+            };
+            let topics = source.topics();
+            let found = source.topic_times().map_err(BagError::io(&slot.path, "read the file"))?;
+            for (id, more) in found {
+                let Some(topic) = topics.iter().find(|topic| topic.id == id) else { continue };
+                let index = topic_index(&mut self.info.topics, topic);
+                times.resize(self.info.topics.len(), None);
+                let known = times[index].get_or_insert(TopicTimes { count: 0, ..more });
+                known.count += more.count;
+                known.first = known.first.min(more.first);
+                known.last = known.last.max(more.last);
+            }
+        }
+        Ok(times)
+    }
+
     /// Name, times and number of messages of every file that was surveyed.
     pub(super) fn surveyed_files(&self) -> impl Iterator<Item = (&str, Option<(i64, i64)>, u64)> {
         self.slots.iter().filter_map(|slot| {
@@ -413,7 +458,7 @@ impl<'a> Opener<'a> {
             self.storage = self.storage.or(storage);
             FileState::Packed
         } else {
-            match source::survey(&path, &name, self.options) {
+            match source::survey(&path, &name, self.options, self.metadata.is_none()) {
                 Ok(found) => {
                     self.storage = self.storage.or(Some(found.storage));
                     found.losses.iter().cloned().for_each(|loss| self.opening.add(loss));

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
+use crate::types::Stamp;
+
 use super::error::BagError;
 use super::layout::{FileKind, kind_of};
 use super::loss::{FileLosses, Loss, LossKind};
 use super::mcap_file::{self, McapFile};
-use super::reader::{OpenOptions, Storage};
+use super::reader::{OpenOptions, Storage, TopicTimes};
 use super::scratch::{self, Unpacked};
 use super::sqlite::{self, SqliteFile};
 use super::stamp_from_nanos;
@@ -118,11 +120,14 @@ pub(super) fn open(
     Ok(OpenFile { source, unpacking, scratch })
 }
 
-/// Opens a file, looks what is in it, and closes it again.
+/// Opens a file, looks what is in it, and closes it again. Counting the messages of an sqlite3 file
+/// takes a look at every row, so it is only done where nothing else tells (`must_count`); else its
+/// counts are 0 and its time range is the start alone.
 pub(super) fn survey(
     path: &Path,
     name: &str,
     options: &OpenOptions,
+    must_count: bool,
 ) -> Result<Survey, OpenFailure> {
     let OpenFile { source, mut unpacking, scratch } = open(path, name, options, None)?;
     let mut losses = unpacking.drain();
@@ -145,16 +150,28 @@ pub(super) fn survey(
         }
         Source::Sqlite(mut file) => {
             survey.storage = Storage::Sqlite3;
-            (counts, survey.time_range) = file.count().map_err(|error| {
+            let unreadable = |error: rusqlite::Error| {
+                let (file, kind) = (name.to_owned(), LossKind::FileUnreadable);
+                let first = error.to_string();
                 OpenFailure::Lost(Loss {
-                    file: name.to_owned(),
-                    kind: LossKind::FileUnreadable,
-                    first: error.to_string(),
+                    file,
+                    kind,
+                    first,
                     at_byte: None,
                     times: 1,
                     messages: None,
                 })
-            })?;
+            };
+            if must_count {
+                let times = file.topic_times().map_err(unreadable)?;
+                let ranges = times.values().map(|times| (times.first, times.last));
+                survey.time_range = ranges.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
+                counts = times.into_iter().map(|(topic, times)| (topic, times.count)).collect();
+            } else {
+                let start = file.first_time().map_err(unreadable)?;
+                survey.time_range = start.map(|start| (start, start));
+                counts = BTreeMap::new();
+            }
             losses.extend(file.losses.drain());
         }
     }
@@ -166,6 +183,32 @@ pub(super) fn survey(
 }
 
 impl Source {
+    /// Number of messages and times of the first and last one, by the number of the topic.
+    ///
+    /// # Errors
+    /// Where the file system fails.
+    pub(super) fn topic_times(&mut self) -> io::Result<Vec<(i64, TopicTimes)>> {
+        let stamped = |topic, count, first, last| {
+            (topic, TopicTimes { count, first: Stamp(first), last: Stamp(last) })
+        };
+        Ok(match self {
+            Self::Mcap(file) => {
+                let times = file.channel_times()?.into_iter();
+                times
+                    .map(|(channel, times)| {
+                        let stamp = |nanos| stamp_from_nanos(nanos).0;
+                        let (first, last) = (stamp(times.first), stamp(times.last));
+                        stamped(i64::from(channel), times.count, first, last)
+                    })
+                    .collect()
+            }
+            Self::Sqlite(file) => {
+                let times = file.topic_times().map_err(io::Error::other)?.into_iter();
+                times.map(|(id, found)| stamped(id, found.count, found.first, found.last)).collect()
+            }
+        })
+    }
+
     /// The topics of the file.
     pub(super) fn topics(&self) -> Vec<SourceTopic> {
         match self {

@@ -191,20 +191,20 @@ impl Cursor {
         match read {
             Err(ReadFailure::Io(error)) => {
                 let what = format!("span at byte {}: {error}", span.offset);
-                losses.add(LossKind::ChunkDamaged, at, span.messages, what);
+                losses.add(LossKind::ChunkDamaged, at, span.messages(), what);
                 return Err(error);
             }
             // What is cut was reported when the file was walked.
             Err(ReadFailure::Cut) if span.cut => {}
             Err(ReadFailure::Cut) => {
                 let what = format!("chunk at byte {}: it ends too early", span.offset);
-                losses.add(LossKind::ChunkDamaged, at, span.messages, what);
+                losses.add(LossKind::ChunkDamaged, at, span.messages(), what);
                 messages.clear();
             }
             // A checksum covers a whole chunk: which of its messages is wrong cannot be told.
             Err(ReadFailure::Damage(reason)) => {
                 let what = format!("chunk at byte {}: {reason}", span.offset);
-                losses.add(LossKind::ChunkDamaged, at, span.messages, what);
+                losses.add(LossKind::ChunkDamaged, at, span.messages(), what);
                 messages.clear();
             }
             Ok(()) => {}

@@ -6,6 +6,7 @@
 //! the result is a list of spans, pieces of the file that are read at once.
 
 mod cursor;
+mod index;
 mod scan;
 mod span;
 mod summary;

@@ -8,9 +8,9 @@ use mcap::records::{Record, op};
 
 use super::super::MESSAGE_LIMIT_BYTES;
 use super::super::loss::{FileLosses, LossKind};
-use super::span::{Span, read_span};
+use super::Contents;
+use super::span::{ChannelTimes, Span, unpack_times};
 use super::summary::RECORD_HEADER_LEN;
-use super::{Contents, ReadFailure};
 
 /// Bytes of messages outside chunks that become one span.
 const LOOSE_SPAN_BYTES: u64 = 4 << 20;
@@ -39,7 +39,7 @@ enum Step {
 /// A chunk whose message indexes may follow.
 struct OpenChunk {
     span: Span,
-    counts: BTreeMap<u16, u64>,
+    times: BTreeMap<u16, ChannelTimes>,
 }
 
 struct Walk<'f> {
@@ -119,10 +119,11 @@ impl Walk<'_> {
                     start: time(0).unwrap_or(0),
                     end: time(8).unwrap_or(0),
                     channels: None,
-                    messages: None,
+                    times: None,
+                    index_len: 0,
                     cut: is_cut,
                 };
-                self.chunk = Some(OpenChunk { span, counts: BTreeMap::new() });
+                self.chunk = Some(OpenChunk { span, times: BTreeMap::new() });
                 if is_cut {
                     self.finish_cut_chunk(len)?;
                     return Ok(Step::End);
@@ -133,8 +134,9 @@ impl Walk<'_> {
                 if let Ok(Record::MessageIndex(index)) = mcap::parse_record(opcode, &content)
                     && let Some(chunk) = &mut self.chunk
                 {
-                    *chunk.counts.entry(index.channel_id).or_default() +=
-                        index.records.len() as u64;
+                    for record in index.records {
+                        ChannelTimes::note(&mut chunk.times, index.channel_id, record.log_time);
+                    }
                 }
             }
             op::SCHEMA | op::CHANNEL if len <= MESSAGE_LIMIT_BYTES as u64 => {
@@ -162,84 +164,68 @@ impl Walk<'_> {
             len: 0,
             start: log_time,
             end: log_time,
-            channels: Some(Vec::new()),
-            messages: Some(0),
+            channels: None,
+            times: Some(BTreeMap::new()),
+            index_len: 0,
             cut: false,
         });
         span.len = end - span.offset;
-        span.start = span.start.min(log_time);
-        span.end = span.end.max(log_time);
-        span.messages = span.messages.map(|messages| messages + 1);
-        if let Some(channels) = &mut span.channels
-            && !channels.contains(&channel)
-        {
-            channels.push(channel);
+        if let Some(times) = &mut span.times {
+            ChannelTimes::note(times, channel, log_time);
         }
-        *self.contents.counts.entry(channel).or_default() += 1;
     }
 
     fn finish_loose(&mut self) {
-        self.contents.spans.extend(self.loose.take());
+        if let Some(mut span) = self.loose.take() {
+            let times = span.times.take().unwrap_or_default();
+            self.take(span, times);
+        }
     }
 
     /// Takes a chunk into the contents. Its message indexes tell what is in it where they are
     /// there and its channels are known; else it is unpacked.
     fn finish_chunk(&mut self) -> io::Result<()> {
-        let Some(OpenChunk { mut span, counts }) = self.chunk.take() else { return Ok(()) };
-        let known = &self.contents.channels.by_id;
-        if counts.is_empty() || !counts.keys().all(|channel| known.contains_key(channel)) {
-            // Damage is reported when the chunk is read for its messages.
-            self.unpack(&mut span)?;
-        } else {
-            span.channels = Some(counts.keys().copied().collect());
-            span.messages = Some(counts.values().sum());
-            for (channel, count) in counts {
-                *self.contents.counts.entry(channel).or_default() += count;
-            }
+        let Some(OpenChunk { span, times }) = self.chunk.take() else { return Ok(()) };
+        let channels = &mut self.contents.channels;
+        if !times.is_empty() && times.keys().all(|channel| channels.by_id.contains_key(channel)) {
+            self.take(span, times);
+            return Ok(());
         }
-        self.contents.spans.push(span);
+        match unpack_times(self.file, &span, channels)? {
+            Some(times) => self.take(span, times),
+            // Damage is reported when the chunk is read for its messages; it counts for nothing.
+            None => self.contents.spans.push(span),
+        }
         Ok(())
     }
 
     fn finish_cut_chunk(&mut self, claimed_len: u64) -> io::Result<()> {
-        let Some(OpenChunk { mut span, .. }) = self.chunk.take() else { return Ok(()) };
-        self.unpack(&mut span)?;
+        let Some(OpenChunk { span, .. }) = self.chunk.take() else { return Ok(()) };
+        let times = unpack_times(self.file, &span, &mut self.contents.channels)?;
+        let times = times.unwrap_or_default();
         let what = format!(
             "it ends at byte {}, in the middle of a chunk of {claimed_len} bytes that starts at byte \
              {}; {} messages before the cut can be read",
             self.len,
             span.offset,
-            span.messages.unwrap_or(0)
+            times.values().map(|times| times.count).sum::<u64>()
         );
         self.lose(LossKind::FileCut, span.offset, what);
-        self.contents.spans.push(span);
+        self.take(span, times);
         Ok(())
     }
 
-    /// Counts what is in a span, and sets its times to those of its messages.
-    fn unpack(&mut self, span: &mut Span) -> io::Result<()> {
-        let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
-        let mut times: Option<(u64, u64)> = None;
-        let read = read_span(self.file, span, &mut self.contents.channels, |_, header, _| {
-            *counts.entry(header.channel_id).or_default() += 1;
-            let (start, end) = times.unwrap_or((header.log_time, header.log_time));
-            times = Some((start.min(header.log_time), end.max(header.log_time)));
-        });
-        match read {
-            Err(ReadFailure::Io(error)) => return Err(error),
-            // A damaged chunk is dropped as a whole when it is read; it counts for nothing.
-            Err(ReadFailure::Damage(_)) => return Ok(()),
-            Err(ReadFailure::Cut) if !span.cut => return Ok(()),
-            Ok(()) | Err(ReadFailure::Cut) => {}
+    /// Takes a span into the contents, now that it is known what is in it.
+    fn take(&mut self, mut span: Span, times: BTreeMap<u16, ChannelTimes>) {
+        for (channel, times) in &times {
+            *self.contents.counts.entry(*channel).or_default() += times.count;
         }
-        if let Some((start, end)) = times {
+        let range = times.values().map(|times| (times.first, times.last));
+        if let Some((start, end)) = range.reduce(|(a, b), (c, d)| (a.min(c), b.max(d))) {
             (span.start, span.end) = (start, end);
         }
-        span.messages = Some(counts.values().sum());
-        span.channels = Some(counts.keys().copied().collect());
-        for (channel, count) in counts {
-            *self.contents.counts.entry(channel).or_default() += count;
-        }
-        Ok(())
+        span.channels = Some(times.keys().copied().collect());
+        span.times = Some(times);
+        self.contents.spans.push(span);
     }
 }

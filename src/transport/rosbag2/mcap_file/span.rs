@@ -1,6 +1,8 @@
 //! Pieces of a file that are read at once: a chunk, or a run of messages outside chunks.
 
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 
 use mcap::records::{MessageHeader, Record, op};
 use mcap::sans_io::LinearReaderOptions;
@@ -20,10 +22,63 @@ pub(super) struct Span {
     pub(super) end: u64,
     /// The channels that it has messages on, where that is known without unpacking it.
     pub(super) channels: Option<Vec<u16>>,
-    /// Messages in it, where that is known without unpacking it.
-    pub(super) messages: Option<u64>,
+    /// Messages on each of its channels, where that was found out already.
+    pub(super) times: Option<BTreeMap<u16, ChannelTimes>>,
+    /// Bytes of message indexes that follow it.
+    pub(super) index_len: u64,
     /// The file ends in the middle of it.
     pub(super) cut: bool,
+}
+
+impl Span {
+    /// Messages in it, where that was found out already.
+    pub(super) fn messages(&self) -> Option<u64> {
+        self.times.as_ref().map(|times| times.values().map(|times| times.count).sum())
+    }
+}
+
+/// Number of messages on a channel, and log times of the first and last one in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct ChannelTimes {
+    pub(in super::super) count: u64,
+    pub(in super::super) first: u64,
+    pub(in super::super) last: u64,
+}
+
+impl ChannelTimes {
+    /// Counts one message.
+    pub(super) fn note(times: &mut BTreeMap<u16, Self>, channel: u16, log_time: u64) {
+        Self::merge(times, channel, Self { count: 1, first: log_time, last: log_time });
+    }
+
+    /// Counts more messages.
+    pub(super) fn merge(times: &mut BTreeMap<u16, Self>, channel: u16, more: Self) {
+        let known = times.entry(channel).or_insert(Self { count: 0, ..more });
+        known.count += more.count;
+        known.first = known.first.min(more.first);
+        known.last = known.last.max(more.last);
+    }
+}
+
+/// Counts the messages of a span; `None` where it is damaged. What stands before a known cut counts.
+///
+/// # Errors
+/// Where the file system fails.
+pub(super) fn unpack_times(
+    file: &mut File,
+    span: &Span,
+    channels: &mut Channels,
+) -> io::Result<Option<BTreeMap<u16, ChannelTimes>>> {
+    let mut times = BTreeMap::new();
+    let read = read_span(file, span, channels, |_, header, _| {
+        ChannelTimes::note(&mut times, header.channel_id, header.log_time);
+    });
+    match read {
+        Err(ReadFailure::Io(error)) => Err(error),
+        Ok(()) => Ok(Some(times)),
+        Err(ReadFailure::Cut) if span.cut => Ok(Some(times)),
+        Err(ReadFailure::Cut | ReadFailure::Damage(_)) => Ok(None),
+    }
 }
 
 /// Reads the messages of a span in file order. Schemas and channels inside it are noted.

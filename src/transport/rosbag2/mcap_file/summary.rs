@@ -140,7 +140,8 @@ fn span_of(chunk: ChunkIndex) -> Span {
         start: chunk.message_start_time,
         end: chunk.message_end_time,
         channels: (!channels.is_empty()).then_some(channels),
-        messages: None,
+        times: None,
+        index_len: chunk.message_index_length,
         cut: false,
     }
 }

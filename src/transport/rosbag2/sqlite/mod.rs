@@ -28,6 +28,14 @@ pub(super) struct Topic {
     pub(super) type_hash: String,
 }
 
+/// Number of messages on a topic, and times of the first and last one in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TopicTimes {
+    pub(super) count: u64,
+    pub(super) first: i64,
+    pub(super) last: i64,
+}
+
 /// An sqlite3 file that was opened.
 pub(super) struct SqliteFile {
     connection: Connection,
@@ -120,38 +128,46 @@ impl SqliteFile {
         Ok(self.connection.query_row(sql, [], |_| Ok(())).optional()?.is_some())
     }
 
-    /// Messages on each topic by its id, and the times of the first and last one.
-    pub(super) fn count(&mut self) -> rusqlite::Result<(BTreeMap<i64, u64>, Option<(i64, i64)>)> {
+    /// Times of the messages that can be read, by the id of the topic. Every row is looked at.
+    pub(super) fn topic_times(&mut self) -> rusqlite::Result<BTreeMap<i64, TopicTimes>> {
         if self.rows.is_none() {
-            match self.count_by_index() {
-                Ok(counts) => return Ok(counts),
+            match self.query_topic_times() {
+                Ok(times) => return Ok(times),
                 Err(error) if is_damage(&error) => self.give_up_index(&error, None)?,
                 Err(error) => return Err(error),
             }
         }
-        let rows = self.rows.as_deref().unwrap_or_default();
-        let mut counts = BTreeMap::new();
-        for row in rows {
-            *counts.entry(row.topic).or_default() += 1;
+        let mut times = BTreeMap::new();
+        for row in self.rows.as_deref().unwrap_or_default() {
+            let (first, last) = (row.timestamp, row.timestamp);
+            let known = times.entry(row.topic).or_insert(TopicTimes { count: 0, first, last });
+            known.count += 1;
+            known.last = row.timestamp;
         }
-        let range = rows.first().zip(rows.last());
-        Ok((counts, range.map(|(first, last)| (first.timestamp, last.timestamp))))
+        Ok(times)
     }
 
-    #[expect(clippy::type_complexity, reason = "the same pair as `count` gives")]
-    fn count_by_index(&self) -> rusqlite::Result<(BTreeMap<i64, u64>, Option<(i64, i64)>)> {
+    fn query_topic_times(&self) -> rusqlite::Result<BTreeMap<i64, TopicTimes>> {
         let sql = "SELECT topic_id, count(*), min(timestamp), max(timestamp) FROM messages \
                    GROUP BY topic_id";
         let mut statement = self.connection.prepare(sql)?;
-        let mut rows = statement.query([])?;
-        let mut counts = BTreeMap::new();
-        let mut range: Option<(i64, i64)> = None;
-        while let Some(row) = rows.next()? {
-            let (first, last): (i64, i64) = (row.get(2)?, row.get(3)?);
-            counts.insert(row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
-            range = Some(range.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
+        let rows = statement.query_map([], |row| {
+            let count = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+            Ok((row.get(0)?, TopicTimes { count, first: row.get(2)?, last: row.get(3)? }))
+        })?;
+        rows.collect()
+    }
+
+    /// Time of the first message, in nanoseconds; a search in the index.
+    pub(super) fn first_time(&mut self) -> rusqlite::Result<Option<i64>> {
+        if self.rows.is_none() {
+            match self.rows_after(None) {
+                Ok(rows) => return Ok(rows.first().map(|row| row.timestamp)),
+                Err(error) if is_damage(&error) => self.give_up_index(&error, None)?,
+                Err(error) => return Err(error),
+            }
         }
-        Ok((counts, range))
+        Ok(self.rows.iter().flatten().next().map(|row| row.timestamp))
     }
 
     /// Notes that the index is damaged and lists the rows that come after `after`.

@@ -70,13 +70,10 @@ fn rows_after(connection: &Connection, after: i64, found: &mut Vec<Row>) -> rusq
 fn next_reachable(connection: &Connection, last: i64) -> Option<i64> {
     let is_reachable = |after: i64| {
         let sql = "SELECT id FROM messages WHERE id > ?1 ORDER BY id LIMIT 1";
-        let read = connection.prepare_cached(sql).and_then(|mut statement| {
-            statement.query_row(params![after], |row| row.get::<_, i64>(0))
-        });
-        match read {
-            Ok(id) => Some(id),
-            Err(_) => None,
-        }
+        let search = connection.prepare_cached(sql);
+        search
+            .and_then(|mut search| search.query_row(params![after], |row| row.get::<_, i64>(0)))
+            .ok()
     };
     let (mut damaged, mut step) = (last, 1);
     let mut sound = loop {
