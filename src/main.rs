@@ -234,14 +234,14 @@ fn main() -> ExitCode {
     chatter.start_logging();
     let result = match cli.command {
         Command::Detect(args) => app::detect::run(args),
-        //C Command::Replay(args) => app::replay::run(args, chatter),
-        //C Command::Inspect(args) => app::inspect::run(&args),
+        Command::Replay(args) => app::replay::run(args, chatter),
+        Command::Inspect(args) => app::inspect::run(&args),
         Command::Pull(args) => app::models::pull(&args, chatter),
         Command::Models(args) => app::models::list(&args),
         //C Command::RandomModel(args) => app::models::write_random(&args),
         //C Command::Check(args) => app::check::run(&args),
         Command::Config(args) => app::config::run(&args),
-        Command::Replay(_)|Command::Inspect(_)|Command::Check(_)|Command::RandomModel(_) => todo!(),
+        Command::Check(_)|Command::RandomModel(_) => todo!(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "owlet", &mut std::io::stdout());
             Ok(app::Finish::Done)

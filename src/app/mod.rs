@@ -4,10 +4,10 @@
 //C pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod detect;
-//C pub(crate) mod inspect;
+pub(crate) mod inspect;
 mod interrupt;
 pub(crate) mod models;
-//C pub(crate) mod replay;
+pub(crate) mod replay;
 mod settings;
 
 use std::io::IsTerminal;

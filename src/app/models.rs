@@ -136,6 +136,8 @@ fn state_in_words(model: &InstalledModel) -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
+pub(crate) const RANDOM_MARK: &str = "owlet-random.json";
+
 pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
     //C random::write(&args.name, args.seed, &args.out)?;
     tracing::warn!("the weights are random: what this model finds means nothing");
