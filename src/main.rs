@@ -241,7 +241,7 @@ fn main() -> ExitCode {
         //C Command::RandomModel(args) => app::models::write_random(&args),
         //C Command::Check(args) => app::check::run(&args),
         Command::Config(args) => app::config::run(&args),
-        Command::Check(_)|Command::RandomModel(_) => todo!(),
+        Command::Check(_) | Command::RandomModel(_) => todo!(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "owlet", &mut std::io::stdout());
             Ok(app::Finish::Done)

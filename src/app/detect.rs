@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use comfy_table::{CellAlignment, Table, presets};
 use image::RgbImage;
 use owlet::transport::records::DetectionRecord;
 use owlet::types::{Detection, PromptSet};
@@ -14,7 +13,7 @@ use owlet::vision::overlay::{self, OverlayItem};
 use serde::Serialize;
 
 use super::settings::{Settings, load_detector};
-use super::{Finish, Refused};
+use super::{Finish, Refused, plain_table};
 use crate::DetectArgs;
 
 /// One line of `--json`.
@@ -144,17 +143,13 @@ fn print_table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &[Dete
         println!("  nothing reached the threshold; --threshold 0 shows what came closest\n");
         return;
     }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["prompt", "score", "x0", "y0", "x1", "y1"]);
+    let header = ["prompt", "score", "x0", "y0", "x1", "y1"];
+    let mut table = plain_table(header, &[1, 2, 3, 4, 5]);
     for detection in found {
         let mut row =
             vec![prompts.prompts[detection.prompt].name.clone(), format!("{:.3}", detection.score)];
         row.extend(detection.box_in_source_px.corners().map(|pixel| format!("{pixel:.1}")));
         table.add_row(row);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
     println!("{table}\n");
 }

@@ -1,11 +1,11 @@
 //! `owlet inspect`: what is in a recording.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use indicatif::HumanBytes;
 use owlet::transport::inspect::{Inspection, TopicInspection, UsedAs, inspect};
 use owlet::types::Stamp;
 
-use super::Finish;
+use super::{Finish, plain_table};
 use crate::InspectArgs;
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
@@ -48,9 +48,8 @@ fn in_words(recording: &Inspection) -> String {
 }
 
 fn topic_table(recording: &Inspection) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["topic", "type", "messages", "Hz", "pictures", "used as"]);
+    let header = ["topic", "type", "messages", "Hz", "pictures", "used as"];
+    let mut table = plain_table(header, &[2, 3]);
     for topic in &recording.topics {
         table.add_row([
             topic.name.clone(),
@@ -62,11 +61,6 @@ fn topic_table(recording: &Inspection) -> Table {
             }),
             use_in_words(topic),
         ]);
-    }
-    for index in [2, 3] {
-        if let Some(numbers) = table.column_mut(index) {
-            numbers.set_cell_alignment(CellAlignment::Right);
-        }
     }
     table
 }

@@ -11,8 +11,11 @@ pub(crate) mod replay;
 mod settings;
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
+use comfy_table::{CellAlignment, Table, presets};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -64,6 +67,27 @@ impl Chatter {
     pub(crate) fn progress(self) -> bool {
         !self.quiet && std::io::stderr().is_terminal()
     }
+}
+
+/// A table for a terminal: a header, no lines, numbers of the columns in `right` to the right.
+pub(crate) fn plain_table<const N: usize>(header: [&str; N], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    for column in right {
+        if let Some(numbers) = table.column_mut(*column) {
+            numbers.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Writes a file in one step, so that nobody ever reads half of it.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    std::fs::write(&partial, content)
+        .and_then(|()| std::fs::rename(&partial, path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The exit code of a command, with its error on stderr.

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use owlet::hub::{
     self, HubSettings, InstalledModel, ModelLocations, ModelState, PullEvent, PullRequest, Verify,
 };
 //Cuse owlet::models::random;
 
-use super::{Chatter, Finish};
+use super::{Chatter, Finish, plain_table};
 use crate::{ModelsArgs, PullArgs, RandomModelArgs};
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
@@ -93,9 +92,7 @@ pub(crate) fn list(args: &ModelsArgs) -> anyhow::Result<Finish> {
         println!("{}", serde_json::to_string_pretty(&list)?);
         return Ok(Finish::Done);
     }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["model", "architecture", "size", "state", "where"]);
+    let mut table = plain_table(["model", "architecture", "size", "state", "where"], &[2]);
     for model in &list.installed {
         table.add_row([
             model.name.clone(),
@@ -117,9 +114,6 @@ pub(crate) fn list(args: &ModelsArgs) -> anyhow::Result<Finish> {
             format!("not here: owlet pull {}", known.name),
             format!("{} ({})", known.repo, known.licence),
         ]);
-    }
-    if let Some(sizes) = table.column_mut(2) {
-        sizes.set_cell_alignment(CellAlignment::Right);
     }
     println!("{table}");
     Ok(Finish::Done)

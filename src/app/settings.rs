@@ -36,7 +36,10 @@ impl Settings {
         let model_dir = find_model(&config.model)?;
         let random_weights = model_dir.file(RANDOM_MARK).is_some();
         if random_weights {
-            tracing::warn!("the weights of {} are random: what it finds means nothing", config.model);
+            tracing::warn!(
+                "the weights of {} are random: what it finds means nothing",
+                config.model
+            );
         }
         Ok(Self { config, prompts: Arc::new(prompts), model_dir, random_weights })
     }

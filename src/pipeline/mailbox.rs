@@ -232,7 +232,12 @@ mod tests {
 
     fn incoming(stamp: i64) -> Incoming {
         let header = FrameHeader { stamp: Stamp(stamp), frame_id: "camera".into() };
-        let frame = Frame { camera: "/image".into(), header, received: Stamp(stamp), image: Arc::new(RgbImage::new(1, 1)) };
+        let frame = Frame {
+            camera: "/image".into(),
+            header,
+            received: Stamp(stamp),
+            image: Arc::new(RgbImage::new(1, 1)),
+        };
         Incoming { frame, timings: StageTimings::default() }
     }
 

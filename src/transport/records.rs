@@ -164,7 +164,10 @@ mod tests {
         let prompts = vec![Prompt::from_text("a cat"), Prompt::from_text("a \"dog\"")];
         FrameDetections {
             camera: "/camera/image".into(),
-            header: FrameHeader { stamp: Stamp(1_700_000_000_123_456_789), frame_id: "optical".into() },
+            header: FrameHeader {
+                stamp: Stamp(1_700_000_000_123_456_789),
+                frame_id: "optical".into(),
+            },
             width: 641,
             height: 480,
             prompts: Arc::new(PromptSet { version: 3, prompts, default_threshold: 0.1 }),

@@ -1,10 +1,10 @@
 //! Floor 1: host image work: decode, colour, resize, canvas geometry, overlay.
 
 pub mod canvas;
+pub mod decode;
+pub mod encode;
 pub mod nms;
+pub mod overlay;
 pub mod preprocess;
 pub mod recipe;
 pub mod resize;
-pub mod decode;
-pub mod encode;
-pub mod overlay;

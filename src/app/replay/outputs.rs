@@ -17,6 +17,7 @@ use owlet::wire::Message;
 use owlet::wire::vision_msgs::{Detection2DArray, detection_2d_array};
 
 use super::super::detect::overlay_items;
+use super::super::replace_file;
 use super::super::settings::Settings;
 use super::source::Topic;
 
@@ -218,12 +219,12 @@ pub(super) fn recover(folder: &Path, max_batch: usize) -> anyhow::Result<Vec<Fra
     let mut found =
         records::read_records(BufReader::new(file)).with_context(|| path.display().to_string())?;
     found.truncate(found.len() - found.len() % max_batch);
-    let mut whole = tempfile::NamedTempFile::new_in(folder)?;
+    let mut whole = Vec::new();
     for record in &found {
         serde_json::to_writer(&mut whole, record)?;
-        whole.write_all(b"\n")?;
+        whole.push(b'\n');
     }
-    whole.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    replace_file(&path, &whole)?;
     tolerate_missing(fs::remove_dir_all(folder.join(BAG)), &folder.join(BAG))?;
     Ok(found)
 }

@@ -9,8 +9,8 @@ use owlet::transport::rosbag2::BagReader;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::Refused;
 use super::super::settings::Settings;
+use super::super::{Refused, replace_file};
 use super::source::Topic;
 use crate::ReplayArgs;
 
@@ -105,11 +105,9 @@ impl RunFile {
 
     /// Writes the file in one step.
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        let path = folder.join(NAME);
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer_pretty(&mut file, self)?;
-        file.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(())
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        replace_file(&folder.join(NAME), &text)
     }
 
     /// Refuses to go on with a run of other settings, and names them.

@@ -1,6 +1,7 @@
 //! A whole bag: all its files as one stream of messages.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,16 @@ pub enum Storage {
     Mcap,
     /// sqlite3 files.
     Sqlite3,
+}
+
+impl fmt::Display for Storage {
+    /// The name of the storage plugin, as in `metadata.yaml`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mcap => "mcap",
+            Self::Sqlite3 => "sqlite3",
+        })
+    }
 }
 
 /// How rosbag2 compressed a bag. What MCAP compresses inside its chunks does not count here.
