@@ -1,7 +1,7 @@
 //! Wires configuration, transport and pipeline for the command line. Beside `main` the only place
 //! that names `anyhow`.
 
-//C pub(crate) mod check;
+pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod detect;
 pub(crate) mod inspect;

@@ -11,4 +11,6 @@ mod owl;
 mod prompts;
 
 pub use device::DeviceRefused;
-pub use owl::{DetectorError, DetectorOptions, OwlDetector};
+pub use owl::{
+    DetectorError, DetectorOptions, Distance, OwlDetector, Profile, ProfileOptions, Quantiles,
+};

@@ -1,5 +1,7 @@
 //! OWL-ViT and OWLv2 as detectors.
 
+mod profile;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +19,8 @@ use crate::tokenize::{ClipTokenizer, TokenizerError};
 use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
 use crate::vision::preprocess::BatchPreprocessor;
 use crate::vision::recipe::{Recipe, RecipeError};
+
+pub use profile::{Distance, Profile, ProfileOptions, Quantiles};
 
 /// What to load and how to run it.
 #[derive(Clone, Debug, PartialEq)]
