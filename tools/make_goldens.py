@@ -368,7 +368,9 @@ they're, we've, I'm, you'll, he'd, DON'T|  leading\tand\n trailing  |naïve caf�
 ÅNGSTRÖM straße|Ünïcödé|1234567890|3.14159|v2.0-beta_1|e-mail: a.b@c.org|100% #1 $5 & more|<html> [x] {y}
 a\u00a0b\u2003c|日本語のテキスト|красная чашка|λόγος|תפוח|تفاحة|😀 cat 🐈‍⬛|🤖🦾|한국어|ﬁne ﬂow|İstanbul|ǅ Ⅷ ½ ²
 \u200bzero\u200bwidth|tab\tseparated|wow!|!!!|what?!|...|-|'|'s|a|<|endoftext|>|supercalifragilistic
-coke can|screw-driver|M4x12 bolt|USB-C|№ 5|x²+y²|Q&A|o'clock|rock'n'roll|\x00nul|\x7fdel|\ufeffbom"""
+coke can|screw-driver|M4x12 bolt|USB-C|№ 5|x²+y²|Q&A|o'clock|rock'n'roll|\x00nul|\x7fdel|\ufeffbom
+remote control|traffic cone|person in a hi-vis vest|fire extinguisher|pallet jack|door handle|a  b   c
+Größe|Žluťoučký kůň|Việt Nam|ἀρχή|मानक हिन्दी|ไทย|l'école|#hashtag @user|50°C|¿qué?|“quoted”|a—b|a…b"""
 
 
 def clip_texts():

@@ -3,3 +3,10 @@
 mod detect;
 mod floors;
 mod golden_preprocess;
+// A failed unwrap is how a test fails; helpers outside `#[test]` functions count as tests here.
+#![allow(clippy::unwrap_used)]
+
+mod bad_checkpoints;
+mod floors;
+mod golden_models;
+mod tokenize;

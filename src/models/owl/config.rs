@@ -285,3 +285,49 @@ impl RawEncoderConfig {
         config
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> OwlConfig {
+        OwlConfig::parse(text, Path::new("config.json")).unwrap()
+    }
+
+    #[test]
+    fn absent_keys_take_the_defaults_of_their_architecture() {
+        let owlvit = parse(r#"{"model_type": "owlvit"}"#);
+        assert_eq!((owlvit.image.image_size, owlvit.image.patch_size), (768, 32));
+        assert_eq!((owlvit.text.vocabulary, owlvit.text.max_tokens), (49_408, 16));
+        let (text, image) = (owlvit.text.encoder, owlvit.image.encoder);
+        assert_eq!((text.size, text.intermediate, text.layers, text.heads), (512, 2048, 12, 8));
+        assert_eq!(
+            (image.size, image.intermediate, image.layers, image.heads),
+            (768, 3072, 12, 12)
+        );
+        assert_eq!((text.activation, text.layer_norm_eps), (Activation::QuickGelu, 1e-5));
+        assert_eq!(owlvit.projection, 512);
+
+        let owlv2 = parse(r#"{"model_type": "owlv2", "text_config": null}"#);
+        assert_eq!((owlv2.image.image_size, owlv2.image.patch_size), (768, 16));
+        assert_eq!(owlv2.text, owlvit.text);
+    }
+
+    #[test]
+    fn given_keys_win_and_foreign_keys_are_ignored() {
+        let config = parse(
+            r#"{
+                "model_type": "owlv2", "projection_dim": 768, "torch_dtype": "float32",
+                "text_config": {"hidden_size": 768, "num_attention_heads": 12, "dropout": 0.0},
+                "vision_config": {
+                    "image_size": [1008, 1008], "patch_size": 14, "hidden_size": 1024,
+                    "num_attention_heads": 16, "hidden_act": "gelu"
+                }
+            }"#,
+        );
+        assert_eq!(config.image.grid(), 72);
+        assert_eq!((config.image.encoder.size, config.image.encoder.layers), (1024, 12));
+        assert_eq!(config.image.encoder.activation, Activation::Gelu);
+        assert_eq!(config.text.encoder.activation, Activation::QuickGelu);
+    }
+}
