@@ -3,12 +3,14 @@
 //! Small canvases come with the golden checkpoints (`tools/make_goldens.py`), canvases of the
 //! released checkpoints' size from `tools/make_preprocess_goldens.py`, sampled.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::{Rgb, RgbImage};
 use owlet::vision::preprocess::Preprocessor;
 use owlet::vision::recipe::{Processor, Recipe};
 use safetensors::SafeTensors;
+
+use crate::golden_models::fixture;
 
 /// OWL-ViT: integers in fixed point and one division in f32, all in the reference's order.
 const OWLVIT: f32 = 0.0;
@@ -20,10 +22,6 @@ const OWLV2: f32 = 5e-6;
 
 pub(crate) const PICTURES: [&str; 5] =
     ["landscape", "portrait", "small_portrait", "strip", "square"];
-
-pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
 
 pub(crate) fn picture(name: &str) -> RgbImage {
     image::open(fixture(&format!("owl_images/{name}.png"))).unwrap().to_rgb8()
