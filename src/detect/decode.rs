@@ -16,7 +16,7 @@ use crate::vision::canvas::CanvasGeometry;
 use crate::vision::nms::{Contender, greedy_nms};
 
 /// Logits that are worked out at a time (64 MB): bounds the memory that ten thousand texts take.
-const LOGITS_PER_PASS: i64 = 1 << 24;
+pub(super) const LOGITS_PER_PASS: i64 = 1 << 24;
 
 /// Values of one patch in [`HeadOutput`]: score, text, centre x, centre y, width, height.
 const FIELDS: i64 = 6;
@@ -38,16 +38,21 @@ impl HeadOutput {
     /// Taking the best of all texts, each under its prompt's threshold, is the same as taking the
     /// best text of each prompt and then the best prompt.
     ///
+    /// At most `logits_per_pass` logits are worked out at a time, or those of one text where they
+    /// are more.
+    ///
     /// # Errors
     /// What libtorch reports.
     pub(super) fn compute(
         model: &Owl,
         features: &Tensor,
         prompts: &ActivePrompts,
+        logits_per_pass: i64,
     ) -> Result<Self, ForwardError> {
         let boxes = model.boxes(features)?;
         let (batch, patches, _) = boxes.size3()?;
-        let (logit, text) = best_texts(model, features, prompts, batch * patches)?;
+        let (logit, text) =
+            best_texts(model, features, prompts, logits_per_pass / (batch * patches).max(1))?;
         let mut columns = vec![
             logit.f_sigmoid()?.f_unsqueeze(-1)?,
             // Exact: there are far fewer than 2^24 texts.
@@ -131,10 +136,10 @@ fn best_texts(
     model: &Owl,
     features: &Tensor,
     prompts: &ActivePrompts,
-    patches_of_batch: i64,
+    texts_per_pass: i64,
 ) -> Result<(Tensor, Tensor), ForwardError> {
     let texts = prompts.queries.size()[0];
-    let per_pass = (LOGITS_PER_PASS / patches_of_batch.max(1)).clamp(1, texts.max(1));
+    let per_pass = texts_per_pass.clamp(1, texts.max(1));
     let mut best = Vec::new();
     for first in (0..texts).step_by(per_pass as usize) {
         let count = per_pass.min(texts - first);
@@ -159,4 +164,73 @@ fn best_texts(
 fn above_threshold(logits: &Tensor, thresholds: &Tensor) -> Result<(Tensor, Tensor), TchError> {
     let below = logits.f_le_tensor(thresholds)?;
     logits.f_masked_fill(&below, f64::NEG_INFINITY)?.f_max_dim(-1, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::tokenize::ClipTokenizer;
+    use crate::types::{Prompt, PromptSet};
+
+    fn folder() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/owlv2_tiny")
+    }
+
+    fn prompts(model: &Owl, texts: &[&str], default_threshold: f32) -> ActivePrompts {
+        let prompts = texts.iter().map(|text| Prompt::from_text(text)).collect();
+        let set = PromptSet { version: 1, prompts, default_threshold };
+        let tokenizer = ClipTokenizer::open(&folder()).unwrap();
+        ActivePrompts::encode(Arc::new(set), &tokenizer, model).unwrap()
+    }
+
+    #[test]
+    fn the_number_of_texts_in_a_pass_changes_nothing() {
+        let model = Owl::load(&folder(), Device::Cpu, Kind::Float).unwrap();
+        let texts = ["a cat", "a dog", "the left hand", "two red cups", "a photo", "blue"];
+        let prompts = prompts(&model, &texts, 0.3);
+        let pixels = Tensor::randn([2, 3, 64, 64], (Kind::Float, Device::Cpu));
+        let features = model.image_features(&pixels).unwrap();
+        let whole =
+            HeadOutput::compute(&model, &features, &prompts, LOGITS_PER_PASS).unwrap().values;
+        // 2 images of 64 patches: passes of one text, of four and the rest, of all.
+        for logits_per_pass in [1, 4 * 128, 6 * 128] {
+            let found = HeadOutput::compute(&model, &features, &prompts, logits_per_pass).unwrap();
+            for (a, b) in found.values.iter().zip(&whole) {
+                // Matrix products of other sizes sum in another order.
+                assert!((a - b).abs() < 1e-5, "{logits_per_pass}: {a} {b}");
+            }
+        }
+        assert!(whole.chunks_exact(7).any(|patch| patch[0] > 0.0 && patch[1] > 0.0));
+    }
+
+    #[test]
+    fn the_best_is_taken_among_those_above_their_own_threshold_and_nan_is_never_hidden() {
+        let logits = Tensor::from_slice(
+            &[[1.0f32, 2.0, 3.0], [1.0, 2.0, 0.0], [0.0, 0.0, 0.0], [f32::NAN, 2.0, 9.0]].concat(),
+        )
+        .view([4, 3]);
+        // Strictly above: 2.0 does not reach 2.0.
+        let thresholds = Tensor::from_slice(&[0.5f32, 2.0, 4.0]);
+        let (best, text) = above_threshold(&logits, &thresholds).unwrap();
+        let best = Vec::<f32>::try_from(&best).unwrap();
+        assert_eq!(&best[..3], [1.0, 1.0, f32::NEG_INFINITY]);
+        assert!(best[3].is_nan());
+        assert_eq!(&Vec::<i64>::try_from(&text).unwrap()[..2], [0, 0]);
+    }
+
+    #[test]
+    fn thresholds_of_nought_and_one_take_all_and_nothing() {
+        let model = Owl::load(&folder(), Device::Cpu, Kind::Float).unwrap();
+        let pixels = Tensor::randn([1, 3, 64, 64], (Kind::Float, Device::Cpu));
+        let features = model.image_features(&pixels).unwrap();
+        for (threshold, expected) in [(0.0, 64), (1.0, 0)] {
+            let prompts = prompts(&model, &["a cat"], threshold);
+            let output = HeadOutput::compute(&model, &features, &prompts, LOGITS_PER_PASS).unwrap();
+            let scored = output.values.chunks_exact(7).filter(|patch| patch[0] > threshold);
+            assert_eq!(scored.count(), expected);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use image::RgbImage;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::decode::{HeadOutput, Rules};
+use super::decode::{HeadOutput, LOGITS_PER_PASS, Rules};
 use super::device::{DeviceRefused, device_name, kind_name, resolve};
 use super::prompts::ActivePrompts;
 use crate::models::owl::Owl;
@@ -166,6 +166,12 @@ impl OwlDetector {
         &self.model
     }
 
+    /// The prompts in use.
+    #[must_use]
+    pub fn prompts(&self) -> Option<&Arc<PromptSet>> {
+        self.prompts.as_ref().map(|prompts| &prompts.set)
+    }
+
     /// Prepared images as `[batch, 3, H, W]` in the model's number format on its device.
     ///
     /// # Errors
@@ -218,8 +224,9 @@ impl Detector for OwlDetector {
             .map_err(|error| backend(Stage::ImageTower.name(), &error))?;
         clock.stop(Stage::ImageTower, &features, &mut timings)?;
 
-        let output = no_grad(|| HeadOutput::compute(&self.model, &features, prompts))
-            .map_err(|error| backend(Stage::Heads.name(), &error))?;
+        let output =
+            no_grad(|| HeadOutput::compute(&self.model, &features, prompts, LOGITS_PER_PASS))
+                .map_err(|error| backend(Stage::Heads.name(), &error))?;
         let not_numbers = output.not_numbers();
         if not_numbers > 0 {
             return Err(DetectError::Backend {

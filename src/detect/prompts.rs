@@ -101,3 +101,35 @@ fn embed(rows: &[Vec<i64>], end_id: i64, model: &Owl) -> Result<Tensor, ForwardE
     }
     Ok(Tensor::f_cat(&parts, 0)?.f_to_kind(Kind::Float)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tch::Device;
+
+    use super::*;
+
+    #[test]
+    fn many_texts_are_encoded_in_passes_and_without_their_padding() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/owlvit_tiny");
+        let model = Owl::load(&folder, Device::Cpu, Kind::Float).unwrap();
+        let tokenizer = ClipTokenizer::open(&folder).unwrap();
+        let max_tokens = model.config().text.max_tokens as usize;
+        let rows: Vec<Vec<i64>> = (0..TEXTS_PER_PASS + 3)
+            .map(|n| {
+                let text = format!("{} {n}", ["a cat", "the left hand of a dog", "red"][n % 3]);
+                tokenizer.encode(&text, max_tokens).unwrap()
+            })
+            .collect();
+        let queries = embed(&rows, i64::from(tokenizer.end_id()), &model).unwrap();
+        assert_eq!(queries.size(), [rows.len() as i64, model.config().projection]);
+        for index in [0, 1, 2, TEXTS_PER_PASS - 1, TEXTS_PER_PASS, TEXTS_PER_PASS + 2] {
+            let alone = Tensor::from_slice(&rows[index]).view([1, max_tokens as i64]);
+            let alone = model.embed_texts(&alone).unwrap();
+            let off = (queries.narrow(0, index as i64, 1) - alone).abs().max().double_value(&[]);
+            // Unit vectors; f32 sums in another order.
+            assert!(off < 1e-5, "text {index} is off by {off}");
+        }
+    }
+}

@@ -43,6 +43,17 @@ impl FromStr for Activation {
 }
 
 impl Activation {
+    /// Its name in configurations.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QuickGelu => "quick_gelu",
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_pytorch_tanh",
+            Self::Relu => "relu",
+        }
+    }
+
     /// Applies it to every element; shape and number format stay.
     ///
     /// # Errors
@@ -77,7 +88,9 @@ mod tests {
             ("gelu_pytorch_tanh", [-0.158_808_01, 1.954_597_7]),
             ("relu", [0.0, 2.0]),
         ] {
-            let y = name.parse::<Activation>().unwrap().forward(&x).unwrap();
+            let activation: Activation = name.parse().unwrap();
+            assert_eq!(activation.name().parse(), Ok(activation));
+            let y = activation.forward(&x).unwrap();
             let y = Vec::<f32>::try_from(y).unwrap();
             for (found, expected) in y.iter().zip(expected) {
                 // Two ulp of an f32 near 2.

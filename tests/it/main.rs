@@ -8,4 +8,8 @@ mod golden_models;
 mod hub;
 mod images;
 mod report;
+mod detect;
+mod floors;
+mod golden_models;
+mod golden_preprocess;
 mod tokenize;

@@ -12,16 +12,19 @@
 
 mod config;
 mod heads;
+mod known;
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 pub use config::{OwlConfig, OwlVersion};
 pub use heads::box_bias;
+pub use known::KNOWN_NAMES;
 
 use super::{ForwardError, LoadError};
-use crate::nn::{ImageTower, LayerNorm, Linear, Scope, TextTower};
+use crate::nn::{EncoderConfig, ImageTower, LayerNorm, Linear, Params, Scope, TextTower};
 use crate::weights::Weights;
 use heads::{ClassHead, PatchMlp};
 
@@ -32,13 +35,35 @@ pub struct Owl {
     device: Device,
     kind: Kind,
     parameters: u64,
+    network: Network,
+    /// f32 `[patches, 4]` on the device.
+    box_bias: Tensor,
+}
+
+/// All that is learned.
+#[derive(Debug)]
+struct Network {
     clip: Clip,
     layer_norm: LayerNorm,
     class_head: ClassHead,
     box_head: PatchMlp,
     objectness_head: Option<PatchMlp>,
-    /// f32 `[patches, 4]` on the device.
-    box_bias: Tensor,
+}
+
+impl Network {
+    fn new(root: &Scope<'_>, config: &OwlConfig) -> Self {
+        let EncoderConfig { size: hidden, layer_norm_eps, .. } = config.image.encoder;
+        Self {
+            clip: Clip::new(&root.at(config.version.model_type()), config),
+            layer_norm: LayerNorm::new(&root.at("layer_norm"), hidden, layer_norm_eps),
+            class_head: ClassHead::new(&root.at("class_head"), hidden, config.projection),
+            box_head: PatchMlp::new(&root.at("box_head"), hidden, 4),
+            objectness_head: match config.version {
+                OwlVersion::OwlVit => None,
+                OwlVersion::Owlv2 => Some(PatchMlp::new(&root.at("objectness_head"), hidden, 1)),
+            },
+        }
+    }
 }
 
 /// The part that is CLIP: keys below `owlvit` or `owlv2`.
@@ -81,32 +106,11 @@ impl Owl {
     pub fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self, LoadError> {
         let config = OwlConfig::open(folder)?;
         let loader = Weights::open(folder)?.loader(device, kind);
-        let root = Scope::root(&loader);
-        let hidden = config.image.encoder.size;
-        let clip = Clip::new(&root.at(config.version.model_type()), &config);
-        let eps = config.image.encoder.layer_norm_eps;
-        let layer_norm = LayerNorm::new(&root.at("layer_norm"), hidden, eps);
-        let class_head = ClassHead::new(&root.at("class_head"), hidden, config.projection);
-        let box_head = PatchMlp::new(&root.at("box_head"), hidden, 4);
-        let objectness_head = match config.version {
-            OwlVersion::OwlVit => None,
-            OwlVersion::Owlv2 => Some(PatchMlp::new(&root.at("objectness_head"), hidden, 1)),
-        };
+        let network = Network::new(&Scope::root(&loader), &config);
         let parameters = loader.finish()?;
         // Only now: a configuration that claims a huge grid has been refused by its weights.
         let box_bias = no_grad(|| box_bias(config.image.grid())?.f_to_device(device))?;
-        Ok(Self {
-            config,
-            device,
-            kind,
-            parameters,
-            clip,
-            layer_norm,
-            class_head,
-            box_head,
-            objectness_head,
-            box_bias,
-        })
+        Ok(Self { config, device, kind, parameters, network, box_bias })
     }
 
     /// The configuration it was loaded from.
@@ -162,8 +166,8 @@ impl Owl {
             }
         }
         no_grad(|| {
-            let pooled = self.clip.text_model.forward(&ids.f_to_device(self.device)?)?;
-            unit_length(&self.clip.text_projection.forward(&pooled)?)
+            let pooled = self.network.clip.text_model.forward(&ids.f_to_device(self.device)?)?;
+            unit_length(&self.network.clip.text_projection.forward(&pooled)?)
         })
         .map_err(ForwardError::from)
     }
@@ -191,7 +195,7 @@ impl Owl {
         }
         no_grad(|| {
             let pixel_values = pixel_values.f_to_device_(self.device, self.kind, false, false)?;
-            self.clip.vision_model.forward(&pixel_values)
+            self.network.clip.vision_model.forward(&pixel_values)
         })
         .map_err(ForwardError::from)
     }
@@ -208,7 +212,7 @@ impl Owl {
             let (batch, tokens, hidden) = image_tokens.size3()?;
             let class = image_tokens.f_narrow(1, 0, 1)?;
             let merged = image_tokens.f_narrow(1, 1, tokens - 1)?.f_mul(&class)?;
-            self.layer_norm.forward(&merged)?.f_view([batch, grid, grid, hidden])
+            self.network.layer_norm.forward(&merged)?.f_view([batch, grid, grid, hidden])
         })
         .map_err(ForwardError::from)
     }
@@ -230,7 +234,7 @@ impl Owl {
     pub fn image_embeds(&self, image_tokens: &Tensor) -> Result<Tensor, ForwardError> {
         no_grad(|| {
             let class = image_tokens.f_select(1, 0)?;
-            unit_length(&self.clip.visual_projection.forward(&class)?)
+            unit_length(&self.network.clip.visual_projection.forward(&class)?)
         })
         .map_err(ForwardError::from)
     }
@@ -246,7 +250,7 @@ impl Owl {
         text_embeds: &Tensor,
     ) -> Result<Tensor, ForwardError> {
         no_grad(|| {
-            let scale = self.clip.logit_scale.f_to_kind(Kind::Float)?.f_exp()?;
+            let scale = self.network.clip.logit_scale.f_to_kind(Kind::Float)?.f_exp()?;
             image_embeds.f_matmul(&text_embeds.f_transpose(0, 1)?)?.f_mul(&scale)
         })
         .map_err(ForwardError::from)
@@ -259,7 +263,8 @@ impl Owl {
     /// # Errors
     /// What libtorch reports.
     pub fn image_class_embeds(&self, features: &Tensor) -> Result<Tensor, ForwardError> {
-        no_grad(|| self.class_head.class_embeds(&flat(features)?)).map_err(ForwardError::from)
+        no_grad(|| self.network.class_head.class_embeds(&flat(features)?))
+            .map_err(ForwardError::from)
     }
 
     /// Scores every patch against every query. `features` is a
@@ -284,7 +289,8 @@ impl Owl {
                 });
             }
         }
-        no_grad(|| self.class_head.forward(&flat(features)?, queries)).map_err(ForwardError::from)
+        no_grad(|| self.network.class_head.forward(&flat(features)?, queries))
+            .map_err(ForwardError::from)
     }
 
     /// Places one box for each patch. `features` is a [`feature_map`](Self::feature_map). The
@@ -294,8 +300,10 @@ impl Owl {
     /// # Errors
     /// What libtorch reports.
     pub fn boxes(&self, features: &Tensor) -> Result<Tensor, ForwardError> {
-        no_grad(|| self.box_head.forward(&flat(features)?)?.f_add(&self.box_bias)?.f_sigmoid())
-            .map_err(ForwardError::from)
+        no_grad(|| {
+            self.network.box_head.forward(&flat(features)?)?.f_add(&self.box_bias)?.f_sigmoid()
+        })
+        .map_err(ForwardError::from)
     }
 
     /// How much each patch looks like any object: logits, f32 `[batch, grid * grid]`. Only OWLv2
@@ -304,11 +312,31 @@ impl Owl {
     /// # Errors
     /// What libtorch reports.
     pub fn objectness(&self, features: &Tensor) -> Result<Option<Tensor>, ForwardError> {
-        let Some(head) = &self.objectness_head else { return Ok(None) };
+        let Some(head) = &self.network.objectness_head else { return Ok(None) };
         no_grad(|| head.forward(&flat(features)?)?.f_squeeze_dim(-1))
             .map(Some)
             .map_err(ForwardError::from)
     }
+}
+
+/// The key and shape of every learned tensor of a configuration, in the order in which a network
+/// is built.
+#[must_use]
+pub fn parameter_shapes(config: &OwlConfig) -> Vec<(String, Vec<i64>)> {
+    /// Gives nothing and writes down what was asked for.
+    #[derive(Default)]
+    struct Recorder(RefCell<Vec<(String, Vec<i64>)>>);
+
+    impl Params for Recorder {
+        fn take(&self, name: &str, shape: &[i64]) -> Tensor {
+            self.0.borrow_mut().push((name.to_owned(), shape.to_vec()));
+            Tensor::new()
+        }
+    }
+
+    let recorder = Recorder::default();
+    Network::new(&Scope::root(&recorder), config);
+    recorder.0.into_inner()
 }
 
 /// `[batch, grid, grid, hidden]` to `[batch, grid * grid, hidden]`.

@@ -86,7 +86,8 @@ fn gaussian_weights(input_len: usize, output_len: usize) -> Vec<f64> {
 /// second. The position is computed in f32 as in torch: on a long axis its rounding is visible.
 fn bilinear_neighbours(output: usize, input_len: usize, output_len: usize) -> (usize, usize, f64) {
     let scale = input_len as f32 / output_len as f32;
-    let position = (scale * (output as f32 + 0.5) - 0.5).max(0.0);
+    // One rounding, as a fused multiply-add has it.
+    let position = scale.mul_add(output as f32 + 0.5, -0.5).max(0.0);
     let low = (position as usize).min(input_len - 1);
     let high = (low + 1).min(input_len - 1);
     (low, high, f64::from((position - low as f32).clamp(0.0, 1.0)))

@@ -16,14 +16,15 @@ pub enum Filter {
 /// Resizes 8-bit RGB images and keeps its buffers between calls.
 ///
 /// The result equals `torchvision.transforms.v2.functional.resize` with `antialias=True` on `uint8`
-/// (torchvision 0.26 on torch 2.11) bit for bit. Both follow Pillow's separable scheme with 16-bit
-/// fixed-point weights; Pillow itself has 22-bit weights and differs by at most 2 levels, in fewer
-/// than 1 of 100 values.
+/// (torchvision 0.26 on torch 2.11, and the same bits with AVX2, SSE4.1 and no SIMD here). Weights
+/// are 16-bit fixed-point numbers.
 ///
 /// The order of the two passes matters, because overshoot of the bicubic kernel is clipped to
-/// `[0, 255]` after the first: the other order differs by up to 24 levels. torchvision and Pillow
-/// start with the rows. `fast_image_resize` would start with the columns, so each pass is a call of
-/// its own here.
+/// `[0, 255]` after the first: on noise the other order differs by up to 24 levels. torchvision
+/// starts with the rows. `fast_image_resize` would start with the columns, so each pass is a call
+/// of its own here. Pillow 13 has 22-bit weights, and takes the columns first where the image is
+/// higher than wide: photographs differ from it by at most 2 levels (0.004 in the mean) in the one
+/// case, and by at most 9 (0.12) in the other.
 #[derive(Debug, Default)]
 pub struct U8Resizer {
     resizer: fir::Resizer,

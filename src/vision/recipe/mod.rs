@@ -1,8 +1,18 @@
 //! What a checkpoint wants done to an image, read from its own configuration.
 //!
-//! The reference (transformers 5.23.0) has two variants of each processor, on Pillow and on
-//! torchvision. Held here is the torchvision one, which `AutoProcessor` takes by default:
-//! OWL-ViT's to the last bit, OWLv2's to rounding in f32.
+//! The reference (transformers 5.23.0) has two variants of each processor, on torchvision and on
+//! Pillow, and they differ. Held here is the torchvision one: it is what `AutoProcessor` takes
+//! where torchvision is installed, so what the published numbers of the checkpoints are checked
+//! with today, and it does not change with the version of Pillow. OWL-ViT's is met to the last bit,
+//! OWLv2's to rounding in f32.
+//!
+//! How far the Pillow variant is from it, in levels of 8 bits on photographs at full size
+//! (`tools/make_preprocess_goldens.py --compare`): OWL-ViT at most 2, 0.004 in the mean, and where
+//! the image is higher than wide at most 9, 0.12 in the mean, since Pillow 13 then resizes the
+//! columns first; OWLv2 at most 0.08, but up to 18 on the outermost lines of an enlarged image,
+//! where Pillow's variant mirrors and torchvision's repeats the edge (0.003 in the mean).
+
+mod settings;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,10 +21,6 @@ use serde_json::{Map, Value};
 
 use super::canvas::{CanvasGeometry, Placement};
 use super::resize::Filter;
-
-/// CLIP's statistics, the default of every processor here.
-const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// The two processors that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,12 +150,8 @@ impl Recipe {
     }
 
     fn from_settings(settings: &Map<String, Value>, path: &Path) -> Result<Self, RecipeError> {
-        let mut reader = Reader { settings, problems: Vec::new() };
-        let recipe = reader.recipe();
-        match recipe {
-            Some(recipe) if reader.problems.is_empty() => Ok(recipe),
-            _ => Err(RecipeError::Refused { path: path.to_owned(), problems: reader.problems }),
-        }
+        settings::read(settings)
+            .map_err(|problems| RecipeError::Refused { path: path.to_owned(), problems })
     }
 
     /// Where a source of this size lies on the canvas.
@@ -176,216 +178,9 @@ fn parse_object(text: &str, path: &Path) -> Result<Map<String, Value>, RecipeErr
         .map_err(|error| RecipeError::NotJson { path: path.to_owned(), reason: error.to_string() })
 }
 
-/// Keys that say nothing about pixels: bookkeeping, and where tensors are made.
-const WITHOUT_EFFECT: &[&str] = &[
-    "_valid_processor_keys",
-    "data_format",
-    "device",
-    "disable_grouping",
-    "do_convert_rgb", // the source is RGB already
-    "input_data_format",
-    "processor_class",
-    "return_tensors",
-    "use_fast",
-];
-
-/// Keys that are read; the rest is refused by name.
-const READ: &[&str] = &[
-    "crop_size", // without effect, since a crop is refused
-    "default_to_square",
-    "do_center_crop",
-    "do_normalize",
-    "do_pad",
-    "do_rescale",
-    "do_resize",
-    "feature_extractor_type",
-    "image_mean",
-    "image_processor_type",
-    "image_std",
-    "pad_size",
-    "resample",
-    "rescale",
-    "rescale_factor",
-    "size",
-];
-
-/// Reads settings and collects every problem. A `null` is a missing key, as in the reference.
-struct Reader<'a> {
-    settings: &'a Map<String, Value>,
-    problems: Vec<RecipeProblem>,
-}
-
-impl Reader<'_> {
-    fn recipe(&mut self) -> Option<Recipe> {
-        for (key, value) in self.settings {
-            let known = WITHOUT_EFFECT.contains(&key.as_str()) || READ.contains(&key.as_str());
-            if !known && !value.is_null() {
-                self.refuse(key, format!("a setting that is not known, found {value}"));
-            }
-        }
-        let processor = self.processor();
-        let owlv2 = processor == Some(Processor::Owlv2);
-        self.demand("do_resize", true, true, "without it every image has a canvas of its own");
-        self.demand("do_center_crop", false, false, "what lies outside of the crop is never seen");
-        self.demand("do_pad", owlv2, owlv2, "the processor pads in its own way or not at all");
-        if self.value("pad_size").is_some() {
-            self.refuse("pad_size", "padding to a given size is not implemented".to_owned());
-        }
-        let (canvas_width, canvas_height) = self.canvas(if owlv2 { 960 } else { 768 })?;
-        if owlv2 && canvas_width != canvas_height {
-            let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
-            self.refuse("size", reason);
-        }
-        let filter = self.filter(owlv2);
-        // "rescale" is the name in early checkpoints, and there it wins.
-        let key = if self.value("rescale").is_some() { "rescale" } else { "do_rescale" };
-        let rescale = self.flag(key, true);
-        if owlv2 && !rescale {
-            self.refuse(key, "expected true: 8-bit values cannot be blurred".to_owned());
-        }
-        let factor = self.number("rescale_factor", 1.0 / 255.0);
-        let normalize = self.flag("do_normalize", true);
-        let mean = self.channels("image_mean", CLIP_MEAN);
-        let std = self.channels("image_std", CLIP_STD);
-        if std.contains(&0.0) {
-            self.refuse("image_std", "a channel would be divided by 0".to_owned());
-        }
-        Some(Recipe {
-            processor: processor?,
-            canvas_width,
-            canvas_height,
-            filter,
-            rescale_factor: rescale.then_some(factor),
-            normalize: normalize.then_some((mean, std)),
-        })
-    }
-
-    fn refuse(&mut self, key: &str, reason: String) {
-        self.problems.push(RecipeProblem { key: key.to_owned(), reason });
-    }
-
-    fn value(&self, key: &str) -> Option<&Value> {
-        self.settings.get(key).filter(|value| !value.is_null())
-    }
-
-    fn processor(&mut self) -> Option<Processor> {
-        let key = ["image_processor_type", "feature_extractor_type"]
-            .into_iter()
-            .find(|key| self.value(key).is_some());
-        let expected = "expected OwlViTImageProcessor or Owlv2ImageProcessor";
-        let Some(key) = key else {
-            self.refuse("image_processor_type", format!("{expected}, found nothing"));
-            return None;
-        };
-        let found = self.value(key).cloned().unwrap_or_default();
-        let processor = found.as_str().and_then(Processor::from_type_name);
-        if processor.is_none() {
-            self.refuse(key, format!("{expected}, found {found}"));
-        }
-        processor
-    }
-
-    fn flag(&mut self, key: &str, default: bool) -> bool {
-        match self.value(key) {
-            None => default,
-            Some(Value::Bool(flag)) => *flag,
-            Some(other) => {
-                let reason = format!("expected true or false, found {other}");
-                self.refuse(key, reason);
-                default
-            }
-        }
-    }
-
-    fn demand(&mut self, key: &str, default: bool, demanded: bool, why: &str) {
-        if self.flag(key, default) != demanded {
-            self.refuse(key, format!("{} is not implemented: {why}", !demanded));
-        }
-    }
-
-    fn number(&mut self, key: &str, default: f64) -> f64 {
-        match self.value(key).map(|value| (value.as_f64(), value.clone())) {
-            None => default,
-            Some((Some(number), _)) if number > 0.0 && number.is_finite() => number,
-            Some((_, other)) => {
-                self.refuse(key, format!("expected a number above 0, found {other}"));
-                default
-            }
-        }
-    }
-
-    fn channels(&mut self, key: &str, default: [f64; 3]) -> [f64; 3] {
-        let Some(value) = self.value(key).cloned() else { return default };
-        let read = match &value {
-            Value::Number(number) => number.as_f64().map(|number| [number; 3]),
-            Value::Array(items) => {
-                let numbers: Option<Vec<f64>> = items.iter().map(Value::as_f64).collect();
-                numbers.and_then(|numbers| numbers.try_into().ok())
-            }
-            _ => None,
-        };
-        read.unwrap_or_else(|| {
-            self.refuse(key, format!("expected a number or three, found {value}"));
-            default
-        })
-    }
-
-    /// Width and height of the canvas.
-    fn canvas(&mut self, default: u32) -> Option<(u32, u32)> {
-        let Some(value) = self.value("size").cloned() else { return Some((default, default)) };
-        let side = |value: &Value| {
-            value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=16_384).contains(n))
-        };
-        let keys: Vec<&str> = match &value {
-            Value::Object(fields) => fields.keys().map(String::as_str).collect(),
-            _ => Vec::new(),
-        };
-        let size = match &value {
-            Value::Number(_) if self.flag("default_to_square", true) => {
-                side(&value).map(|n| (n, n))
-            }
-            Value::Array(items) if items.len() == 2 => side(&items[1]).zip(side(&items[0])),
-            Value::Object(fields) if keys.len() == 2 => {
-                fields.get("width").and_then(side).zip(fields.get("height").and_then(side))
-            }
-            _ => None,
-        };
-        if size.is_none() {
-            let keeps_aspect = keys.iter().any(|key| key.contains("edge") || key.contains("max_"))
-                || (value.is_number() && !self.flag("default_to_square", true));
-            self.refuse(
-                "size",
-                if keeps_aspect {
-                    format!(
-                        "expected a fixed height and width, found {value}: a canvas that keeps \
-                         the aspect ratio of each image is not implemented"
-                    )
-                } else {
-                    format!("expected a side, [height, width] or both by name in [1, 16384], found {value}")
-                },
-            );
-        }
-        size
-    }
-
-    /// Numbers as in Pillow's `Resampling`.
-    fn filter(&mut self, owlv2: bool) -> Filter {
-        let default = if owlv2 { Filter::Bilinear } else { Filter::Bicubic };
-        match (self.value("resample").map(|value| (value.as_u64(), value.clone())), owlv2) {
-            (None, _) => default,
-            (Some((Some(2), _)), _) => Filter::Bilinear,
-            (Some((Some(3), _)), false) => Filter::Bicubic,
-            (Some((_, found)), _) => {
-                let expected = if owlv2 { "2 (bilinear)" } else { "2 (bilinear) or 3 (bicubic)" };
-                self.refuse("resample", format!("expected {expected}, found {found}"));
-                default
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::settings::{CLIP_MEAN, CLIP_STD};
     use super::*;
 
     fn read(text: &str) -> Result<Recipe, RecipeError> {

@@ -1,0 +1,196 @@
+//! Thresholds, synonyms, distractors, suppression and caps.
+
+use std::sync::Arc;
+
+use image::RgbImage;
+use owlet::detect::{DetectorOptions, OwlDetector};
+use owlet::tasks::Detector;
+use owlet::tokenize::ClipTokenizer;
+use owlet::types::{Detection, Prompt, PromptSet};
+use owlet::vision::canvas::{CanvasGeometry, Placement};
+use owlet::vision::nms::{Contender, greedy_nms};
+use tch::Tensor;
+
+use super::{FOLDERS, assert_same, detect_one, detector, options, prompt, set, texts};
+use crate::golden_models::fixture;
+use crate::golden_preprocess::picture;
+
+/// The rules in their plainest form, from the logits of one text at a time.
+fn plainly(
+    detector: &mut OwlDetector,
+    placement: Placement,
+    image: &RgbImage,
+    prompts: &PromptSet,
+) -> Vec<Detection> {
+    let pixels = detector.pixel_values(&[Arc::new(image.clone())]).unwrap();
+    let tokenizer = ClipTokenizer::open(&fixture(&detector.info().name)).unwrap();
+    let model = detector.model();
+    let features = model.image_features(&pixels).unwrap();
+    let scores_of = |text: &String| {
+        let ids = Tensor::from_slice(&tokenizer.encode(text, 16).unwrap()).view([1, 16]);
+        let query = model.embed_texts(&ids).unwrap();
+        let scores = model.class_logits(&features, &query).unwrap().sigmoid();
+        Vec::<f32>::try_from(scores.view(-1)).unwrap()
+    };
+    let scores_of_prompts: Vec<Vec<Vec<f32>>> =
+        prompts.prompts.iter().map(|prompt| prompt.texts.iter().map(scores_of).collect()).collect();
+    let boxes = Vec::<f32>::try_from(model.boxes(&features).unwrap().view(-1)).unwrap();
+    let geometry = CanvasGeometry::new(placement, image.width(), image.height());
+    let mut found = Vec::new();
+    for (patch, norm) in boxes.chunks_exact(4).enumerate() {
+        let mut best: Option<(usize, f32)> = None;
+        for (index, scores_of_texts) in scores_of_prompts.iter().enumerate() {
+            let score = scores_of_texts.iter().map(|scores| scores[patch]).fold(f32::MIN, f32::max);
+            if score > prompts.threshold_of(index) && best.is_none_or(|(_, other)| score > other) {
+                best = Some((index, score));
+            }
+        }
+        let Some((prompt, score)) = best else { continue };
+        let box_in_source_px = geometry.source_px_from_norm(norm.try_into().unwrap());
+        if !prompts.prompts[prompt].negative && box_in_source_px.area() > 0.0 {
+            found.push(Detection { prompt, score, objectness: None, box_in_source_px });
+        }
+    }
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    found
+}
+
+#[test]
+fn thresholds_synonyms_and_negatives_do_what_their_plain_rules_say() {
+    let cases = [
+        (
+            "one threshold",
+            set(
+                vec![
+                    prompt("cat", &["a cat"], None, false),
+                    prompt("dog", &["a photo of a dog"], None, false),
+                ],
+                0.3,
+            ),
+        ),
+        (
+            "own thresholds",
+            set(
+                vec![
+                    prompt("cat", &["a cat"], Some(0.5), false),
+                    prompt("dog", &["a photo of a dog"], Some(0.1), false),
+                    prompt("sofa", &["Red SOFA!"], None, false),
+                ],
+                0.4,
+            ),
+        ),
+        (
+            "a prompt that nothing reaches leaves its boxes to the next",
+            set(
+                vec![
+                    prompt("cat", &["a cat"], Some(1.0), false),
+                    prompt("dog", &["a photo of a dog"], Some(0.0), false),
+                ],
+                0.0,
+            ),
+        ),
+        (
+            "synonyms",
+            set(
+                vec![
+                    prompt("animal", &["a cat", "a photo of a dog"], None, false),
+                    prompt(
+                        "thing",
+                        &["Red SOFA!", "the left hand", "two red cups"],
+                        Some(0.2),
+                        false,
+                    ),
+                ],
+                0.25,
+            ),
+        ),
+        (
+            "a distractor",
+            set(
+                vec![
+                    prompt("cat", &["a cat"], None, false),
+                    prompt("not it", &["a photo of a dog", "the left hand"], Some(0.35), true),
+                ],
+                0.1,
+            ),
+        ),
+    ];
+    for (folder, placement) in FOLDERS {
+        let mut detector = detector(folder);
+        for (case, prompts) in &cases {
+            for name in ["landscape", "portrait", "strip"] {
+                let image = picture(name);
+                detector.set_prompts(prompts.clone()).unwrap();
+                let found = detect_one(&mut detector, &image);
+                let expected = plainly(&mut detector, placement, &image, prompts);
+                assert_same(&format!("{folder}, {case}, {name}"), &found, &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_distractor_takes_boxes_away_and_gives_none() {
+    let mut detector = detector("owlvit_tiny");
+    let image = picture("landscape");
+    detector.set_prompts(texts(&["a cat"], 0.0)).unwrap();
+    let alone = detect_one(&mut detector, &image);
+    let with = set(
+        vec![
+            prompt("cat", &["a cat"], None, false),
+            prompt("not it", &["a photo of a dog"], None, true),
+        ],
+        0.0,
+    );
+    detector.set_prompts(with).unwrap();
+    let left = detect_one(&mut detector, &image);
+    assert!(!left.is_empty() && left.len() < alone.len(), "{} of {}", left.len(), alone.len());
+    assert!(left.iter().all(|found| found.prompt == 0));
+}
+
+#[test]
+fn suppression_is_within_a_prompt_and_the_cap_keeps_the_best() {
+    let image = picture("portrait");
+    let prompts = texts(&["a cat", "a photo of a dog", "the left hand"], 0.1);
+    let mut plain = detector("owlvit_tiny");
+    plain.set_prompts(prompts.clone()).unwrap();
+    let all = detect_one(&mut plain, &image);
+
+    let mut suppressing =
+        OwlDetector::load(&DetectorOptions { nms_iou: Some(0.2), ..options("owlvit_tiny") })
+            .unwrap();
+    suppressing.set_prompts(prompts.clone()).unwrap();
+    let kept = detect_one(&mut suppressing, &image);
+    let contenders: Vec<_> = all
+        .iter()
+        .map(|found| Contender { pixel_box: found.box_in_source_px, group: found.prompt })
+        .collect();
+    let expected: Vec<_> =
+        greedy_nms(&contenders, 0.2).into_iter().map(|index| all[index].clone()).collect();
+    assert!(expected.len() < all.len());
+    assert_eq!(kept, expected);
+
+    let mut capped =
+        OwlDetector::load(&DetectorOptions { max_detections: 3, ..options("owlvit_tiny") })
+            .unwrap();
+    capped.set_prompts(prompts).unwrap();
+    assert_eq!(detect_one(&mut capped, &image), all[..3]);
+}
+
+#[test]
+fn hundreds_of_prompts_are_all_looked_at() {
+    let mut detector = detector("owlvit_tiny");
+    let image = picture("landscape");
+    detector.set_prompts(texts(&["a cat"], 0.1)).unwrap();
+    let mut expected = detect_one(&mut detector, &image);
+    assert!(!expected.is_empty());
+
+    // None of the first 600 can be reached, so all boxes are the last one's.
+    let name = |n: usize| format!("red {n}");
+    let mut prompts: Vec<_> =
+        (0..600).map(|n| prompt(&name(n), &[&name(n)], Some(1.0), false)).collect();
+    prompts.push(Prompt::from_text("a cat"));
+    detector.set_prompts(set(prompts, 0.1)).unwrap();
+    expected.iter_mut().for_each(|found| found.prompt = 600);
+    assert_same("601 prompts", &detect_one(&mut detector, &image), &expected);
+}
