@@ -238,10 +238,9 @@ fn main() -> ExitCode {
         Command::Inspect(args) => app::inspect::run(&args),
         Command::Pull(args) => app::models::pull(&args, chatter),
         Command::Models(args) => app::models::list(&args),
-        //C Command::RandomModel(args) => app::models::write_random(&args),
+        Command::RandomModel(args) => app::models::write_random(&args),
         Command::Check(args) => app::check::run(&args),
         Command::Config(args) => app::config::run(&args),
-        Command::RandomModel(_) => todo!(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "owlet", &mut std::io::stdout());
             Ok(app::Finish::Done)

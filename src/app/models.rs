@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use owlet::hub::{
     self, HubSettings, InstalledModel, ModelLocations, ModelState, PullEvent, PullRequest, Verify,
 };
-//Cuse owlet::models::random;
+use owlet::models::owl::OwlConfig;
+use owlet::models::random::write_checkpoint;
 
-use super::{Chatter, Finish, plain_table};
+use super::{Chatter, Finish, Refused, plain_table, replace_file};
 use crate::{ModelsArgs, PullArgs, RandomModelArgs};
 
 #[expect(clippy::print_stdout, reason = "the result of the command")]
@@ -129,12 +131,25 @@ fn state_in_words(model: &InstalledModel) -> String {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
+/// The file that tells that a checkpoint's weights are random.
 pub(crate) const RANDOM_MARK: &str = "owlet-random.json";
 
+#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
-    //C random::write(&args.name, args.seed, &args.out)?;
+    let config = OwlConfig::known(&args.name).ok_or_else(|| {
+        let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
+        Refused(format!("unknown model {:?}: expected one of {}", args.name, known.join(", ")))
+    })?;
+    let folder = &args.out;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    if std::fs::read_dir(folder)?.next().is_some() {
+        return Err(Refused(format!("--out: {} is not empty", folder.display())).into());
+    }
+    let mark = serde_json::json!({"model": args.name, "seed": args.seed});
+    replace_file(&folder.join(RANDOM_MARK), format!("{mark:#}\n").as_bytes())?;
+    write_checkpoint(folder, &config, args.seed)?;
     tracing::warn!("the weights are random: what this model finds means nothing");
-    println!("{}", args.out.display());
+    println!("{}", folder.display());
     Ok(Finish::Done)
 }

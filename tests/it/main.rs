@@ -3,13 +3,11 @@
 
 mod bad_checkpoints;
 mod config;
-mod floors;
-mod golden_models;
-mod hub;
-mod images;
-mod report;
 mod detect;
 mod floors;
 mod golden_models;
 mod golden_preprocess;
+mod hub;
+mod images;
+mod report;
 mod tokenize;

@@ -75,7 +75,7 @@ pub(crate) fn run(args: ReplayArgs, chatter: Chatter) -> anyhow::Result<Finish> 
         every_overlay: args.overlays,
         already_recorded: known.len(),
     })?;
-    let mut run_file = RunFile::new(identity, pipeline.info().clone());
+    let run_file = RunFile::new(identity, pipeline.info().clone());
     run_file.write(&args.out)?;
 
     let interrupt = Interrupt::listen()?;

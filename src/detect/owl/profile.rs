@@ -8,7 +8,7 @@ use image::RgbImage;
 use serde::Serialize;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::super::decode::HeadOutput;
+use super::super::decode::{HeadOutput, LOGITS_PER_PASS};
 use super::super::prompts::ActivePrompts;
 use super::{OwlDetector, backend};
 use crate::models::ForwardError;
@@ -193,7 +193,7 @@ impl OwlDetector {
     }
 
     fn heads(&self, features: &Tensor, prompts: &ActivePrompts) -> Result<HeadOutput, DetectError> {
-        no_grad(|| HeadOutput::compute(&self.model, features, prompts))
+        no_grad(|| HeadOutput::compute(&self.model, features, prompts, LOGITS_PER_PASS))
             .map_err(|error| backend("heads", &error))
     }
 
