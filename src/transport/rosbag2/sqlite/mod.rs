@@ -158,16 +158,22 @@ impl SqliteFile {
         rows.collect()
     }
 
-    /// Time of the first message, in nanoseconds; a search in the index.
-    pub(super) fn first_time(&mut self) -> rusqlite::Result<Option<i64>> {
+    /// Times of the first and last message, in nanoseconds; two searches in the index.
+    pub(super) fn time_range(&mut self) -> rusqlite::Result<Option<(i64, i64)>> {
         if self.rows.is_none() {
-            match self.rows_after(None) {
-                Ok(rows) => return Ok(rows.first().map(|row| row.timestamp)),
+            let sql = "SELECT (SELECT min(timestamp) FROM messages), \
+                       (SELECT max(timestamp) FROM messages)";
+            let found = self.connection.query_row(sql, [], |row| {
+                Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<i64>>(1)?))
+            });
+            match found {
+                Ok(range) => return Ok(range),
                 Err(error) if is_damage(&error) => self.give_up_index(&error, None)?,
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.rows.iter().flatten().next().map(|row| row.timestamp))
+        let rows = self.rows.as_deref().unwrap_or_default();
+        Ok(rows.first().zip(rows.last()).map(|(first, last)| (first.timestamp, last.timestamp)))
     }
 
     /// Notes that the index is damaged and lists the rows that come after `after`.
