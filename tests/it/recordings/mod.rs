@@ -1,5 +1,8 @@
 //! Recordings: read those of other programs, be read by other programs, survive damage.
 
+mod damage;
+mod inspected;
+mod mutated;
 mod peers;
 mod read_by_peers;
 mod read_peers;
