@@ -11,3 +11,4 @@ mod hub;
 mod images;
 mod report;
 mod tokenize;
+mod recordings;
