@@ -53,6 +53,8 @@ pub struct ModelInfo {
     pub input_size: (u32, u32),
     /// Number of learned parameters.
     pub parameters: u64,
+    /// Images in one pass beyond which this device gains nothing; at least 1.
+    pub useful_batch: usize,
 }
 
 /// Why a batch gave no result.

@@ -28,7 +28,7 @@ from transformers import OwlViTForObjectDetection, OwlViTProcessor
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 PROMPTS = ["a cat", "a cup of coffee", "an astronaut", "a rocket"]
-THRESHOLD = 0.5
+THRESHOLD = 0.2
 MARGIN = 0.01
 
 

@@ -150,6 +150,8 @@ impl OwlDetector {
                 dtype: kind_name(kind).to_owned(),
                 input_size: (canvas_height, canvas_width),
                 parameters: model.parameters(),
+                // One image keeps every core busy; a GPU is filled by several.
+                useful_batch: if device.is_cuda() { 16 } else { 1 },
             },
             preprocessor: BatchPreprocessor::new(recipe, options.threads.unwrap_or(available)),
             model,

@@ -19,7 +19,8 @@ pub struct PipelineOptions {
     pub cameras: Vec<Arc<str>>,
     /// What a full mailbox does.
     pub policy: Policy,
-    /// Most frames that share one pass of the network; at least 1.
+    /// Most frames that share one pass of the network; at least 1. Fewer do where the detector's
+    /// device gains nothing from more ([`ModelInfo::useful_batch`]).
     pub max_batch: usize,
     /// Results that may wait for their consumer before inference waits too; at least 1.
     pub results_capacity: usize,
@@ -103,30 +104,33 @@ impl Pipeline {
     where
         E: Debug + Display + Send + 'static,
     {
-        let inbox = Inbox::new(options.cameras.len(), options.policy, options.max_batch);
         let (results, receiver) = mpsc::channel(options.results_capacity.max(1));
         let (ready, started) = oneshot::channel();
-        let thread_inbox = Arc::clone(&inbox);
+        // The inbox is made here and handed over, since its batches depend on the detector.
+        let (hand_over, handed_over) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("inference".to_owned())
-            .spawn(move || {
-                // Whatever ends this thread, posters must not wait for it.
-                let _close = CloseOnDrop(Arc::clone(&thread_inbox));
-                match make_detector() {
-                    Ok(detector) => {
-                        // Only fails where the starter was dropped; the loop then ends at once.
-                        let _ = ready.send(Ok(detector.info().clone()));
-                        InferenceLoop { detector, prompts: None, inbox: thread_inbox, results }
-                            .run();
+            .spawn(move || match make_detector() {
+                Ok(detector) => {
+                    // Either fails only where the starter is gone; there is nothing to do then.
+                    if ready.send(Ok(detector.info().clone())).is_ok()
+                        && let Ok(inbox) = handed_over.blocking_recv()
+                    {
+                        InferenceLoop { detector, prompts: None, inbox, results }.run();
                     }
-                    Err(error) => {
-                        let _ = ready.send(Err(error));
-                    }
+                }
+                Err(error) => {
+                    let _ = ready.send(Err(error));
                 }
             })
             .map_err(|error| StartError::Thread { reason: error.to_string() })?;
         match started.blocking_recv() {
             Ok(Ok(info)) => {
+                let max_batch = options.max_batch.min(info.useful_batch);
+                let inbox = Inbox::new(options.cameras.len(), options.policy, max_batch);
+                if hand_over.send(Arc::clone(&inbox)).is_err() {
+                    inbox.close();
+                }
                 let pipeline = Self { info, cameras: options.cameras, inbox, thread: Some(thread) };
                 Ok((pipeline, receiver))
             }
@@ -208,6 +212,8 @@ struct InferenceLoop {
 
 impl InferenceLoop {
     fn run(mut self) {
+        // Whatever ends this thread, posters must not wait for it.
+        let _close = CloseOnDrop(Arc::clone(&self.inbox));
         loop {
             match self.inbox.take() {
                 Work::Command(Command::SetPrompts(prompts, reply)) => {

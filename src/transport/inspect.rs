@@ -150,9 +150,8 @@ fn key(topic: &TopicInfo) -> (String, String) {
 /// By the first and last message of the topic where they are known, else over the whole bag.
 fn rate_hz(count: u64, times: Option<TopicTimes>, bag_duration_secs: f64) -> Option<f64> {
     let (count, secs) = match times {
-        Some(TopicTimes { count, first, last }) => {
-            (count, last.as_secs_f64() - first.as_secs_f64())
-        }
+        // The difference as an integer: seconds since 1970 leave a float too few digits.
+        Some(TopicTimes { count, first, last }) => (count, last.0.abs_diff(first.0) as f64 * 1e-9),
         None => (count, bag_duration_secs),
     };
     (count > 1 && secs > 0.0).then(|| (count - 1) as f64 / secs)

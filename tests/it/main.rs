@@ -9,5 +9,6 @@ mod golden_models;
 mod golden_preprocess;
 mod hub;
 mod images;
+mod recordings;
 mod report;
 mod tokenize;

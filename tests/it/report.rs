@@ -35,6 +35,7 @@ fn options(prompts: &Arc<PromptSet>) -> ReportOptions {
             dtype: "f32".to_owned(),
             input_size: (768, 768),
             parameters: 153_000_000,
+            useful_batch: 1,
         },
         notes: vec!["Weights are random: boxes mean nothing.".to_owned()],
         prompts: Arc::clone(prompts),

@@ -59,6 +59,7 @@ fn start(policy: Policy) -> (Pipeline, mpsc::Receiver<Outcome>, Arc<AtomicUsize>
             dtype: "f32".to_owned(),
             input_size: (1, 1),
             parameters: 0,
+            useful_batch: 16,
         },
         passes: Arc::clone(&passes),
         has_prompts: false,

@@ -267,7 +267,13 @@ impl BagReader {
                 .collect();
         }
         let listed = info.topics.len();
-        let mut range: Option<(i64, i64)> = None;
+        // rosbag2 has written wrong times for split bags: where all files could be looked at, they
+        // know better.
+        let is_surveyed = info.files.iter().all(|file| file.state == FileState::Ready);
+        let mut range = info.start.filter(|_| !is_surveyed).map(|start| {
+            let nanos = i64::try_from(info.duration.as_nanos()).unwrap_or(i64::MAX);
+            (start.0, start.0.saturating_add(nanos))
+        });
         for survey in surveys {
             for (topic, count) in &survey.topics {
                 let index = topic_index(&mut info.topics, topic);
@@ -281,9 +287,7 @@ impl BagReader {
                 (known, found) => known.or(found),
             };
         }
-        if let Some((start, end)) = range
-            && metadata.is_none()
-        {
+        if let Some((start, end)) = range {
             info.start = Some(Stamp(start));
             info.duration = Duration::from_nanos(end.abs_diff(start));
         }

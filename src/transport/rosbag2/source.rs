@@ -122,7 +122,7 @@ pub(super) fn open(
 
 /// Opens a file, looks what is in it, and closes it again. Counting the messages of an sqlite3 file
 /// takes a look at every row, so it is only done where nothing else tells (`must_count`); else its
-/// counts are 0 and its time range is the start alone.
+/// counts are 0.
 pub(super) fn survey(
     path: &Path,
     name: &str,
@@ -168,8 +168,7 @@ pub(super) fn survey(
                 survey.time_range = ranges.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)));
                 counts = times.into_iter().map(|(topic, times)| (topic, times.count)).collect();
             } else {
-                let start = file.first_time().map_err(unreadable)?;
-                survey.time_range = start.map(|start| (start, start));
+                survey.time_range = file.time_range().map_err(unreadable)?;
                 counts = BTreeMap::new();
             }
             losses.extend(file.losses.drain());

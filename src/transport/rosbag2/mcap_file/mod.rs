@@ -71,15 +71,9 @@ pub(super) struct Contents {
     channels: Channels,
     /// Messages on each channel.
     counts: BTreeMap<u16, u64>,
-}
-
-impl Contents {
-    /// Log times of the first and last message, in nanoseconds.
-    fn time_range(&self) -> Option<(u64, u64)> {
-        let start = self.spans.iter().map(|span| span.start).min()?;
-        let end = self.spans.iter().map(|span| span.end).max()?;
-        Some((start, end))
-    }
+    /// Log times of the first and last message, in nanoseconds. Those of the spans are not enough:
+    /// a chunk that holds no message has times that mean nothing.
+    time_range: Option<(u64, u64)>,
 }
 
 /// An MCAP file that was opened and surveyed.
@@ -128,7 +122,7 @@ impl McapFile {
 
     /// Log times of the first and last message, in nanoseconds.
     pub(super) fn time_range(&self) -> Option<(u64, u64)> {
-        self.contents.time_range()
+        self.contents.time_range
     }
 }
 

@@ -223,6 +223,8 @@ impl Walk<'_> {
         let range = times.values().map(|times| (times.first, times.last));
         if let Some((start, end)) = range.reduce(|(a, b), (c, d)| (a.min(c), b.max(d))) {
             (span.start, span.end) = (start, end);
+            let (first, last) = self.contents.time_range.unwrap_or((start, end));
+            self.contents.time_range = Some((first.min(start), last.max(end)));
         }
         span.channels = Some(times.keys().copied().collect());
         span.times = Some(times);

@@ -52,7 +52,9 @@ pub(super) fn read(file: &mut File, len: u64) -> io::Result<Option<Contents>> {
         && covers_the_data(file, &chunks, data_end)?;
     Ok(is_whole.then(|| {
         let spans = chunks.into_iter().map(span_of).collect();
-        Contents { spans, channels, counts: statistics.channel_message_counts }
+        let time_range = (statistics.message_start_time, statistics.message_end_time);
+        let time_range = (statistics.message_count > 0).then_some(time_range);
+        Contents { spans, channels, counts: statistics.channel_message_counts, time_range }
     }))
 }
 

@@ -42,6 +42,8 @@ pub(super) struct SqliteFile {
     topics: Vec<Topic>,
     /// The rows in order of time, where the file's own index cannot be used.
     rows: Option<Vec<Row>>,
+    /// What is there of the last page, where the file ends in the middle of it.
+    cut_page: Option<Vec<u8>>,
     pub(super) losses: FileLosses,
 }
 
@@ -90,30 +92,29 @@ impl SqliteFile {
     /// Where it holds no table of messages that can be reached, or the file system fails.
     pub(super) fn open(path: &Path, name: &str) -> rusqlite::Result<Self> {
         let mut losses = FileLosses::new(name);
-        match connect(path, false).and_then(|connection| {
-            let topics = topics(&connection)?;
+        let plain = connect(path, false).and_then(|connection| {
+            let topics = topics(&connection, None)?;
             Ok((connection, topics))
-        }) {
-            Ok((connection, topics)) => {
-                let mut file = Self { connection, topics, rows: None, losses };
-                if !file.has_time_index().unwrap_or(false) {
-                    file.list_rows(None)?;
-                }
-                Ok(file)
-            }
-            Err(error) if !is_damage(&error) => Err(error),
+        });
+        let (connection, topics, is_sound) = match plain {
+            Ok((connection, topics)) => (connection, topics, true),
+            Err(error) if !is_damage(&error) => return Err(error),
             Err(error) => {
                 // A file that is shorter than its header says, or that has a journal from a crash
                 // beside it, is refused in the plain way.
                 let connection = connect(path, true)?;
                 connection.pragma_update(None, "writable_schema", true)?;
-                let topics = topics(&connection)?;
                 losses.add(LossKind::PagesDamaged, None, None, error.to_string());
-                let mut file = Self { connection, topics, rows: None, losses };
-                file.list_rows(None)?;
-                Ok(file)
+                let topics = topics(&connection, Some(&mut losses))?;
+                (connection, topics, false)
             }
+        };
+        let cut_page = salvage::cut_page(path).ok().flatten();
+        let mut file = Self { connection, topics, rows: None, cut_page, losses };
+        if !is_sound || !file.has_time_index().unwrap_or(false) {
+            file.list_rows(None)?;
         }
+        Ok(file)
     }
 
     /// The topics of the file.
@@ -158,16 +159,22 @@ impl SqliteFile {
         rows.collect()
     }
 
-    /// Time of the first message, in nanoseconds; a search in the index.
-    pub(super) fn first_time(&mut self) -> rusqlite::Result<Option<i64>> {
+    /// Times of the first and last message, in nanoseconds; two searches in the index.
+    pub(super) fn time_range(&mut self) -> rusqlite::Result<Option<(i64, i64)>> {
         if self.rows.is_none() {
-            match self.rows_after(None) {
-                Ok(rows) => return Ok(rows.first().map(|row| row.timestamp)),
+            let sql = "SELECT (SELECT min(timestamp) FROM messages), \
+                       (SELECT max(timestamp) FROM messages)";
+            let found = self.connection.query_row(sql, [], |row| {
+                Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<i64>>(1)?))
+            });
+            match found {
+                Ok(range) => return Ok(range),
                 Err(error) if is_damage(&error) => self.give_up_index(&error, None)?,
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.rows.iter().flatten().next().map(|row| row.timestamp))
+        let rows = self.rows.as_deref().unwrap_or_default();
+        Ok(rows.first().zip(rows.last()).map(|(first, last)| (first.timestamp, last.timestamp)))
     }
 
     /// Notes that the index is damaged and lists the rows that come after `after`.
@@ -233,7 +240,11 @@ impl SqliteFile {
                 Ok((len, found.get_ref(1)?.as_blob().ok().map(<[u8]>::to_vec)))
             })
         });
+        let cut_page = self.cut_page.as_deref();
         let reason = match read {
+            Ok((_, Some(data))) if cut_page.is_some_and(|page| salvage::ends_in(page, &data)) => {
+                "the file ends in the middle of it".to_owned()
+            }
             Ok((_, Some(data))) => return Ok(Some(data)),
             Ok((len, None)) => format!("content of {} bytes is no blob", len.unwrap_or(0)),
             Err(error) if is_damage(&error) => error.to_string(),
@@ -245,8 +256,11 @@ impl SqliteFile {
     }
 }
 
-/// The topics of a file, if it is a bag.
-fn topics(connection: &Connection) -> rusqlite::Result<Vec<Topic>> {
+/// The topics of a file, if it is a bag. With `losses`, those that can be reached are enough.
+fn topics(
+    connection: &Connection,
+    mut losses: Option<&mut FileLosses>,
+) -> rusqlite::Result<Vec<Topic>> {
     // A view or virtual table of that name could run code or never end.
     let sql = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'messages'";
     let sql: String = connection.query_row(sql, [], |row| row.get(0))?;
@@ -265,7 +279,7 @@ fn topics(connection: &Connection) -> rusqlite::Result<Vec<Topic>> {
     let sql =
         format!("SELECT id, name, type, serialization_format, {hash} FROM topics ORDER BY id");
     let mut statement = connection.prepare(&sql)?;
-    let topics = statement.query_map([], |row| {
+    let found = statement.query_map([], |row| {
         Ok(Topic {
             id: row.get(0)?,
             name: row.get(1)?,
@@ -274,7 +288,19 @@ fn topics(connection: &Connection) -> rusqlite::Result<Vec<Topic>> {
             type_hash: row.get(4)?,
         })
     })?;
-    topics.collect()
+    let mut topics = Vec::new();
+    for topic in found {
+        match (topic, losses.as_deref_mut()) {
+            (Ok(topic), _) => topics.push(topic),
+            (Err(error), Some(losses)) if is_damage(&error) && !topics.is_empty() => {
+                let what = format!("topics after the first {}: {error}", topics.len());
+                losses.add(LossKind::PagesDamaged, None, None, what);
+                break;
+            }
+            (Err(error), _) => return Err(error),
+        }
+    }
+    Ok(topics)
 }
 
 /// One message of a file.

@@ -1,5 +1,9 @@
 //! The rows of a damaged file that can still be reached.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
 use rusqlite::{Connection, params};
 
 use super::super::loss::{FileLosses, LossKind};
@@ -15,6 +19,46 @@ pub(super) struct Row {
 
 /// Row numbers beyond this are not looked for: rosbag2 counts from 1.
 const LAST_ID: i64 = 1 << 48;
+
+/// What is there of the last page of a file that ends in the middle of a page. sqlite3 takes the
+/// missing part for zeros, so that a message that stands in it would look whole.
+///
+/// # Errors
+/// Where the file system fails.
+pub(super) fn cut_page(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    let mut size = [0; 2];
+    file.seek(SeekFrom::Start(16))?;
+    file.read_exact(&mut size)?;
+    // 65536 does not fit the field and is written as 1.
+    let page_size = match u16::from_be_bytes(size) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let len = file.metadata()?.len();
+    let part = len.checked_rem(page_size).unwrap_or(0);
+    if part == 0 {
+        return Ok(None);
+    }
+    let mut page = Vec::new();
+    file.seek(SeekFrom::Start(len - part))?;
+    file.read_to_end(&mut page)?;
+    Ok(Some(page))
+}
+
+/// Whether a message may end in the missing part of a cut page. Then zeros stand at its end, and
+/// before them what stands at the end of the page as far as it is there: all of it behind the four
+/// bytes that link pages, or less where the message starts in the same page.
+pub(super) fn ends_in(cut_page: &[u8], message: &[u8]) -> bool {
+    fn without_zeros(bytes: &[u8]) -> &[u8] {
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        &bytes[..end]
+    }
+    let there = without_zeros(message);
+    let linked = cut_page.get(4..).unwrap_or_default();
+    message.last() == Some(&0)
+        && (there.ends_with(without_zeros(linked)) || without_zeros(cut_page).ends_with(there))
+}
 
 /// Lists the rows in the order of their numbers. A page that cannot be read takes its rows with
 /// it; behind it the next number that can be found is looked for in growing steps.
