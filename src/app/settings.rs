@@ -27,7 +27,8 @@ impl Settings {
     /// Defaults, then the configuration file, then `--param`, then the options of their own.
     pub(crate) fn from_args(args: &RunArgs) -> anyhow::Result<Self> {
         let config = load_config(args)?;
-        let prompts = config.prompt_set(1).map_err(|error| Refused(error.to_string()))?;
+        let mut prompts = config.prompt_set(1).map_err(|error| Refused(error.to_string()))?;
+        prompts.prompts.extend(typed_prompts(args));
         if prompts.prompts.is_empty() {
             let how = "nothing to look for: give --prompt TEXT (several times for several things), \
                        --prompts FILE.yaml, or `prompts` in a configuration file";
@@ -119,29 +120,27 @@ fn load_config(args: &RunArgs) -> Result<Config, Refused> {
     set("threshold", args.threshold.map(|threshold| threshold.to_string()));
     set("device", args.device.map(|device| device.to_string()));
     set("dtype", args.dtype.map(|dtype| dtype.to_string()));
-    let is_typed = !args.prompts.is_empty() || args.prompts_file.is_some();
-    if is_typed {
+    if !args.prompts.is_empty() || args.prompts_file.is_some() {
         // What was typed is meant: it takes the place of all prompts of the configuration.
         let path = args.prompts_file.as_deref().unwrap_or(Path::new(""));
         loader.apply_override("prompts_file", &path.display().to_string());
         loader.apply_list_override("prompts", &[]);
     }
     match loader.finish() {
-        Ok(mut config) if problems.is_empty() => {
-            if is_typed {
-                // Not through the loader: whether they can be used is said with all else that is
-                // wrong with the prompts.
-                config.prompts.clone_from(&args.prompts);
-            }
-            return Ok(config);
-        }
+        Ok(config) if problems.is_empty() => return Ok(config),
         Ok(_) => {}
         Err(error) => problems.push(error.to_string()),
     }
-    if !args.prompts.is_empty() {
-        let prompts = args.prompts.iter().map(|text| Prompt::from_text(text)).collect();
+    let prompts: Vec<_> = typed_prompts(args).collect();
+    if !prompts.is_empty() {
         let typed = PromptSet { version: 1, prompts, default_threshold: 0.0 };
         problems.extend(typed.check().err().map(|refused| refused.to_string()));
     }
     Err(Refused(problems.join("\n")))
+}
+
+/// Not through the configuration: whether they can be used is said with all else that is wrong
+/// with the prompts.
+fn typed_prompts(args: &RunArgs) -> impl Iterator<Item = Prompt> {
+    args.prompts.iter().map(|text| Prompt::from_text(text))
 }

@@ -1,6 +1,6 @@
 //! Downloads of checkpoints from a hub on loopback that each test starts for itself.
 
-mod server;
+pub(crate) mod server;
 
 mod faults;
 mod pulls;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test")]
 
 mod bad_checkpoints;
+mod cli;
 mod config;
 mod detect;
 mod floors;

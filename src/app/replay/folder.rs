@@ -37,7 +37,7 @@ impl OutFolder {
         let path = args.out.clone();
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         let lock = lock(&path)?;
-        let names = [run_file::NAME, JSONL, REPORT, BAG, OVERLAYS];
+        let names = [run_file::NAME, JSONL, REPORT, BAG];
         let found: Vec<_> = names.into_iter().filter(|name| path.join(name).exists()).collect();
         let refused = |text: String| Err(Refused(format!("{}: {text}", path.display())).into());
         let earlier = match found.first() {
@@ -74,7 +74,11 @@ impl OutFolder {
     ///
     /// # Errors
     /// An earlier run on another device; what the file system reports.
-    pub(super) fn prepare(&self, run: &RunFile, max_batch: usize) -> anyhow::Result<KnownFrames> {
+    pub(super) fn prepare(
+        &self,
+        run: &RunFile,
+        frames_per_pass: usize,
+    ) -> anyhow::Result<KnownFrames> {
         match &self.earlier {
             Earlier::None => Ok(KnownFrames::none()),
             Earlier::Replaced => {
@@ -84,7 +88,7 @@ impl OutFolder {
             Earlier::GoneOnWith(earlier) => {
                 earlier.must_match_model(run)?;
                 remove_bag(&self.path)?;
-                recover(&self.path, max_batch)
+                recover(&self.path, frames_per_pass)
             }
         }
     }
@@ -154,14 +158,14 @@ fn remove_file(path: &Path) -> anyhow::Result<()> {
 
 /// Cuts the records of an earlier run to whole batches, so that the batches to come are those of a
 /// run in one go. The recording and the pictures are made again from them.
-fn recover(folder: &Path, max_batch: usize) -> anyhow::Result<KnownFrames> {
+fn recover(folder: &Path, frames_per_pass: usize) -> anyhow::Result<KnownFrames> {
     let path = folder.join(JSONL);
     let failed = || format!("cannot go on with {}", path.display());
     let file = match OpenOptions::new().read(true).write(true).open(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(KnownFrames::none()),
         opened => opened.with_context(failed)?,
     };
-    let (mut frames, mut end, mut kept) = (0, 0, (0, 0));
+    let (mut frames, mut end, mut kept) = (0_usize, 0, (0, 0));
     let mut reader = BufReader::new(&file);
     let mut line = Vec::new();
     loop {
@@ -173,7 +177,7 @@ fn recover(folder: &Path, max_batch: usize) -> anyhow::Result<KnownFrames> {
         }
         frames += 1;
         end += line.len() as u64;
-        if frames % max_batch == 0 {
+        if frames.is_multiple_of(frames_per_pass) {
             kept = (frames, end);
         }
     }

@@ -56,7 +56,8 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
 
     // Only now, with a model that runs and prompts that it takes, an earlier run is touched.
     let run_file = RunFile::new(identity, &args.bag, pipeline.info());
-    let known = folder.prepare(&run_file, settings.config.max_batch)?;
+    let frames_per_pass = settings.config.max_batch.min(pipeline.info().useful_batch);
+    let known = folder.prepare(&run_file, frames_per_pass)?;
     if known.left() > 0 {
         tracing::info!("going on after {} frames that are done", known.left());
     }

@@ -36,6 +36,7 @@ impl RunFile {
             "dtype": model.dtype,
             "input_size_px": [model.input_size.1, model.input_size.0],
             "parameters": model.parameters,
+            "useful_batch": model.useful_batch,
         });
         let bag = bag.canonicalize().unwrap_or_else(|_| bag.to_owned()).display().to_string();
         Self { state: "running".to_owned(), bag, run, model, summary: None }
@@ -64,7 +65,7 @@ impl RunFile {
         if self.run == *asked {
             return Ok(());
         }
-        refuse_differences(&comparable(&self.run)?, &comparable(asked)?)
+        refuse_differences(&by_way_of_text(&self.run)?, &by_way_of_text(asked)?)
     }
 
     /// Refuses to go on with a run on another device, which rounds differently.
@@ -75,13 +76,13 @@ impl RunFile {
     pub(super) fn finish(&mut self, interrupted: bool, summary: &RunSummary) {
         self.state = if interrupted { "interrupted" } else { "done" }.to_owned();
         // Made of numbers and texts: always a JSON value.
-        self.summary = serde_json::to_value(summary).ok();
+        self.summary = by_way_of_text(summary).ok();
     }
 }
 
-/// By way of text, so that numbers show as they were given.
-fn comparable(identity: &RunIdentity) -> anyhow::Result<Value> {
-    Ok(serde_json::from_str(&serde_json::to_string(identity)?)?)
+/// A threshold of 0.1 as f32 stays 0.1, which it would not where it was widened.
+fn by_way_of_text(value: &impl Serialize) -> anyhow::Result<Value> {
+    Ok(serde_json::from_str(&serde_json::to_string(value)?)?)
 }
 
 fn refuse_differences(earlier: &Value, asked: &Value) -> anyhow::Result<()> {

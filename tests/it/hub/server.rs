@@ -18,7 +18,7 @@ use sha2::Digest;
 
 /// What goes wrong with the bytes of a file, once each.
 #[derive(Clone, Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The connection breaks after so many bytes of the answer.
     CutAfter(usize),
     /// Nothing comes any more after so many bytes of the answer.
@@ -37,15 +37,15 @@ pub(super) enum Fault {
 
 /// One request, as the server saw it.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// `hub` or `storage`.
-    pub(super) host: &'static str,
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) range: Option<String>,
-    pub(super) token: Option<String>,
+    pub(crate) host: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) range: Option<String>,
+    pub(crate) token: Option<String>,
     /// Content-Length of the answer.
-    pub(super) answered_bytes: usize,
+    pub(crate) answered_bytes: usize,
 }
 
 #[derive(Clone)]
@@ -78,7 +78,7 @@ struct Hub {
 type Shared = Arc<Mutex<Hub>>;
 
 /// The hub and its storage; they end with it.
-pub(super) struct HubServer {
+pub(crate) struct HubServer {
     hub: Shared,
     address: SocketAddr,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
@@ -86,7 +86,7 @@ pub(super) struct HubServer {
 }
 
 impl HubServer {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let hub = Shared::default();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (sender, addresses) = std::sync::mpsc::channel();
@@ -117,7 +117,7 @@ impl HubServer {
         Self { hub, address, stop: Some(stop), thread: Some(thread) }
     }
 
-    pub(super) fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
@@ -127,7 +127,7 @@ impl HubServer {
 
     /// Publishes files as a commit and lets a branch or tag point to it; returns the commit.
     /// Files of weights are kept in the storage.
-    pub(super) fn publish(&self, repo: &str, revision: &str, files: &[(&str, &[u8])]) -> String {
+    pub(crate) fn publish(&self, repo: &str, revision: &str, files: &[(&str, &[u8])]) -> String {
         let mut named = sha1::Sha1::new();
         let mut commit_files = BTreeMap::new();
         for (name, bytes) in files {
@@ -147,13 +147,13 @@ impl HubServer {
     }
 
     /// Asks for a token from now on, and answers with `status` without it.
-    pub(super) fn protect(&self, repo: &str, token: &str, status: u16) {
+    pub(crate) fn protect(&self, repo: &str, token: &str, status: u16) {
         let mut hub = self.hub();
         hub.repos.get_mut(repo).unwrap().token = Some((token.to_owned(), status));
     }
 
     /// Answers for the files of `from` with a redirect, as for a repository that was renamed.
-    pub(super) fn rename(&self, from: &str, to: &str) {
+    pub(crate) fn rename(&self, from: &str, to: &str) {
         let mut hub = self.hub();
         let mut repo = hub.repos[from].clone();
         hub.repos.insert(to.to_owned(), repo.clone());
@@ -162,28 +162,28 @@ impl HubServer {
     }
 
     /// The next requests for the bytes of a file meet these faults, one each.
-    pub(super) fn fail(&self, file: &str, faults: impl IntoIterator<Item = Fault>) {
+    pub(crate) fn fail(&self, file: &str, faults: impl IntoIterator<Item = Fault>) {
         self.hub().faults.entry(file.to_owned()).or_default().extend(faults);
     }
 
     /// The next questions for a revision are answered with these statuses.
-    pub(super) fn fail_revisions(&self, statuses: impl IntoIterator<Item = u16>) {
+    pub(crate) fn fail_revisions(&self, statuses: impl IntoIterator<Item = u16>) {
         self.hub().api_faults.extend(statuses);
     }
 
     /// The next question for a revision is answered with this text instead.
-    pub(super) fn answer_with(&self, page: &'static str) {
+    pub(crate) fn answer_with(&self, page: &'static str) {
         self.hub().pages.push_back(page);
     }
 
     /// Every request since the last call.
-    pub(super) fn take_seen(&self) -> Vec<Seen> {
+    pub(crate) fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.hub().seen)
     }
 
     /// The requests for the bytes of files since the last call, without those that were
     /// redirected.
-    pub(super) fn take_downloads(&self) -> Vec<Seen> {
+    pub(crate) fn take_downloads(&self) -> Vec<Seen> {
         let mut seen = self.take_seen();
         seen.retain(|seen| {
             let is_bytes = seen.path.contains("/resolve/") || seen.host == "storage";
@@ -202,16 +202,16 @@ impl Drop for HubServer {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&sha2::Sha256::digest(bytes))
 }
 
 /// The id that git gives to a file.
-pub(super) fn git_sha1_hex(bytes: &[u8]) -> String {
+pub(crate) fn git_sha1_hex(bytes: &[u8]) -> String {
     let mut hasher = sha1::Sha1::new();
     hasher.update(format!("blob {}\0", bytes.len()));
     hasher.update(bytes);
