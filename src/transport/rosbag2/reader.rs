@@ -6,17 +6,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::types::Stamp;
 
 use super::error::BagError;
+use super::info::{
+    BagFile, BagInfo, Compression, FileState, OpenOptions, Storage, TopicInfo, TopicTimes,
+};
 use super::layout::{self, Layout};
 use super::loss::{Loss, LossKind, LossReport};
 use super::messages::Messages;
 use super::metadata::Metadata;
 use super::source::{self, OpenFailure, Survey};
 
+<<<<<<< HEAD
 /// How a bag is opened.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
@@ -153,6 +155,8 @@ pub struct BagInfo {
     pub notes: Vec<String>,
 }
 
+=======
+>>>>>>> recordings
 /// One file of the bag, as far as it is known.
 pub(super) struct Slot {
     pub(super) name: String,
