@@ -1,5 +1,6 @@
 //! How a bag is opened, and what it says of itself.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,16 @@ pub enum Storage {
     Mcap,
     /// sqlite3 files.
     Sqlite3,
+}
+
+impl fmt::Display for Storage {
+    /// The name of the storage plugin, as in `metadata.yaml`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mcap => "mcap",
+            Self::Sqlite3 => "sqlite3",
+        })
+    }
 }
 
 /// How rosbag2 compressed a bag. What MCAP compresses inside its chunks does not count here.
