@@ -125,9 +125,12 @@ fn replay(criterion: &mut Criterion) {
                     let mut bag = BagReader::open(root.join("samples/gallery")).expect("a sample");
                     for message in bag.messages(Some(&[topic])).expect("its topic") {
                         let message = message.expect("a whole bag");
-                        let decoded =
-                            frame_from_message(&message.topic, &message.message_type, &message.data)
-                                .expect("a picture");
+                        let decoded = frame_from_message(
+                            &message.topic,
+                            &message.message_type,
+                            &message.data,
+                        )
+                        .expect("a picture");
                         let Picture::Color(image) = decoded.picture else { continue };
                         let frame = Frame {
                             camera: message.topic,
