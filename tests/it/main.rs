@@ -9,5 +9,6 @@ mod golden_models;
 mod golden_preprocess;
 mod hub;
 mod images;
+mod real_checkpoints;
 mod report;
 mod tokenize;
