@@ -10,5 +10,6 @@ mod golden_preprocess;
 mod hub;
 mod images;
 mod recordings;
+mod real_checkpoints;
 mod report;
 mod tokenize;
