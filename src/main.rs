@@ -5,7 +5,7 @@ mod app;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use owlet::types::{DeviceChoice, DtypeChoice};
 
 const EXIT_CODES: &str = "\
@@ -13,8 +13,10 @@ Exit codes:
   0    done
   1    failed; the reason is the last line on stderr
   2    the command line, the configuration or the prompts were refused; every reason is listed
-  3    done, but something was lost: a bad frame, a picture that could not be read, a cut recording
-  130  interrupted; what was done is kept and `--resume` goes on from there";
+  3    done, but something was lost: a bad frame, a picture that could not be read, a cut
+       recording, a checkpoint that is damaged
+  130  interrupted; what was done is kept and `--resume` goes on from there
+  141  whoever read stdout has gone, as in `owlet ... | head`";
 
 /// Finds what a text asks for in camera pictures and recordings.
 #[derive(Parser)]
@@ -41,7 +43,8 @@ Example:
 With --json one object is printed for each picture, on a line of its own:
   {\"image\": PATH, \"width\": W, \"height\": H, \"model\": NAME,
    \"detections\": [{\"prompt\": NAME, \"score\": S, \"box_px\": [x0, y0, x1, y1]}]}
-sorted by falling score; boxes are in pixels of the picture as it was read.")]
+sorted by falling score; boxes are in pixels of the picture as it was read. Models with a head for
+it (OWLv2) add \"objectness\" to each detection.")]
     Detect(DetectArgs),
     /// Run every frame of a recording (rosbag2: MCAP or sqlite3) through a model.
     #[command(after_help = "\
@@ -49,7 +52,8 @@ Example:
   owlet replay my_bag --model owlvit-base-patch32 --prompt 'a mug' --out out/my_bag
 
 Written to the folder of --out:
-  detections.jsonl   one line for each frame, in the recording's order
+  detections.jsonl   one line for each frame, in the recording's order; where the model failed on
+                     one, `failed` says why
   detections.mcap/   a rosbag2 recording with vision_msgs/Detection2DArray at the recording's
                      stamps, for Foxglove, rviz and `ros2 bag`
   report.html        overlay pictures, counts for each prompt, timings; one file, no network
@@ -58,24 +62,51 @@ Written to the folder of --out:
 No frame is dropped, and two runs give the same detections.jsonl and the same messages.")]
     Replay(ReplayArgs),
     /// Say what is in a recording: topics, types, rates, encodings, and which of them can be used.
+    #[command(after_help = "\
+Examples:
+  owlet inspect my_bag
+  owlet inspect my_bag/my_bag_0.mcap --json")]
     Inspect(InspectArgs),
     /// Download a checkpoint from the hub (HF_ENDPOINT and HF_TOKEN are honoured).
+    ///
+    /// It goes to the folder of OWLET_MODELS, or to owlet/models where programs of the user keep
+    /// data. A download that was cut goes on where it stopped. Only safetensors is ever taken.
+    #[command(after_help = "\
+Examples:
+  owlet pull owlvit-base-patch32
+  owlet pull google/owlv2-base-patch16-ensemble@main")]
     Pull(PullArgs),
     /// List the checkpoints that are here and the ones known by name.
+    #[command(after_help = "\
+Examples:
+  owlet models
+  owlet models --verify --json")]
     Models(ModelsArgs),
     /// Write a checkpoint with random weights: full size, right layout, knows nothing.
     ///
     /// For measuring speed and trying out a set-up where nothing can be downloaded. The weights
     /// depend only on the name and the seed, on every machine.
+    #[command(after_help = "\
+Example:
+  owlet random-model owlvit-base-patch32 --out random-b32")]
     RandomModel(RandomModelArgs),
     /// Compare devices and number formats with f32 on the CPU, and time them.
     ///
     /// Runs a model on fixed pictures on the CPU in f32 and on the asked-for device in every number
     /// format it has, and prints how far apart the results are and how long each stage takes.
+    #[command(after_help = "\
+Example:
+  owlet check --model owlvit-base-patch32 --device cuda:0 --json check.json")]
     Check(CheckArgs),
     /// List the parameters that a configuration file may set, with ranges and defaults.
+    #[command(after_help = "\
+Example:
+  owlet config --default > my.yaml && owlet detect kitchen.jpg --config my.yaml --prompt 'a mug'")]
     Config(ConfigArgs),
     /// Print a completion script for a shell.
+    #[command(after_help = "\
+Example:
+  owlet completions bash > ~/.local/share/bash-completion/completions/owlet")]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -118,7 +149,8 @@ struct DetectArgs {
     images: Vec<PathBuf>,
     #[command(flatten)]
     run: RunArgs,
-    /// Write the picture with its boxes (.png or .jpg); with several pictures: a folder.
+    /// Write the picture with its boxes: a file that ends in .png or .jpg, or a folder. Several
+    /// pictures go into a folder.
     #[arg(short, long, value_name = "OUT.png")]
     overlay: Option<PathBuf>,
     /// Print one JSON object for each picture instead of a table.
@@ -226,24 +258,38 @@ struct CheckArgs {
     json: Option<PathBuf>,
 }
 
+/// The command line; the help of every command ends with the exit codes.
+fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|subcommand| {
+        let help = subcommand.get_after_help().map(|help| format!("{help}\n\n"));
+        subcommand.after_help(help.unwrap_or_default() + EXIT_CODES)
+    })
+}
+
 fn main() -> ExitCode {
     // Before anything else touches libtorch: see there.
     owlet::nn::load_cuda_backend();
-    let cli = Cli::parse();
-    let chatter = app::Chatter { verbose: cli.verbose, quiet: cli.quiet };
+    let cli = match Cli::from_arg_matches(&command().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let chatter = app::Chatter::new(cli.verbose, cli.quiet);
     chatter.start_logging();
     let result = match cli.command {
-        Command::Detect(args) => app::detect::run(args),
-        Command::Replay(args) => app::replay::run(args, chatter),
+        Command::Detect(args) => app::detect::run(&args),
+        Command::Replay(args) => app::replay::run(&args, &chatter),
         Command::Inspect(args) => app::inspect::run(&args),
-        Command::Pull(args) => app::models::pull(&args, chatter),
+        Command::Pull(args) => app::models::pull(&args, &chatter),
         Command::Models(args) => app::models::list(&args),
         Command::RandomModel(args) => app::models::write_random(&args),
         Command::Check(args) => app::check::run(&args),
         Command::Config(args) => app::config::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "owlet", &mut std::io::stdout());
-            Ok(app::Finish::Done)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command(), "owlet", &mut script);
+            app::print_out(String::from_utf8_lossy(&script))
+                .map(|()| app::Finish::Done)
+                .map_err(Into::into)
         }
     };
     app::exit_code(result)

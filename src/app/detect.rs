@@ -1,19 +1,26 @@
 //! `owlet detect`: pictures in, a table or JSON out.
 
-use std::path::{Path, PathBuf};
+mod overlays;
+
+use std::fmt::Write;
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use image::RgbImage;
+use owlet::tasks::Detector;
 use owlet::transport::records::DetectionRecord;
 use owlet::types::{Detection, PromptSet};
-use owlet::vision::decode::decode_file;
-use owlet::vision::encode::{encode_jpeg, encode_png};
-use owlet::vision::overlay::{self, OverlayItem};
+use owlet::vision::decode::{DecodeFileError, decode_file};
 use serde::Serialize;
 
+pub(super) use self::overlays::overlay_items;
+use self::overlays::{overlay_paths, write_overlay};
+use super::console::{PrintError, print_error};
 use super::settings::{Settings, load_detector};
-use super::{Finish, Refused, plain_table};
+use super::{Finish, Refused, plain_table, print_out, visible};
 use crate::DetectArgs;
 
 /// One line of `--json`.
@@ -26,102 +33,93 @@ struct ImageRecord<'a> {
     detections: Vec<DetectionRecord>,
 }
 
-pub(crate) fn run(args: DetectArgs) -> anyhow::Result<Finish> {
+pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<Finish> {
     let settings = Settings::from_args(&args.run)?;
-    let overlay_paths = overlay_paths(&args)?;
+    let overlay_paths = overlay_paths(args)?;
+    let missing: Vec<_> = args.images.iter().filter_map(|path| why_missing(path)).collect();
+    if missing.len() == args.images.len() {
+        // Known before gigabytes are read.
+        return Err(none_done(missing));
+    }
     let mut detector = load_detector(&settings.detector_options())?;
     detector
         .set_prompts(Arc::clone(&settings.prompts))
         .map_err(|error| Refused(error.to_string()))?;
 
-    let mut read = 0;
+    let mut lost = 0;
     for (path, overlay_path) in args.images.iter().zip(overlay_paths) {
-        let image = match decode_file(path) {
-            Ok(image) => Arc::new(image),
+        match look_at(path, overlay_path.as_deref(), args.json, &mut *detector, &settings) {
+            Ok(()) => {}
+            // Without stdout the other pictures are of no use; and the reason comes last.
+            Err(error) if error.is::<PrintError>() || args.images.len() == 1 => return Err(error),
             Err(error) => {
-                eprintln!("error: {error}");
-                continue;
+                print_error(&error);
+                lost += 1;
             }
-        };
-        read += 1;
-        let found = detector
-            .detect(&[Arc::clone(&image)])
-            .with_context(|| format!("cannot look at {}", path.display()))?
-            .pop()
-            .context("the detector gave no result for the picture")?
-            .detections;
-        if args.json {
-            print_json(path, &image, &settings, &found)?;
-        } else {
-            print_table(path, &image, &settings.prompts, &found);
-        }
-        if let Some(overlay_path) = overlay_path {
-            let drawn = overlay::draw(&image, &overlay_items(&found, &settings.prompts));
-            write_picture(&overlay_path, &drawn, settings.config.jpeg_quality)?;
-            tracing::info!("drawn: {}", overlay_path.display());
         }
     }
-    match args.images.len() - read {
-        0 => Ok(Finish::Done),
-        _ if read == 0 => bail!("none of the pictures could be read"),
+    match args.images.len() {
+        _ if lost == 0 => Ok(Finish::Done),
+        all if lost == all => bail!(NONE_DONE),
         _ => Ok(Finish::DataLost),
     }
 }
 
-/// Where the overlay of each picture goes.
-fn overlay_paths(args: &DetectArgs) -> anyhow::Result<Vec<Option<PathBuf>>> {
-    let Some(overlay) = &args.overlay else { return Ok(vec![None; args.images.len()]) };
-    if let [_] = args.images.as_slice() {
-        return match overlay.extension().and_then(|extension| extension.to_str()) {
-            Some("png" | "jpg" | "jpeg") => Ok(vec![Some(overlay.clone())]),
-            _ => Err(Refused(format!(
-                "--overlay: expected a file that ends in .png or .jpg, found {}",
-                overlay.display()
-            ))
-            .into()),
-        };
+const NONE_DONE: &str = "none of the pictures could be worked on";
+
+/// The reason where there is one picture; of several reasons the last line is a sum.
+fn none_done(reasons: Vec<DecodeFileError>) -> anyhow::Error {
+    let mut errors: Vec<anyhow::Error> = reasons.into_iter().map(Into::into).collect();
+    match errors.pop() {
+        Some(only) if errors.is_empty() => only,
+        last => {
+            errors.iter().chain(&last).for_each(print_error);
+            anyhow!(NONE_DONE)
+        }
     }
-    std::fs::create_dir_all(overlay)
-        .with_context(|| format!("cannot make the folder {}", overlay.display()))?;
-    // The position keeps pictures of one name from different folders apart.
-    let paths = args.images.iter().enumerate().map(|(index, image)| {
-        let stem = image.file_stem().unwrap_or_default().to_string_lossy();
-        Some(overlay.join(format!("{:03}_{stem}.png", index + 1)))
-    });
-    Ok(paths.collect())
 }
 
-/// What is drawn for each detection.
-pub(super) fn overlay_items<'a>(
-    found: &[Detection],
-    prompts: &'a PromptSet,
-) -> Vec<OverlayItem<'a>> {
-    found
-        .iter()
-        .map(|detection| OverlayItem {
-            label: &prompts.prompts[detection.prompt].name,
-            score: detection.score,
-            box_in_source_px: detection.box_in_source_px,
-            color_index: detection.prompt,
-        })
-        .collect()
-}
-
-fn write_picture(path: &Path, image: &RgbImage, jpeg_quality: u8) -> anyhow::Result<()> {
-    let bytes = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("jpg" | "jpeg") => encode_jpeg(image, jpeg_quality)?,
-        _ => encode_png(image)?,
+/// Why nothing can be read at a path, as far as its name tells.
+fn why_missing(path: &Path) -> Option<DecodeFileError> {
+    let source = match fs::metadata(path) {
+        Ok(about) if about.is_dir() => io::Error::from(io::ErrorKind::IsADirectory),
+        Ok(_) => return None,
+        Err(error) => error,
     };
-    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    Some(DecodeFileError::Read { path: path.to_owned(), source })
 }
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn print_json(
+/// All that is done with one picture.
+fn look_at(
+    path: &Path,
+    overlay_path: Option<&Path>,
+    json: bool,
+    detector: &mut dyn Detector,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    let image = Arc::new(decode_file(path)?);
+    let found = detector
+        .detect(&[Arc::clone(&image)])
+        .with_context(|| format!("cannot look at {}", path.display()))?
+        .pop()
+        .context("the detector gave no result for the picture")?
+        .detections;
+    print_out(match json {
+        true => json_line(path, &image, settings, &found)?,
+        false => table(path, &image, &settings.prompts, &found),
+    })?;
+    if let Some(overlay_path) = overlay_path {
+        write_overlay(overlay_path, &image, &found, settings)?;
+    }
+    Ok(())
+}
+
+fn json_line(
     path: &Path,
     image: &RgbImage,
     settings: &Settings,
     found: &[Detection],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<String> {
     let record = ImageRecord {
         image: path.display().to_string(),
         width: image.width(),
@@ -132,24 +130,25 @@ fn print_json(
             .map(|detection| DetectionRecord::new(detection, &settings.prompts))
             .collect(),
     };
-    println!("{}", serde_json::to_string(&record)?);
-    Ok(())
+    Ok(serde_json::to_string(&record)? + "\n")
 }
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn print_table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &[Detection]) {
-    println!("{} ({}x{})", path.display(), image.width(), image.height());
+fn table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &[Detection]) -> String {
+    let (width, height) = image.dimensions();
+    let mut text = format!("{} ({width}x{height})\n", visible(&path.display().to_string()));
     if found.is_empty() {
-        println!("  nothing reached the threshold; --threshold 0 shows what came closest\n");
-        return;
+        text += "  nothing reached the threshold; --threshold 0 shows what came closest\n\n";
+        return text;
     }
     let header = ["prompt", "score", "x0", "y0", "x1", "y1"];
     let mut table = plain_table(header, &[1, 2, 3, 4, 5]);
     for detection in found {
-        let mut row =
-            vec![prompts.prompts[detection.prompt].name.clone(), format!("{:.3}", detection.score)];
+        let name = &prompts.prompts[detection.prompt].name;
+        let mut row = vec![visible(name), format!("{:.3}", detection.score)];
         row.extend(detection.box_in_source_px.corners().map(|pixel| format!("{pixel:.1}")));
         table.add_row(row);
     }
-    println!("{table}\n");
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{table}\n");
+    text
 }

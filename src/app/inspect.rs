@@ -5,17 +5,15 @@ use indicatif::HumanBytes;
 use owlet::transport::inspect::{Inspection, TopicInspection, UsedAs, inspect};
 use owlet::types::Stamp;
 
-use super::{Finish, plain_table};
+use super::{Finish, plain_table, print_out, visible};
 use crate::InspectArgs;
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Finish> {
     let recording = inspect(&args.bag)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&recording)?);
+        print_out(format_args!("{}\n", serde_json::to_string_pretty(&recording)?))?;
     } else {
-        print!("{}", in_words(&recording));
-        println!("{}", topic_table(&recording));
+        print_out(format_args!("{}\n{}\n", in_words(&recording), topic_table(&recording)))?;
     }
     for note in &recording.notes {
         tracing::warn!("{note}");
@@ -42,9 +40,9 @@ fn in_words(recording: &Inspection) -> String {
         text += &format!(", from {}", Stamp(start_nanos));
     }
     if let Some(distro) = &recording.ros_distro {
-        text += &format!(", recorded by ROS 2 {distro}");
+        text += &format!(", ROS distribution {}", visible(distro));
     }
-    text + "\n"
+    text
 }
 
 fn topic_table(recording: &Inspection) -> Table {
@@ -52,14 +50,14 @@ fn topic_table(recording: &Inspection) -> Table {
     let mut table = plain_table(header, &[2, 3]);
     for topic in &recording.topics {
         table.add_row([
-            topic.name.clone(),
-            topic.message_type.clone(),
+            visible(&topic.name),
+            visible(&topic.message_type),
             topic.message_count.to_string(),
             topic.rate_hz.map_or_else(String::new, |rate| format!("{rate:.1}")),
             topic.picture.as_ref().map_or_else(String::new, |picture| {
-                format!("{}x{} {}", picture.width, picture.height, picture.encoding)
+                format!("{}x{} {}", picture.width, picture.height, visible(&picture.encoding))
             }),
-            use_in_words(topic),
+            visible(&use_in_words(topic)),
         ]);
     }
     table

@@ -10,27 +10,28 @@ use owlet::hub::{
 use owlet::models::owl::OwlConfig;
 use owlet::models::random::write_checkpoint;
 
-use super::{Chatter, Finish, Refused, plain_table, replace_file};
+use super::settings::refused_name;
+use super::{Chatter, Finish, Refused, plain_table, print_out, replace_file, visible};
 use crate::{ModelsArgs, PullArgs, RandomModelArgs};
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-pub(crate) fn pull(args: &PullArgs, chatter: Chatter) -> anyhow::Result<Finish> {
-    let (name, revision) = hub::split_revision(&args.name)?;
+pub(crate) fn pull(args: &PullArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
+    let (name, revision) = hub::split_revision(&args.name).map_err(refused_name)?;
     let request = PullRequest {
         name: name.to_owned(),
         revision: revision.map(str::to_owned),
         settings: HubSettings::from_env(),
         locations: ModelLocations::from_env(),
     };
-    let mut progress = PullProgress::new(chatter.progress());
+    let mut progress = PullProgress::new(chatter);
     let pulled = hub::pull(&request, &mut |event| progress.show(event));
     progress.bar.finish_and_clear();
-    let model = pulled?;
+    let model = pulled.map_err(refused_name)?;
     if args.json {
-        let manifest = model.manifest();
-        println!("{}", serde_json::json!({"path": model.path(), "manifest": manifest}));
+        let (path, manifest) = (model.path().display().to_string(), model.manifest());
+        let record = serde_json::json!({"path": path, "manifest": manifest});
+        print_out(format_args!("{record}\n"))?;
     } else {
-        println!("{}", model.path().display());
+        print_out(format_args!("{}\n", model.path().display()))?;
     }
     Ok(Finish::Done)
 }
@@ -43,8 +44,8 @@ struct PullProgress {
 }
 
 impl PullProgress {
-    fn new(visible: bool) -> Self {
-        let bar = if visible { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    fn new(chatter: &Chatter) -> Self {
+        let bar = chatter.show(ProgressBar::new(0));
         let form = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
         bar.set_style(ProgressStyle::with_template(form).expect("the template is a constant"));
         Self { bar, whole_bytes: 0 }
@@ -86,21 +87,25 @@ impl PullProgress {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) fn list(args: &ModelsArgs) -> anyhow::Result<Finish> {
     let how = if args.verify { Verify::Full } else { Verify::SizesOnly };
     let list = hub::list(&ModelLocations::from_env(), how)?;
+    let is_broken = |model: &InstalledModel| matches!(model.state, ModelState::Broken(_));
+    let finish = match list.installed.iter().any(is_broken) {
+        true => Finish::DataLost,
+        false => Finish::Done,
+    };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&list)?);
-        return Ok(Finish::Done);
+        print_out(format_args!("{}\n", serde_json::to_string_pretty(&list)?))?;
+        return Ok(finish);
     }
     let mut table = plain_table(["model", "architecture", "size", "state", "where"], &[2]);
     for model in &list.installed {
         table.add_row([
-            model.name.clone(),
-            model.architecture.clone().unwrap_or_else(|| "?".to_owned()),
+            visible(&model.name),
+            visible(model.architecture.as_deref().unwrap_or("?")),
             HumanBytes(model.size_bytes).to_string(),
-            state_in_words(model),
+            visible(&state_in_words(model)),
             model.path.display().to_string(),
         ]);
     }
@@ -117,8 +122,8 @@ pub(crate) fn list(args: &ModelsArgs) -> anyhow::Result<Finish> {
             format!("{} ({})", known.repo, known.licence),
         ]);
     }
-    println!("{table}");
-    Ok(Finish::Done)
+    print_out(format_args!("{table}\n"))?;
+    Ok(finish)
 }
 
 fn state_in_words(model: &InstalledModel) -> String {
@@ -134,7 +139,6 @@ fn state_in_words(model: &InstalledModel) -> String {
 /// The file that tells that a checkpoint's weights are random.
 pub(crate) const RANDOM_MARK: &str = "owlet-random.json";
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
     let config = OwlConfig::known(&args.name).ok_or_else(|| {
         let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
@@ -150,6 +154,6 @@ pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
     replace_file(&folder.join(RANDOM_MARK), format!("{mark:#}\n").as_bytes())?;
     write_checkpoint(folder, &config, args.seed)?;
     tracing::warn!("the weights are random: what this model finds means nothing");
-    println!("{}", folder.display());
+    print_out(format_args!("{}\n", folder.display()))?;
     Ok(Finish::Done)
 }

@@ -1,13 +1,14 @@
 //! From the command line to what a command runs with.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use owlet::config::{Config, ConfigLoader};
-use owlet::detect::{DetectorOptions, OwlDetector};
-use owlet::hub::{self, ModelDir, ModelLocations, Verify};
+use owlet::detect::{DetectorError, DetectorOptions, DeviceRefused, OwlDetector};
+use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
 use owlet::tasks::Detector;
-use owlet::types::PromptSet;
+use owlet::types::{Prompt, PromptSet};
 
 use super::Refused;
 use super::models::RANDOM_MARK;
@@ -32,7 +33,8 @@ impl Settings {
                        --prompts FILE.yaml, or `prompts` in a configuration file";
             return Err(Refused(how.to_owned()).into());
         }
-        prompts.check().map_err(|error| Refused(error.to_string()))?;
+        // What is wrong with the prompts is said by the detector: it knows the tokenizer, too, and
+        // all reasons come at once.
         let model_dir = find_model(&config.model)?;
         let random_weights = model_dir.file(RANDOM_MARK).is_some();
         if random_weights {
@@ -60,12 +62,29 @@ impl Settings {
 
 /// Finds a model by name or folder and checks its files against what was downloaded.
 pub(crate) fn find_model(name: &str) -> anyhow::Result<ModelDir> {
-    Ok(hub::resolve(name, &ModelLocations::from_env(), Verify::IfChanged)?)
+    hub::resolve(name, &ModelLocations::from_env(), Verify::IfChanged).map_err(refused_name)
+}
+
+/// A name that cannot be that of a model was refused; all else has failed.
+pub(crate) fn refused_name(error: HubError) -> anyhow::Error {
+    match error {
+        HubError::UnknownName { .. } | HubError::BadName { .. } | HubError::BadRevision { .. } => {
+            Refused(error.to_string()).into()
+        }
+        error => error.into(),
+    }
 }
 
 /// Loads a detector and says what it runs on.
 pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn Detector>> {
     let detector = OwlDetector::load(options)
+        .map_err(|error| match error {
+            DetectorError::Option { .. }
+            | DetectorError::Device(DeviceRefused::HalfOnCpu { .. }) => {
+                anyhow::Error::new(Refused(error.to_string()))
+            }
+            error => error.into(),
+        })
         .with_context(|| format!("cannot load {}", options.model_dir.display()))?;
     let info = detector.info();
     tracing::info!(
@@ -84,11 +103,11 @@ fn load_config(args: &RunArgs) -> Result<Config, Refused> {
     if let Some(path) = &args.config {
         loader.add_file(path);
     }
-    let mut malformed = Vec::new();
+    let mut problems = Vec::new();
     for param in &args.params {
         match param.split_once('=') {
             Some((name, value)) => loader.apply_override(name.trim(), value),
-            None => malformed.push(format!("--param: expected NAME=VALUE, found {param:?}")),
+            None => problems.push(format!("--param: expected NAME=VALUE, found {param:?}")),
         }
     }
     let mut set = |name: &str, value: Option<String>| {
@@ -100,23 +119,29 @@ fn load_config(args: &RunArgs) -> Result<Config, Refused> {
     set("threshold", args.threshold.map(|threshold| threshold.to_string()));
     set("device", args.device.map(|device| device.to_string()));
     set("dtype", args.dtype.map(|dtype| dtype.to_string()));
-    set("prompts_file", args.prompts_file.as_ref().map(|path| path.display().to_string()));
-    let loaded = loader.finish();
-    match loaded {
-        Ok(mut config) if malformed.is_empty() => {
-            if !args.prompts.is_empty() {
-                // What was typed is meant: it takes the place of the file's prompts.
-                config.prompts.clone_from(&args.prompts);
-                if args.prompts_file.is_none() {
-                    config.prompts_file = None;
-                }
-            }
-            Ok(config)
-        }
-        Ok(_) => Err(Refused(malformed.join("\n"))),
-        Err(error) => {
-            malformed.push(error.to_string());
-            Err(Refused(malformed.join("\n")))
-        }
+    let is_typed = !args.prompts.is_empty() || args.prompts_file.is_some();
+    if is_typed {
+        // What was typed is meant: it takes the place of all prompts of the configuration.
+        let path = args.prompts_file.as_deref().unwrap_or(Path::new(""));
+        loader.apply_override("prompts_file", &path.display().to_string());
+        loader.apply_list_override("prompts", &[]);
     }
+    match loader.finish() {
+        Ok(mut config) if problems.is_empty() => {
+            if is_typed {
+                // Not through the loader: whether they can be used is said with all else that is
+                // wrong with the prompts.
+                config.prompts.clone_from(&args.prompts);
+            }
+            return Ok(config);
+        }
+        Ok(_) => {}
+        Err(error) => problems.push(error.to_string()),
+    }
+    if !args.prompts.is_empty() {
+        let prompts = args.prompts.iter().map(|text| Prompt::from_text(text)).collect();
+        let typed = PromptSet { version: 1, prompts, default_threshold: 0.0 };
+        problems.extend(typed.check().err().map(|refused| refused.to_string()));
+    }
+    Err(Refused(problems.join("\n")))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Detection, FrameDetections, FrameHeader, PixelBox, PromptSet, StageTimings, Stamp,
+    Detection, Frame, FrameDetections, FrameHeader, PixelBox, PromptSet, StageTimings, Stamp,
 };
 
 /// One object that was found.
@@ -56,6 +56,9 @@ pub struct FrameRecord {
     pub prompts_version: u64,
     /// Sorted by falling score.
     pub detections: Vec<DetectionRecord>,
+    /// Why the model gave nothing for the frame; absent where it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// Why a line is not a frame of this run.
@@ -101,10 +104,27 @@ impl FrameRecord {
                 .iter()
                 .map(|detection| DetectionRecord::new(detection, &frame.prompts))
                 .collect(),
+            failed: None,
         }
     }
 
-    /// Back to what the record was made from, without timings.
+    /// The record of a frame that the model failed on while `prompts` were in use.
+    #[must_use]
+    pub fn of_failure(frame: &Frame, prompts: &PromptSet, reason: &str) -> Self {
+        Self {
+            topic: frame.camera.to_string(),
+            stamp_ns: frame.header.stamp.0,
+            frame_id: frame.header.frame_id.to_string(),
+            width: frame.image.width(),
+            height: frame.image.height(),
+            prompts_version: prompts.version,
+            detections: Vec::new(),
+            failed: Some(reason.to_owned()),
+        }
+    }
+
+    /// Back to what the record was made from, without timings. A record of a failure gives a frame
+    /// with no detections: look at `failed` first.
     ///
     /// # Errors
     /// A prompt that is not in `prompts`.
@@ -134,24 +154,46 @@ impl FrameRecord {
     }
 }
 
-/// Reads the records of an earlier run. A last line without its line end is what an interrupted
-/// write leaves behind; it is left out.
-///
-/// # Errors
-/// The first line that cannot be read or is not a record.
-pub fn read_records(mut reader: impl BufRead) -> Result<Vec<FrameRecord>, RecordError> {
-    let mut records = Vec::new();
-    let mut text = String::new();
-    loop {
-        let line = records.len() + 1;
-        text.clear();
-        reader.read_line(&mut text).map_err(|source| RecordError::Io { line, source })?;
-        if !text.ends_with('\n') {
-            return Ok(records);
+/// The records of an earlier run, one by one, up to the first that cannot be read. A last line
+/// without its line end is what an interrupted write leaves behind; it is left out.
+#[derive(Debug)]
+pub struct Records<R> {
+    reader: R,
+    line: usize,
+    text: String,
+    is_over: bool,
+}
+
+impl<R: BufRead> Records<R> {
+    /// Reads from the start of a file of records.
+    pub fn new(reader: R) -> Self {
+        Self { reader, line: 0, text: String::new(), is_over: false }
+    }
+
+    fn read(&mut self) -> Result<Option<FrameRecord>, RecordError> {
+        self.line += 1;
+        let line = self.line;
+        self.text.clear();
+        self.reader.read_line(&mut self.text).map_err(|source| RecordError::Io { line, source })?;
+        if !self.text.ends_with('\n') {
+            return Ok(None);
         }
-        let record =
-            serde_json::from_str(&text).map_err(|source| RecordError::Parse { line, source })?;
-        records.push(record);
+        serde_json::from_str(&self.text)
+            .map(Some)
+            .map_err(|source| RecordError::Parse { line, source })
+    }
+}
+
+impl<R: BufRead> Iterator for Records<R> {
+    type Item = Result<FrameRecord, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let record = self.read().transpose();
+        self.is_over = !matches!(record, Some(Ok(_)));
+        record
     }
 }
 
@@ -181,12 +223,16 @@ mod tests {
         }
     }
 
+    fn read(text: &str) -> Result<Vec<FrameRecord>, RecordError> {
+        Records::new(text.as_bytes()).collect()
+    }
+
     #[test]
     fn records_come_back_bit_for_bit() {
         let frame = frame();
         let record = FrameRecord::new(&frame);
         let line = serde_json::to_string(&record).unwrap() + "\n";
-        let records = read_records(line.as_bytes()).unwrap();
+        let records = read(&line).unwrap();
         assert_eq!(records, [record]);
         let back = records[0].clone().into_detections(&frame.prompts).unwrap();
         assert_eq!(back.detections, frame.detections);
@@ -197,9 +243,9 @@ mod tests {
     fn a_cut_last_line_is_left_out_and_a_broken_one_is_named() {
         let line = serde_json::to_string(&FrameRecord::new(&frame())).unwrap();
         let cut = format!("{line}\n{}", &line[..30]);
-        assert_eq!(read_records(cut.as_bytes()).unwrap().len(), 1);
+        assert_eq!(read(&cut).unwrap().len(), 1);
         let broken = format!("{line}\n{{\"topic\": 3}}\n");
-        let error = read_records(broken.as_bytes()).unwrap_err().to_string();
+        let error = read(&broken).unwrap_err().to_string();
         assert!(error.starts_with("line 2: not a frame record"), "{error}");
     }
 

@@ -3,28 +3,34 @@
 //! A reader thread decodes frames and posts them, the inference thread looks at them, and this
 //! thread writes the results. All queues between them are bounded and none of them drops.
 
+mod folder;
+mod identity;
+mod known;
 mod outputs;
 mod run_file;
+mod shared_report;
 mod source;
 
-use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use owlet::pipeline::{Outcome, Pipeline, PipelineOptions, Policy};
+use owlet::pipeline::{Outcome, Pipeline, PipelineOptions, Policy, SetPromptsError, StartError};
 use owlet::report::LossSummary;
 use owlet::transport::inspect::inspect;
-use owlet::transport::records::FrameRecord;
 use owlet::transport::rosbag2::BagReader;
+use tokio::sync::mpsc;
 
+use self::folder::OutFolder;
+use self::identity::RunIdentity;
 use self::outputs::{OutputOptions, Outputs};
-use self::run_file::{RunFile, RunIdentity};
+use self::run_file::RunFile;
+use self::shared_report::SharedReport;
 use self::source::{Source, SourceReport, Topic};
+use super::console::{PrintError, in_words, print_out};
 use super::interrupt::Interrupt;
 use super::settings::{Settings, load_detector};
 use super::{Chatter, Finish, Refused};
@@ -35,7 +41,7 @@ const RESULTS_CAPACITY: usize = 8;
 /// Frames of an earlier run that may wait to be written.
 const KNOWN_CAPACITY: usize = 8;
 
-pub(crate) fn run(args: ReplayArgs, chatter: Chatter) -> anyhow::Result<Finish> {
+pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
     let settings = Settings::from_args(&args.run)?;
     let mut bag = BagReader::open(&args.bag)?;
     let asked = if args.topics.is_empty() { &settings.config.image_topics } else { &args.topics };
@@ -44,15 +50,87 @@ pub(crate) fn run(args: ReplayArgs, chatter: Chatter) -> anyhow::Result<Finish> 
         tracing::warn!("{note}");
     }
     let topics = source::choose_topics(&recording, asked)?;
+    let identity = RunIdentity::new(args, &settings, bag.info(), &topics);
+    let folder = OutFolder::claim(args, &identity)?;
+    let (pipeline, results) = start_pipeline(&settings, &topics)?;
 
-    let identity = RunIdentity::new(&args, &settings, &bag, &topics);
-    let known = prepare_folder(&args, &identity, settings.config.max_batch)?;
-    if !known.is_empty() {
-        tracing::info!("going on after {} frames that are done", known.len());
+    // Only now, with a model that runs and prompts that it takes, an earlier run is touched.
+    let run_file = RunFile::new(identity, &args.bag, pipeline.info());
+    let known = folder.prepare(&run_file, settings.config.max_batch)?;
+    if known.left() > 0 {
+        tracing::info!("going on after {} frames that are done", known.left());
     }
+    let report = SharedReport::new(outputs::report_options(
+        &settings,
+        &topics,
+        pipeline.info(),
+        bag.info(),
+        known.left(),
+    ));
+    let outputs = Outputs::create(OutputOptions {
+        folder: &args.out,
+        settings: &settings,
+        topics: &topics,
+        report: &report,
+        every_overlay: args.overlays,
+        already_recorded: known.left(),
+    })?;
+    run_file.write(&args.out)?;
 
+    let started = Instant::now();
+    let is_resumed = known.left() > 0;
+    let progress = progress_bar(&topics, chatter);
+    let source = Source {
+        topics: &topics,
+        prompts: &settings.prompts,
+        known,
+        pipeline: &pipeline,
+        interrupt: &Interrupt::listen()?,
+        report: &report,
+        progress: &progress,
+    };
+    let ended = run_through(source, &mut bag, outputs, results);
+    progress.finish_and_clear();
+    let (read, outputs) = ended.map_err(|error| match error.is::<Refused>() {
+        true => error,
+        false => anyhow!(
+            "{}; what was done is kept in {}: --resume goes on from there",
+            in_words(&error),
+            args.out.display()
+        ),
+    })?;
+
+    for loss in &bag.losses().losses {
+        tracing::warn!("{loss}");
+        report.with(|report| {
+            report.add_loss(LossSummary {
+                source: loss.file.clone(),
+                reason: loss.to_string(),
+                messages: loss.messages,
+            });
+        });
+    }
+    report.with(|report| {
+        // What an earlier run did took time that nobody knows.
+        if !is_resumed {
+            report.set_wall_time(started.elapsed());
+        }
+        if read.interrupted {
+            let frames = report.summary().frames;
+            report.add_note(&format!(
+                "Interrupted after {frames} frames; the rest of the recording was not looked at."
+            ));
+        }
+    });
+    finish(args, outputs, run_file, read.interrupted)
+}
+
+fn start_pipeline(
+    settings: &Settings,
+    topics: &[Topic],
+) -> anyhow::Result<(Pipeline, mpsc::Receiver<Outcome>)> {
     let options = settings.detector_options();
-    let (pipeline, mut results) = Pipeline::start(
+    let (pipeline, results) = Pipeline::start(
         PipelineOptions {
             cameras: topics.iter().map(|topic| Arc::clone(&topic.name)).collect(),
             policy: Policy::Block,
@@ -61,175 +139,118 @@ pub(crate) fn run(args: ReplayArgs, chatter: Chatter) -> anyhow::Result<Finish> 
         },
         move || load_detector(&options),
     )
-    .map_err(|error| anyhow!("{error:#}"))?;
-    pipeline
-        .set_prompts(Arc::clone(&settings.prompts))
-        .map_err(|error| Refused(error.to_string()))?;
-
-    let mut outputs = Outputs::create(OutputOptions {
-        folder: &args.out,
-        settings: &settings,
-        topics: &topics,
-        model: pipeline.info(),
-        bag: bag.info(),
-        every_overlay: args.overlays,
-        already_recorded: known.len(),
+    .map_err(|error| match error {
+        StartError::Detector(error) => error,
+        error @ StartError::Thread { .. } => anyhow!("{error}"),
     })?;
-    let run_file = RunFile::new(identity, pipeline.info().clone());
-    run_file.write(&args.out)?;
+    pipeline.set_prompts(Arc::clone(&settings.prompts)).map_err(|error| match error {
+        SetPromptsError::Refused(refused) => anyhow::Error::new(Refused(refused.to_string())),
+        SetPromptsError::Closed(closed) => closed.into(),
+    })?;
+    Ok((pipeline, results))
+}
 
-    let interrupt = Interrupt::listen()?;
-    let progress = progress_bar(&topics, chatter);
-    let started = Instant::now();
-    let (known_sender, known_frames) = sync_channel(KNOWN_CAPACITY);
-    let pipeline = &pipeline;
-    let source = Source {
-        topics: &topics,
-        prompts: &settings.prompts,
-        known: VecDeque::from(known),
-        known_frames: Some(known_sender),
-        pipeline,
-        interrupt: &interrupt,
-        progress: &progress,
-    };
-    let read = thread::scope(|scope| -> anyhow::Result<SourceReport> {
-        let bag = &mut bag;
+/// Takes no more frames once it is dropped, by a panic as well: nobody then waits for ever.
+struct CloseOnDrop<'a>(&'a Pipeline);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// The reader on a thread of its own, the writer on this one, to the end of both.
+fn run_through<'a>(
+    source: Source<'_>,
+    bag: &mut BagReader,
+    mut outputs: Outputs<'a>,
+    mut results: mpsc::Receiver<Outcome>,
+) -> anyhow::Result<(SourceReport, Outputs<'a>)> {
+    let pipeline = source.pipeline;
+    let progress = source.progress;
+    let (known_sender, known_outcomes) = sync_channel(KNOWN_CAPACITY);
+    thread::scope(|scope| {
+        let _close = CloseOnDrop(pipeline);
         let reader = thread::Builder::new()
             .name("reader".to_owned())
             .spawn_scoped(scope, move || {
-                let report = source.run(bag);
-                pipeline.close();
-                report
+                let _close = CloseOnDrop(pipeline);
+                source.run(bag, known_sender)
             })
             .context("no thread for the reader")?;
-        // What an earlier run found comes first; new results wait in their channel meanwhile.
-        let written = write_all(&mut outputs, known_frames, &mut results, &progress);
-        if written.is_err() {
-            // Nobody takes results any more: wakes the reader up.
-            results.close();
-            while results.try_recv().is_ok() {}
-            pipeline.close();
+        let written = write_all(&mut outputs, known_outcomes, &mut results, progress);
+        // On an error nobody takes results any more: inference and the reader are woken up.
+        drop(results);
+        pipeline.close();
+        let read = reader.join().map_err(|_| anyhow!("the reader thread panicked"));
+        let written = written?;
+        let read = read??;
+        if written != read.passed_on || !read.taken {
+            bail!(
+                "the inference thread ended early: {written} of {} frames came back",
+                read.passed_on
+            );
         }
-        let report = reader.join().map_err(|_| anyhow!("the reader thread panicked"))?;
-        written.and(report)
-    })?;
-    progress.finish_and_clear();
-
-    for loss in &bag.losses().losses {
-        tracing::warn!("{loss}");
-        outputs.report.add_loss(LossSummary {
-            source: loss.file.clone(),
-            reason: loss.to_string(),
-            messages: loss.messages,
-        });
-    }
-    for skipped in &read.skipped {
-        outputs.report.add_skipped(&skipped.topic, Some(skipped.received), &skipped.reason);
-    }
-    finish(&args, outputs, run_file, &read, started.elapsed())
+        Ok((read, outputs))
+    })
 }
 
-/// Writes everything that comes, in order, until both channels end.
+/// Writes everything that comes, in order, until both channels end: how many frames that was.
 fn write_all(
-    outputs: &mut Outputs,
-    known_frames: std::sync::mpsc::Receiver<source::KnownFrame>,
-    results: &mut tokio::sync::mpsc::Receiver<Outcome>,
+    outputs: &mut Outputs<'_>,
+    known_outcomes: Receiver<Outcome>,
+    results: &mut mpsc::Receiver<Outcome>,
     progress: &ProgressBar,
-) -> anyhow::Result<()> {
-    for source::KnownFrame { detections, frame } in known_frames {
-        outputs.add(&detections, &frame)?;
+) -> anyhow::Result<u64> {
+    let mut written = 0;
+    // What an earlier run found comes first; new results wait in their channel meanwhile.
+    for outcome in known_outcomes {
+        outputs.add(outcome)?;
         progress.inc(1);
+        written += 1;
     }
+    // The rate of what is only copied says nothing of the rest.
+    progress.reset_eta();
     while let Some(outcome) = results.blocking_recv() {
-        match outcome {
-            Outcome::Found { detections, frame } => outputs.add(&detections, &frame)?,
-            Outcome::Failed(failure) => {
-                let header = &failure.frame.header;
-                tracing::warn!("{} {}: {}", failure.frame.camera, header.stamp, failure.reason);
-                let stamp = Some(header.stamp);
-                outputs.report.add_skipped(&failure.frame.camera, stamp, &failure.reason);
-            }
-        }
+        outputs.add(outcome)?;
         progress.inc(1);
+        written += 1;
     }
-    Ok(())
+    Ok(written)
 }
 
-/// What an earlier run left: its frames with `--resume`, nothing with `--overwrite`.
-fn prepare_folder(
-    args: &ReplayArgs,
-    identity: &RunIdentity,
-    max_batch: usize,
-) -> anyhow::Result<Vec<FrameRecord>> {
-    if !RunFile::exists(&args.out) {
-        return Ok(Vec::new());
-    }
-    if args.overwrite {
-        outputs::remove(&args.out)?;
-        return Ok(Vec::new());
-    }
-    if !args.resume {
-        return Err(Refused(format!(
-            "{} holds the results of an earlier run: --resume goes on with it, --overwrite \
-             replaces it",
-            args.out.display()
-        ))
-        .into());
-    }
-    RunFile::read(&args.out)?.must_match(identity)?;
-    outputs::recover(&args.out, max_batch)
-}
-
-fn progress_bar(topics: &[Topic], chatter: Chatter) -> ProgressBar {
-    if !chatter.progress() {
-        return ProgressBar::hidden();
-    }
+fn progress_bar(topics: &[Topic], chatter: &Chatter) -> ProgressBar {
     let frames = topics.iter().map(|topic| topic.messages).sum();
-    let bar = ProgressBar::new(frames);
+    let bar = chatter.show(ProgressBar::new(frames));
     let form = "{bar:40} {pos}/{len} frames, {per_sec}, {eta} left";
     bar.set_style(ProgressStyle::with_template(form).expect("the template is a constant"));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
 fn finish(
     args: &ReplayArgs,
-    mut outputs: Outputs,
+    outputs: Outputs<'_>,
     mut run_file: RunFile,
-    read: &SourceReport,
-    wall: Duration,
+    interrupted: bool,
 ) -> anyhow::Result<Finish> {
-    outputs.report.set_wall_time(wall);
-    if read.interrupted {
-        outputs.report.add_note(&format!(
-            "Interrupted after {} frames; the rest of the recording was not looked at.",
-            outputs.report.summary().frames
-        ));
-    }
+    let pictures_lost = outputs.pictures_lost();
     let summary = outputs.finish()?;
-    let lost = summary.skipped > 0 || !summary.losses.is_empty();
-    run_file.finish(read.interrupted, &summary);
+    let lost = summary.skipped > 0 || !summary.losses.is_empty() || pictures_lost;
+    run_file.finish(interrupted, &summary);
     run_file.write(&args.out)?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&run_file)?);
-    } else {
-        println!("{summary}");
-        print_files(&args.out, args.overlays);
+    let text = match args.json {
+        true => run_file.to_text()?,
+        false => format!("{summary}\n{}", outputs::list_files(&args.out, args.overlays)),
+    };
+    match print_out(text) {
+        // All is done and written: that nobody reads the summary takes nothing away.
+        Ok(()) | Err(PrintError::NobodyReads) => {}
+        Err(error) => return Err(error.into()),
     }
-    Ok(match (read.interrupted, lost) {
+    Ok(match (interrupted, lost) {
         (true, _) => Finish::Interrupted,
         (false, true) => Finish::DataLost,
         (false, false) => Finish::Done,
     })
-}
-
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn print_files(out: &Path, overlays: bool) {
-    println!("{}", out.join(outputs::REPORT).display());
-    println!("{}", out.join(outputs::BAG).display());
-    println!("{}", out.join(outputs::JSONL).display());
-    if overlays {
-        println!("{}", out.join(outputs::OVERLAYS).display());
-    }
 }

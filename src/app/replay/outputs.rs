@@ -1,24 +1,26 @@
 //! What a replay writes: records, a recording, overlays, a report.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, BufWriter, ErrorKind, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use owlet::report::{RecordingInfo, ReportBuilder, ReportOptions, RunSummary, TopicInfo};
+use owlet::pipeline::{FrameFailure, Outcome};
+use owlet::report::{RecordingInfo, ReportOptions, RunSummary, TopicInfo};
 use owlet::tasks::ModelInfo;
-use owlet::transport::records::{self, FrameRecord};
+use owlet::transport::records::FrameRecord;
 use owlet::transport::rosbag2::{BagInfo, BagWriter, QosProfile, TopicId, WriterOptions};
-use owlet::types::{Frame, FrameDetections, Stamp};
+use owlet::types::{Frame, FrameDetections, PromptSet, Stamp};
 use owlet::vision::encode::encode_jpeg;
 use owlet::vision::overlay;
 use owlet::wire::Message;
 use owlet::wire::vision_msgs::{Detection2DArray, detection_2d_array};
 
 use super::super::detect::overlay_items;
-use super::super::replace_file;
 use super::super::settings::Settings;
+use super::identity::name_of;
+use super::shared_report::SharedReport;
 use super::source::Topic;
 
 pub(super) const JSONL: &str = "detections.jsonl";
@@ -31,8 +33,7 @@ pub(super) struct OutputOptions<'a> {
     pub folder: &'a Path,
     pub settings: &'a Settings,
     pub topics: &'a [Topic],
-    pub model: &'a ModelInfo,
-    pub bag: &'a BagInfo,
+    pub report: &'a SharedReport,
     /// Whether every frame's overlay is written.
     pub every_overlay: bool,
     /// Frames whose records are in the file already; they are not written again.
@@ -40,8 +41,8 @@ pub(super) struct OutputOptions<'a> {
 }
 
 /// The open files of a replay.
-pub(super) struct Outputs {
-    pub report: ReportBuilder,
+pub(super) struct Outputs<'a> {
+    report: &'a SharedReport,
     folder: PathBuf,
     records: BufWriter<File>,
     already_recorded: usize,
@@ -49,15 +50,16 @@ pub(super) struct Outputs {
     /// The output topic of each camera.
     bag_topics: Vec<(Arc<str>, TopicId)>,
     overlays: Option<PathBuf>,
+    prompts: Arc<PromptSet>,
     draws: bool,
     jpeg_quality: u8,
     frames: usize,
+    pictures_lost: u64,
 }
 
-impl Outputs {
-    pub(super) fn create(options: OutputOptions<'_>) -> anyhow::Result<Self> {
-        let OutputOptions { folder, settings, topics, model, bag, .. } = options;
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+impl<'a> Outputs<'a> {
+    pub(super) fn create(options: OutputOptions<'a>) -> anyhow::Result<Self> {
+        let OutputOptions { folder, settings, topics, report, .. } = options;
         let jsonl = folder.join(JSONL);
         let records = OpenOptions::new()
             .create(true)
@@ -78,7 +80,6 @@ impl Outputs {
                 Ok((Arc::clone(&topic.name), id))
             })
             .collect::<anyhow::Result<_>>()?;
-        let report = ReportBuilder::new(report_options(settings, topics, model, bag));
         Ok(Self {
             report,
             folder: folder.to_owned(),
@@ -87,21 +88,46 @@ impl Outputs {
             bag: writer,
             bag_topics,
             overlays,
+            prompts: Arc::clone(&settings.prompts),
             draws: settings.config.overlay,
             jpeg_quality: settings.config.jpeg_quality,
             frames: 0,
+            pictures_lost: 0,
         })
     }
 
-    /// Writes one frame to all outputs.
-    pub(super) fn add(&mut self, found: &FrameDetections, frame: &Frame) -> anyhow::Result<()> {
+    /// Writes what became of one frame to all outputs.
+    pub(super) fn add(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         self.frames += 1;
-        if self.frames > self.already_recorded {
-            serde_json::to_writer(&mut self.records, &FrameRecord::new(found))?;
-            self.records.write_all(b"\n")?;
-            // Whole lines on disk: what an interrupted run has done can be gone on with.
-            self.records.flush().context("cannot write the records")?;
+        match outcome {
+            Outcome::Found { detections, frame } => {
+                self.record(|| FrameRecord::new(&detections))?;
+                self.add_found(&detections, &frame)
+            }
+            Outcome::Failed(FrameFailure { frame, reason }) => {
+                let prompts = Arc::clone(&self.prompts);
+                self.record(|| FrameRecord::of_failure(&frame, &prompts, &reason))?;
+                self.report.skip(&frame.camera, frame.header.stamp, &reason);
+                Ok(())
+            }
         }
+    }
+
+    /// Every frame has its line, so that it can be told how far a run has come.
+    fn record(&mut self, record: impl FnOnce() -> FrameRecord) -> anyhow::Result<()> {
+        if self.frames <= self.already_recorded {
+            return Ok(());
+        }
+        let mut line = serde_json::to_vec(&record())?;
+        line.push(b'\n');
+        // Whole lines on disk: what an interrupted run has done can be gone on with.
+        self.records
+            .write_all(&line)
+            .and_then(|()| self.records.flush())
+            .with_context(|| format!("cannot write {}", self.folder.join(JSONL).display()))
+    }
+
+    fn add_found(&mut self, found: &FrameDetections, frame: &Frame) -> anyhow::Result<()> {
         if let Some((_, topic)) = self.bag_topics.iter().find(|(name, _)| *name == found.camera) {
             self.bag.write(*topic, frame.received, &detection_2d_array(found))?;
         }
@@ -112,49 +138,96 @@ impl Outputs {
         };
         let mut drawn = None;
         if let Some(overlays) = &self.overlays {
-            let jpeg = draw()?;
-            let path = overlays.join(overlay_name(&found.camera, found.header.stamp));
-            fs::write(&path, &jpeg).with_context(|| format!("cannot write {}", path.display()))?;
-            drawn = Some(jpeg);
+            match draw() {
+                Ok(jpeg) => {
+                    let path = overlays.join(overlay_name(self.frames, found));
+                    fs::write(&path, &jpeg)
+                        .with_context(|| format!("cannot write {}", path.display()))?;
+                    drawn = Some(jpeg);
+                }
+                Err(error) => {
+                    if self.pictures_lost == 0 {
+                        tracing::warn!(
+                            "no overlay of {} {}: {error}",
+                            found.camera,
+                            found.header.stamp
+                        );
+                    }
+                    self.pictures_lost += 1;
+                }
+            }
         }
         let draws = self.draws;
-        self.report.add_frame(found, || match drawn {
-            Some(jpeg) => Some(jpeg),
-            None if draws => draw().ok(),
-            None => None,
+        self.report.with(|report| {
+            report.add_frame(found, || match drawn {
+                Some(jpeg) => Some(jpeg),
+                None if draws => draw().ok(),
+                None => None,
+            });
         });
         Ok(())
     }
 
-    /// Closes all files.
-    pub(super) fn finish(mut self) -> anyhow::Result<RunSummary> {
-        self.records.flush().context("cannot write the records")?;
-        self.bag.finish()?;
-        self.report.write(&self.folder.join(REPORT))?;
-        Ok(self.report.summary())
+    /// Whether an overlay that was asked for could not be made.
+    pub(super) fn pictures_lost(&self) -> bool {
+        self.pictures_lost > 0
     }
+
+    /// Closes all files.
+    pub(super) fn finish(self) -> anyhow::Result<RunSummary> {
+        // The records were flushed line by line.
+        self.bag.finish()?;
+        let path = self.folder.join(REPORT);
+        self.report.with(|report| {
+            if self.pictures_lost > 0 {
+                let count = self.pictures_lost;
+                report.add_note(&format!("{count} overlay pictures could not be made."));
+            }
+            report.write(&path)?;
+            Ok(report.summary())
+        })
+    }
+}
+
+/// Where the results are, one path on a line.
+pub(super) fn list_files(folder: &Path, overlays: bool) -> String {
+    let names = [REPORT, BAG, JSONL].into_iter().chain(overlays.then_some(OVERLAYS));
+    names.map(|name| format!("{}\n", folder.join(name).display())).collect()
 }
 
 /// `~/detections` of the node; with several cameras each has its own, named after its topic.
 fn output_topic(camera: &str, cameras: usize) -> String {
     match cameras {
         1 => "/owlet/detections".to_owned(),
-        _ => format!("/owlet/detections{camera}"),
+        _ => format!("/owlet/detections/{}", camera.trim_start_matches('/')),
     }
 }
 
-fn overlay_name(camera: &str, stamp: Stamp) -> String {
-    let camera = camera.trim_matches('/').replace('/', "_");
-    format!("{camera}_{:020}.jpg", stamp.0)
+/// Number, camera and stamp: unique, and sorted as in the recording. What a topic from a file may
+/// hold besides letters and digits has no place in a file's name.
+fn overlay_name(number: usize, found: &FrameDetections) -> String {
+    let camera = found.camera.trim_matches('/');
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let camera: String = camera.chars().take(MAX_CAMERA_CHARS).map(plain).collect();
+    format!("{number:07}_{camera}_{}.jpg", found.header.stamp.0)
 }
 
-fn report_options(
+const MAX_CAMERA_CHARS: usize = 100;
+
+/// Whether [`overlay_name`] gives such a name.
+pub(super) fn is_overlay_name(name: &str) -> bool {
+    let number = name.split_once('_').map_or("", |(number, _)| number);
+    name.ends_with(".jpg") && number.len() >= 7 && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+pub(super) fn report_options(
     settings: &Settings,
     topics: &[Topic],
     model: &ModelInfo,
     bag: &BagInfo,
+    already_recorded: usize,
 ) -> ReportOptions {
-    let name = bag.path.file_name().unwrap_or(bag.path.as_os_str()).to_string_lossy();
+    let name = name_of(&bag.path);
     let span = bag.start.map(|start| {
         let nanos = i64::try_from(bag.duration.as_nanos()).unwrap_or(i64::MAX);
         (start, Stamp(start.0.saturating_add(nanos)))
@@ -162,6 +235,12 @@ fn report_options(
     let mut notes = Vec::new();
     if settings.random_weights {
         notes.push("The weights are random: what was found means nothing.".to_owned());
+    }
+    if already_recorded > 0 {
+        notes.push(format!(
+            "{already_recorded} frames are of an earlier run that was gone on with; timings are of \
+             the others."
+        ));
     }
     ReportOptions {
         title: format!("Owlet: {name}"),
@@ -185,46 +264,4 @@ fn report_options(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         max_pictures: settings.config.report_pictures,
     }
-}
-
-/// Removes what an earlier replay wrote, and nothing else.
-pub(super) fn remove(folder: &Path) -> anyhow::Result<()> {
-    for name in [JSONL, REPORT, super::run_file::NAME] {
-        tolerate_missing(fs::remove_file(folder.join(name)), &folder.join(name))?;
-    }
-    for name in [BAG, OVERLAYS] {
-        tolerate_missing(fs::remove_dir_all(folder.join(name)), &folder.join(name))?;
-    }
-    Ok(())
-}
-
-fn tolerate_missing(removed: std::io::Result<()>, path: &Path) -> anyhow::Result<()> {
-    match removed {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Reads what an interrupted replay recorded and makes room for going on: the records are cut to
-/// whole batches, so that the batches to come are those of a run in one go; the recording and the
-/// pictures are made again from the records.
-pub(super) fn recover(folder: &Path, max_batch: usize) -> anyhow::Result<Vec<FrameRecord>> {
-    let path = folder.join(JSONL);
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        opened => opened.with_context(|| format!("cannot read {}", path.display()))?,
-    };
-    let mut found =
-        records::read_records(BufReader::new(file)).with_context(|| path.display().to_string())?;
-    found.truncate(found.len() - found.len() % max_batch);
-    let mut whole = Vec::new();
-    for record in &found {
-        serde_json::to_writer(&mut whole, record)?;
-        whole.push(b'\n');
-    }
-    replace_file(&path, &whole)?;
-    tolerate_missing(fs::remove_dir_all(folder.join(BAG)), &folder.join(BAG))?;
-    Ok(found)
 }

@@ -1,24 +1,22 @@
 //! The reader thread: messages of a recording to frames in mailboxes.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use indicatif::ProgressBar;
-use owlet::pipeline::{Incoming, Pipeline, Posted};
+use owlet::pipeline::{Incoming, Outcome, Pipeline, Posted};
 use owlet::transport::frames::{MessagePicture, frame_from_message};
 use owlet::transport::inspect::{Inspection, TopicInspection, UsedAs};
-use owlet::transport::records::FrameRecord;
 use owlet::transport::rosbag2::{BagReader, RawMessage};
-use owlet::types::{Frame, FrameDetections, Picture, PromptSet, Stage, StageTimings, Stamp};
+use owlet::types::{Frame, Picture, PromptSet, Stage, StageTimings};
 
-use super::super::Refused;
 use super::super::interrupt::Interrupt;
-
-/// Single reports of skipped frames that are kept; more of them are only counted.
-const MAX_SKIPPED_LOGGED: usize = 20;
+use super::super::{Refused, visible};
+use super::known::KnownFrames;
+use super::shared_report::SharedReport;
 
 /// An image topic that is replayed.
 #[derive(Clone, Debug)]
@@ -28,24 +26,12 @@ pub(super) struct Topic {
     pub messages: u64,
 }
 
-/// A frame that an earlier run was done with.
-pub(super) struct KnownFrame {
-    pub detections: FrameDetections,
-    pub frame: Frame,
-}
-
-/// A message that gave no frame.
-pub(super) struct Skipped {
-    pub topic: Arc<str>,
-    /// When the recorder received it; the stamp inside may be what is broken.
-    pub received: Stamp,
-    pub reason: String,
-}
-
 /// What reading came to.
-#[derive(Default)]
 pub(super) struct SourceReport {
-    pub skipped: Vec<Skipped>,
+    /// Frames that were handed on, to the writer or to the pipeline.
+    pub passed_on: u64,
+    /// Whether all of them were taken.
+    pub taken: bool,
     pub interrupted: bool,
 }
 
@@ -64,17 +50,24 @@ pub(super) fn choose_topics(
         }
     }
     for name in asked {
-        match recording.topics.iter().find(|topic| topic.name == *name) {
+        // Some writers put two types on one name: the one with pictures is meant.
+        let mut named = recording.topics.iter().filter(|topic| topic.name == *name);
+        match named.clone().find(has_color).or_else(|| named.next()) {
             None => problems.push(format!("there is no topic {name}")),
-            Some(topic) if has_color(&topic) => chosen.push(topic),
-            Some(topic) => problems.push(format!("{name}: {}", why_not(topic))),
+            Some(topic) if !has_color(&topic) => {
+                problems.push(format!("{name}: {}", why_not(topic)));
+            }
+            Some(topic) => chosen.push(topic),
         }
     }
+    let mut names = BTreeSet::new();
+    chosen.retain(|topic| names.insert(&topic.name));
     if !problems.is_empty() {
         let mut text = format!("{}: {}", recording.path.display(), problems.join("; "));
         text += if recording.topics.is_empty() { "; it has no topics" } else { "; it has" };
         for topic in &recording.topics {
-            text += &format!("\n  {}: {}, {}", topic.name, topic.message_type, why_not(topic));
+            let line = format!("{}: {}, {}", topic.name, topic.message_type, why_not(topic));
+            text += &format!("\n  {}", visible(&line));
         }
         return Err(Refused(text));
     }
@@ -102,96 +95,89 @@ pub(super) struct Source<'a> {
     pub topics: &'a [Topic],
     pub prompts: &'a Arc<PromptSet>,
     /// Frames that an earlier run was done with, in order.
-    pub known: VecDeque<FrameRecord>,
-    /// Dropped as soon as the last of them is sent: the writer turns to new results then.
-    pub known_frames: Option<SyncSender<KnownFrame>>,
+    pub known: KnownFrames,
     pub pipeline: &'a Pipeline,
     pub interrupt: &'a Interrupt,
+    pub report: &'a SharedReport,
     pub progress: &'a ProgressBar,
 }
 
 impl Source<'_> {
-    /// Reads to the end, to an interrupt, or until nobody takes frames any more.
-    pub(super) fn run(mut self, bag: &mut BagReader) -> anyhow::Result<SourceReport> {
+    /// Reads to the end, to an interrupt, or until nobody takes frames any more. What became of
+    /// frames in an earlier run goes to `known_outcomes`, which ends before the first frame is
+    /// posted: the writer turns to new results then.
+    pub(super) fn run(
+        mut self,
+        bag: &mut BagReader,
+        known_outcomes: SyncSender<Outcome>,
+    ) -> anyhow::Result<SourceReport> {
         let names: Vec<&str> = self.topics.iter().map(|topic| &*topic.name).collect();
-        let mut report = SourceReport::default();
-        let mut taken = true;
-        self.close_known_when_done();
+        let mut report = SourceReport { passed_on: 0, taken: true, interrupted: false };
+        let mut known_outcomes = Some(known_outcomes).filter(|_| self.known.left() > 0);
         for message in bag.messages(Some(&names))? {
             if self.interrupt.requested() {
                 report.interrupted = true;
-                break;
+                return Ok(report);
             }
             let message = message?;
-            let started = Instant::now();
-            let decoded = frame_from_message(&message.topic, &message.message_type, &message.data);
-            match decoded {
-                Ok(MessagePicture { header, picture: Picture::Color(image), .. }) => {
-                    let camera = Arc::clone(&message.topic);
-                    let image = Arc::new(image);
-                    let frame = Frame { camera, header, received: message.log_time, image };
-                    let mut timings = StageTimings::default();
-                    timings.add(Stage::Decode, started.elapsed());
-                    taken = self.pass_on(Incoming { frame, timings })?;
-                    if !taken {
-                        break;
-                    }
+            let Some(incoming) = self.decode(&message) else { continue };
+            report.passed_on += 1;
+            report.taken = match &known_outcomes {
+                Some(sender) => {
+                    let outcome = self.known.outcome_of(incoming.frame, self.prompts)?;
+                    sender.send(outcome).is_ok()
                 }
-                Ok(MessagePicture { picture: Picture::Depth(_), .. }) => {
-                    let reason = "a depth image: nothing to detect in it".to_owned();
-                    self.skip(&mut report, &message, reason);
-                }
-                Err(error) => self.skip(&mut report, &message, error.to_string()),
+                None => self.post(incoming)?,
+            };
+            if !report.taken {
+                return Ok(report);
             }
+            known_outcomes = known_outcomes.filter(|_| self.known.left() > 0);
         }
-        if taken
-            && !report.interrupted
-            && let Some(record) = self.known.front()
-        {
-            bail!(
-                "the frame {} {} of the earlier run is not in the recording",
-                record.topic,
-                Stamp(record.stamp_ns)
-            );
-        }
-        Ok(report)
-    }
-
-    /// To the writer where an earlier run was done with it, else to the pipeline. `false` where
-    /// nobody takes it.
-    fn pass_on(&mut self, incoming: Incoming) -> anyhow::Result<bool> {
-        let frame = &incoming.frame;
-        let is_known = self.known.front().is_some_and(|record| {
-            record.topic == *frame.camera && record.stamp_ns == frame.header.stamp.0
-        });
-        if is_known
-            && let Some(sender) = &self.known_frames
-            && let Some(record) = self.known.pop_front()
-        {
-            let detections = record.into_detections(self.prompts)?;
-            let taken = sender.send(KnownFrame { detections, frame: incoming.frame }).is_ok();
-            self.close_known_when_done();
-            return Ok(taken);
-        }
-        let camera = self
-            .pipeline
-            .camera(&frame.camera)
-            .with_context(|| format!("no mailbox for {}", frame.camera))?;
-        Ok(self.pipeline.post(camera, incoming) != Posted::Closed)
-    }
-
-    fn close_known_when_done(&mut self) {
-        if self.known.is_empty() {
-            self.known_frames = None;
+        match self.known.left() {
+            0 => Ok(report),
+            left => Err(Refused(format!(
+                "--resume: the recording ends {left} frames before the earlier run did: it is not \
+                 the same recording, --overwrite starts anew"
+            ))
+            .into()),
         }
     }
 
-    fn skip(&self, report: &mut SourceReport, message: &RawMessage, reason: String) {
-        if report.skipped.len() < MAX_SKIPPED_LOGGED {
-            tracing::warn!("{} {}: {reason}", message.topic, message.log_time);
-        }
-        let topic = Arc::clone(&message.topic);
-        report.skipped.push(Skipped { topic, received: message.log_time, reason });
+    /// The frame of a message; one that holds none is counted, unless it is of another type than
+    /// the topic.
+    fn decode(&self, message: &RawMessage) -> Option<Incoming> {
+        let RawMessage { topic, message_type, log_time, data, .. } = message;
+        let is_of_topic =
+            |known: &&Topic| known.name == *topic && known.message_type == *message_type;
+        self.topics.iter().find(is_of_topic)?;
+        let started = Instant::now();
+        let reason = match frame_from_message(topic, message_type, data) {
+            // Nobody can record what is found in it.
+            Ok(_) if log_time.0 < 0 => "it was received before the epoch".to_owned(),
+            Ok(MessagePicture { header, picture: Picture::Color(image), .. }) => {
+                let (camera, image) = (Arc::clone(topic), Arc::new(image));
+                let frame = Frame { camera, header, received: *log_time, image };
+                let mut timings = StageTimings::default();
+                timings.add(Stage::Decode, started.elapsed());
+                return Some(Incoming { frame, timings });
+            }
+            Ok(MessagePicture { picture: Picture::Depth(_), .. }) => {
+                "a depth image: nothing to detect in it".to_owned()
+            }
+            Err(error) => error.to_string(),
+        };
+        // By the recorder's clock: the stamp inside may be what is broken.
+        self.report.skip(topic, *log_time, &reason);
         self.progress.inc(1);
+        None
+    }
+
+    /// `false` where nobody takes it.
+    fn post(&self, incoming: Incoming) -> anyhow::Result<bool> {
+        let name = &incoming.frame.camera;
+        let camera =
+            self.pipeline.camera(name).with_context(|| format!("no mailbox for {name}"))?;
+        Ok(self.pipeline.post(camera, incoming) != Posted::Closed)
     }
 }
