@@ -9,7 +9,7 @@ mod golden_models;
 mod golden_preprocess;
 mod hub;
 mod images;
-mod recordings;
 mod real_checkpoints;
+mod recordings;
 mod report;
 mod tokenize;
