@@ -1,5 +1,6 @@
 //! All integration tests in one binary: each further binary would link libtorch once more.
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test")]
+#![allow(clippy::print_stdout, reason = "a helper says why its test is skipped")]
 
 mod bad_checkpoints;
 mod config;

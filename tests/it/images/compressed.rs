@@ -363,8 +363,9 @@ fn a_real_photo_decodes_and_survives_encoding() {
     assert_eq!(image.dimensions(), (640, 480));
     let jpeg = encode_jpeg(&image, 95).unwrap();
     let (_, mean) = difference(&color(decode_compressed("jpeg", &jpeg)), &image);
-    // About 2 levels on this photo; a swapped channel would be 40.
-    assert!(mean < 3.0, "{mean}");
+    // 3.938 levels with Pillow at this quality and 4:2:0 as well, for the chroma of a colourful
+    // photo; a swapped channel would be 40.
+    assert!((mean - 3.938).abs() < 0.01, "{mean}");
 }
 
 proptest! {
