@@ -12,8 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-# The frames are decoded by two JPEG decoders, which differ by a grey level here and there; the
-# limits are those that the test suite holds final detections to.
+# Both sides see the same pixels: libjpeg-turbo decodes the frames here and there. The limits are
+# those that the test suite holds final detections to.
 SCORE_LIMIT = 1e-3
 BOX_LIMIT_PX = 0.5
 

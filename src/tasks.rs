@@ -30,7 +30,7 @@ pub trait Detector: Send {
 }
 
 /// What was found in one image of a batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ImageDetections {
     /// Sorted by falling score.
     pub detections: Vec<Detection>,

@@ -15,10 +15,8 @@ Run twice, it writes the same bytes. What it writes:
     owlvit_tiny_f16/            the same weights stored as F16
     owlv2_tiny/                 OWLv2, tokenizer.json, model.safetensors
     owl*_tiny/goldens/          texts.safetensors, one file for each picture
-    owl_tokens/clip_ids.json    ids of many texts with CLIP's own vocabulary, if --clip-vocabulary
 """
 
-import argparse
 import json
 import shutil
 from pathlib import Path
@@ -363,51 +361,7 @@ def make_variants(folder, model):
     save(half / "golden_landscape.safetensors", {name: found[name] for name in keep})
 
 
-CLIP_TEXTS = """a photo of a cat|A Photo Of A CAT|a cat, a dog; and (perhaps) 2 mice|it's the robot's hand
-they're, we've, I'm, you'll, he'd, DON'T|  leading\tand\n trailing  |naïve café, coöperate|e\u0301te\u0301
-ÅNGSTRÖM straße|Ünïcödé|1234567890|3.14159|v2.0-beta_1|e-mail: a.b@c.org|100% #1 $5 & more|<html> [x] {y}
-a\u00a0b\u2003c|日本語のテキスト|красная чашка|λόγος|תפוח|تفاحة|😀 cat 🐈‍⬛|🤖🦾|한국어|ﬁne ﬂow|İstanbul|ǅ Ⅷ ½ ²
-\u200bzero\u200bwidth|tab\tseparated|wow!|!!!|what?!|...|-|'|'s|a|<|endoftext|>|supercalifragilistic
-coke can|screw-driver|M4x12 bolt|USB-C|№ 5|x²+y²|Q&A|o'clock|rock'n'roll|\x00nul|\x7fdel|\ufeffbom
-remote control|traffic cone|person in a hi-vis vest|fire extinguisher|pallet jack|door handle|a  b   c
-Größe|Žluťoučký kůň|Việt Nam|ἀρχή|मानक हिन्दी|ไทย|l'école|#hashtag @user|50°C|¿qué?|“quoted”|a—b|a…b"""
-
-
-def clip_texts():
-    texts = [text for line in CLIP_TEXTS.split("\n") for text in line.split("|")]
-    return texts + ["", " ", "<|endoftext|> b", "<|STARTOFTEXT|>c", " ".join(["cat"] * 14)]
-
-
-def make_clip_ids(clip_vocabulary):
-    """Ids with CLIP's own vocabulary (not in the repository), with and without OWL-ViT's padding
-    token; and how many tokens a text has that is too long."""
-    folder = ROOT / "owl_tokens"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    roles = {}
-    for pad in ["!", "<|endoftext|>"]:
-        scratch = folder / "scratch"
-        scratch.mkdir()
-        for name in ["vocab.json", "merges.txt"]:
-            shutil.copyfile(clip_vocabulary / name, scratch / name)
-        write_json(scratch / "tokenizer_config.json", {"pad_token": pad, "model_max_length": 16})
-        tokenizer = CLIPTokenizer.from_pretrained(scratch)
-        ids = [tokenizer(text, padding="max_length").input_ids for text in clip_texts()]
-        roles[pad] = [[text, row] for text, row in zip(clip_texts(), ids)]
-        shutil.rmtree(scratch)
-    lines = []
-    for pad, rows in roles.items():
-        rows = ",\n".join("  " + json.dumps(row, ensure_ascii=True) for row in rows)
-        lines.append(f" {json.dumps(pad)}: [\n{rows}\n ]")
-    (folder / "clip_ids.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--clip-vocabulary", type=Path, help="folder with CLIP's vocab.json and merges.txt"
-    )
-    arguments = parser.parse_args()
     # One thread: sums are taken in one order, whatever the machine.
     torch.set_num_threads(1)
     images = ROOT / "owl_images"
@@ -419,8 +373,6 @@ def main():
     make_goldens(folder, model, is_v2)
     make_variants(folder, model)
     make_goldens(*make_model("owlv2", side=64, patch=8, seed=12, shift=-0.6))
-    if arguments.clip_vocabulary:
-        make_clip_ids(arguments.clip_vocabulary)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use image::RgbImage;
 use owlet::tasks::Detector;
 use owlet::transport::records::DetectionRecord;
-use owlet::types::{Detection, PromptSet};
+use owlet::types::{Detection, PromptSet, PromptSetRefused};
 use owlet::vision::decode::{DecodeFileError, decode_file};
 use serde::Serialize;
 
@@ -106,6 +106,7 @@ fn look_at(
         .detections;
     print_out(match json {
         true => json_line(path, &image, settings, &found)?,
+        false if found.is_empty() => closest(path, &image, detector, settings)?,
         false => table(path, &image, &settings.prompts, &found),
     })?;
     if let Some(overlay_path) = overlay_path {
@@ -133,13 +134,46 @@ fn json_line(
     Ok(serde_json::to_string(&record)? + "\n")
 }
 
-fn table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &[Detection]) -> String {
-    let (width, height) = image.dimensions();
-    let mut text = format!("{} ({width}x{height})\n", visible(&path.display().to_string()));
-    if found.is_empty() {
-        text += "  nothing reached the threshold; --threshold 0 shows what came closest\n\n";
-        return text;
+/// Why nothing was found: how far each prompt stayed below its threshold. Costs a second look, with
+/// no threshold at all; the prompts in use are put back after it.
+fn closest(
+    path: &Path,
+    image: &Arc<RgbImage>,
+    detector: &mut dyn Detector,
+    settings: &Settings,
+) -> anyhow::Result<String> {
+    let mut open = PromptSet { default_threshold: 0.0, ..PromptSet::clone(&settings.prompts) };
+    open.prompts.iter_mut().for_each(|prompt| prompt.threshold = None);
+    let reset = |error: PromptSetRefused| anyhow!("{error}");
+    detector.set_prompts(Arc::new(open)).map_err(reset)?;
+    let found = detector.detect(std::slice::from_ref(image))?.pop().unwrap_or_default();
+    detector.set_prompts(Arc::clone(&settings.prompts)).map_err(reset)?;
+
+    let prompts = &settings.prompts;
+    let mut text = heading(path, image) + "  nothing reached its threshold\n";
+    for (index, prompt) in prompts.prompts.iter().enumerate().filter(|(_, p)| !p.negative) {
+        let name = visible(&prompt.name);
+        // Sorted by falling score: the first is the best.
+        let best = found.detections.iter().find(|detection| detection.prompt == index);
+        let threshold = prompts.threshold_of(index);
+        // Writing to a String cannot fail.
+        let _ = match best {
+            Some(best) => {
+                writeln!(text, "  {name}: best score {:.3}, threshold {threshold}", best.score)
+            }
+            None => writeln!(text, "  {name}: further below than the others"),
+        };
     }
+    Ok(text + "\n")
+}
+
+fn heading(path: &Path, image: &RgbImage) -> String {
+    let (width, height) = image.dimensions();
+    format!("{} ({width}x{height})\n", visible(&path.display().to_string()))
+}
+
+fn table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &[Detection]) -> String {
+    let mut text = heading(path, image);
     let header = ["prompt", "score", "x0", "y0", "x1", "y1"];
     let mut table = plain_table(header, &[1, 2, 3, 4, 5]);
     for detection in found {

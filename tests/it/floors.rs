@@ -30,6 +30,7 @@ const TOGETHER: &[&[&str]] = &[&["weights", "tokenize", "models"]];
 const GUESTS: &[(&str, &[&str])] = &[
     ("tch", &["nn", "models", "weights", "detect"]),
     ("opencv", &["vision"]),
+    ("turbojpeg", &["vision"]),
     ("mcap", &["transport"]),
     ("rusqlite", &["transport"]),
     ("hf_hub", &["hub"]),

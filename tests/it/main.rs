@@ -1,5 +1,6 @@
 //! All integration tests in one binary: each further binary would link libtorch once more.
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test")]
+#![allow(clippy::print_stdout, reason = "a helper says why its test is skipped")]
 
 mod bad_checkpoints;
 mod cli;
@@ -10,6 +11,7 @@ mod golden_models;
 mod golden_preprocess;
 mod hub;
 mod images;
+mod real_checkpoints;
 mod recordings;
 mod report;
 mod tokenize;

@@ -20,7 +20,7 @@ fn test_data(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Ids that `tools/make_goldens.py --clip-vocabulary` wrote: accents, digits, contractions, emoji,
+/// Ids that `tools/make_token_goldens.py` wrote: accents, digits, contractions, emoji,
 /// other scripts, special tokens inside a text; each for OWL-ViT's padding token and for CLIP's.
 #[test]
 fn clip_ids_are_those_of_the_reference() {

@@ -10,6 +10,7 @@
 //! disk one at a time. Lengths that a file claims are limits, never sizes to allocate.
 
 mod error;
+mod info;
 mod layout;
 mod loss;
 mod mcap_file;
@@ -22,13 +23,13 @@ mod sqlite;
 mod writer;
 
 pub use error::BagError;
+pub use info::{
+    BagFile, BagInfo, Compression, FileState, OpenOptions, Storage, TopicInfo, TopicTimes,
+};
 pub use loss::{Loss, LossKind, LossReport};
 pub use messages::{Messages, RawMessage};
 pub use metadata::QosProfile;
-pub use reader::{
-    BagFile, BagInfo, BagReader, Compression, FileState, OpenOptions, Storage, TopicInfo,
-    TopicTimes,
-};
+pub use reader::BagReader;
 
 pub use writer::{BagWriter, TopicId, WriterOptions};
 

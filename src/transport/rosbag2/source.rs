@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::types::Stamp;
 
 use super::error::BagError;
+use super::info::{OpenOptions, Storage, TopicTimes};
 use super::layout::{FileKind, kind_of};
 use super::loss::{FileLosses, Loss, LossKind};
 use super::mcap_file::{self, McapFile};
-use super::reader::{OpenOptions, Storage, TopicTimes};
 use super::scratch::{self, Unpacked};
 use super::sqlite::{self, SqliteFile};
 use super::stamp_from_nanos;

@@ -11,8 +11,9 @@ use crate::types::Stamp;
 use crate::wire::{Message, MessageDefinition, definition_of};
 
 use super::error::BagError;
+use super::info::{Compression, Storage};
 use super::metadata::{self, QosProfile, Written, WrittenFile, WrittenTopic};
-use super::reader::{BagReader, Compression, Storage};
+use super::reader::BagReader;
 
 /// How a bag is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,8 @@
 
 use std::io::Cursor;
 
-use image::codecs::jpeg::JpegDecoder;
 use image::codecs::png::PngDecoder;
-use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
+use image::{DynamicImage, ImageDecoder, Limits};
 
 use super::compressed_depth::{decode_compressed_depth, is_compressed_depth};
 use super::raw::depth_from_mm;
@@ -141,15 +140,9 @@ pub(super) fn decode_container(
         first_bytes: data.iter().take(8).copied().collect(),
         len: data.len(),
     })?;
-    let corrupt = |source| DecodeError::Corrupt { container: container.name(), source };
     let image = match container {
-        Container::Jpeg => {
-            if !jpeg::has_end(data) {
-                return Err(DecodeError::JpegCutOff { len: data.len() });
-            }
-            pixels(JpegDecoder::new(Cursor::new(jpeg::with_tables(data))), corrupt)?
-        }
-        Container::Png => pixels(PngDecoder::with_limits(Cursor::new(data), limits()), corrupt)?,
+        Container::Jpeg => jpeg::decode(data)?,
+        Container::Png => decode_png(data)?,
     };
     Ok((container, image))
 }
@@ -162,14 +155,12 @@ fn limits() -> Limits {
     limits
 }
 
-fn pixels(
-    decoder: ImageResult<impl ImageDecoder>,
-    corrupt: impl Fn(image::ImageError) -> DecodeError,
-) -> Result<DynamicImage, DecodeError> {
-    let mut decoder = decoder.map_err(&corrupt)?;
+fn decode_png(data: &[u8]) -> Result<DynamicImage, DecodeError> {
+    let corrupt = DecodeError::corrupt_png;
+    let mut decoder = PngDecoder::with_limits(Cursor::new(data), limits()).map_err(corrupt)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
-    decoder.set_limits(limits()).map_err(&corrupt)?;
+    decoder.set_limits(limits()).map_err(corrupt)?;
     DynamicImage::from_decoder(decoder).map_err(corrupt)
 }
 

@@ -110,7 +110,7 @@ pub enum DecodeError {
         /// `JPEG` or `PNG`, by content.
         container: &'static str,
         /// What the decoder said.
-        source: image::ImageError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The format announces depth, and the image in it cannot hold it without loss.
     #[error("format {format:?} announces depth, which only a 16-bit grey PNG holds; found {found}")]
@@ -150,6 +150,16 @@ pub enum DecodeError {
     /// RVL data that contradict themselves.
     #[error("the RVL depth cannot be decoded: {0}")]
     Rvl(#[from] RvlError),
+}
+
+impl DecodeError {
+    pub(super) fn corrupt_jpeg(source: turbojpeg::Error) -> Self {
+        Self::Corrupt { container: "JPEG", source: source.into() }
+    }
+
+    pub(super) fn corrupt_png(source: image::ImageError) -> Self {
+        Self::Corrupt { container: "PNG", source: source.into() }
+    }
 }
 
 /// Why run-length depth was refused.

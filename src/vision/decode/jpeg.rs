@@ -1,15 +1,87 @@
-//! What the segments of a JPEG say about it before it is decoded.
+//! JPEG, by libjpeg-turbo: the pixels are those that Pillow and the camera drivers see.
 
-use std::borrow::Cow;
+use image::{DynamicImage, GrayImage, RgbImage};
+use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
+
+use super::{DecodeError, check_size};
 
 const START_OF_IMAGE: [u8; 2] = [0xff, 0xd8];
-const HUFFMAN_TABLES: u8 = 0xc4;
 const START_OF_SCAN: u8 = 0xda;
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
-/// An application segment by which the decoder knows motion JPEG, and then takes the standard
-/// tables (ITU-T T.81, annex K.3) for those that are missing.
-const MOTION_JPEG: &[u8] = b"\xff\xe0\x00\x07AVI1\0";
+/// Ten are usual. Each costs a pass over the whole image and can take a handful of bytes, so that
+/// a small file could keep the decoder busy for minutes.
+const MAX_SCANS: u32 = 100;
+
+/// How the one warning ends that is no damage: padding between the last scan, which was complete,
+/// and the end marker. Webcams send it.
+const PADDING_BEFORE_END: &str = "extraneous bytes before marker 0xd9";
+
+/// Decodes with the accurate cosine transform and with chroma that is interpolated where it has
+/// fewer samples than luma, as Pillow does: grey stays grey, all else becomes RGB.
+///
+/// Motion JPEG needs nothing of its own: where Huffman tables are missing, as from many USB
+/// cameras, libjpeg-turbo takes the standard ones (ITU-T T.81, annex K.3).
+///
+/// # Errors
+/// [`DecodeError`]: no end marker, a size outside the [limits](super::MAX_PIXELS), and all that
+/// libjpeg-turbo only warns of as well, since what it puts in place of lost pixels looks like a
+/// picture.
+pub(super) fn decode(data: &[u8]) -> Result<DynamicImage, DecodeError> {
+    if !has_end(data) {
+        return Err(DecodeError::JpegCutOff { len: data.len() });
+    }
+    let corrupt = DecodeError::corrupt_jpeg;
+    // A new one for each image, which takes microseconds: a used one would decode an image that
+    // lacks tables with those of the image before.
+    let mut decompressor = Decompressor::new().map_err(corrupt)?;
+    decompressor.set_scan_limit(MAX_SCANS).map_err(corrupt)?;
+    let header = decompressor.read_header(data).map_err(corrupt)?;
+    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+    let (width, height) = (side(header.width), side(header.height));
+    check_size(width, height)?;
+
+    let mut pixels = |format: PixelFormat| {
+        let pitch = header.width * format.size();
+        let mut pixels = vec![0; pitch * header.height];
+        let image = Image {
+            pixels: &mut pixels[..],
+            width: header.width,
+            pitch,
+            height: header.height,
+            format,
+        };
+        match decompressor.decompress(data, image) {
+            Err(turbojpeg::Error::TurboJpegError(told)) if told.ends_with(PADDING_BEFORE_END) => {}
+            other => other.map_err(corrupt)?,
+        }
+        Ok::<_, DecodeError>(pixels)
+    };
+    const MATCHES: &str = "the buffer was made for this size";
+    Ok(match header.colorspace {
+        Colorspace::Gray => {
+            GrayImage::from_raw(width, height, pixels(PixelFormat::GRAY)?).expect(MATCHES).into()
+        }
+        Colorspace::RGB | Colorspace::YCbCr => {
+            RgbImage::from_raw(width, height, pixels(PixelFormat::RGB)?).expect(MATCHES).into()
+        }
+        Colorspace::CMYK | Colorspace::YCCK => {
+            let cmyk = pixels(PixelFormat::CMYK)?;
+            let (cmyk, _) = cmyk.as_chunks();
+            let rgb = cmyk.iter().copied().flat_map(rgb_of_cmyk).collect();
+            RgbImage::from_raw(width, height, rgb).expect(MATCHES).into()
+        }
+    })
+}
+
+/// Without a colour profile. The samples say how much light each ink lets through, not how much
+/// ink there is: all programs store them so, Adobe's having begun. Rounded as Pillow rounds.
+fn rgb_of_cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
+    [c, m, y].map(|let_through| {
+        let taken = u32::from(255 - let_through) * u32::from(k) + 128;
+        k - ((taken + (taken >> 8)) >> 8) as u8
+    })
+}
 
 /// Whether an end-of-image marker follows the first scan. Within coded pixels 0xFF is always
 /// followed by 0 or a restart marker, so the marker cannot be met by chance; a thumbnail in front
@@ -20,17 +92,6 @@ pub(super) fn has_end(data: &[u8]) -> bool {
     // there is no end at all.
     let scan = segments(data).find(|(kind, _)| *kind == START_OF_SCAN).map_or(0, |(_, at)| at);
     data[scan..].windows(2).rev().any(|pair| pair == END_OF_IMAGE)
-}
-
-/// The data, announced as motion JPEG where no Huffman tables stand before the first scan: many
-/// USB cameras leave them out.
-pub(super) fn with_tables(data: &[u8]) -> Cow<'_, [u8]> {
-    let mut before_scan = segments(data).take_while(|(kind, _)| *kind != START_OF_SCAN);
-    if before_scan.any(|(kind, _)| kind == HUFFMAN_TABLES) {
-        return Cow::Borrowed(data);
-    }
-    let rest = data.strip_prefix(&START_OF_IMAGE).unwrap_or(data);
-    Cow::Owned([&START_OF_IMAGE, MOTION_JPEG, rest].concat())
 }
 
 /// Kind and position of each segment up to the first scan, or to where the data make no sense.
@@ -81,10 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_announced_only_where_there_are_none() {
-        let with = [b"\xff\xd8\xff\xc4\x00\x02", SCAN].concat();
-        assert!(matches!(with_tables(&with), Cow::Borrowed(data) if data == with));
-        let without = [&START_OF_IMAGE[..], SCAN].concat();
-        assert_eq!(*with_tables(&without), [&START_OF_IMAGE[..], MOTION_JPEG, SCAN].concat());
+    fn inks_take_light_from_each_other() {
+        assert_eq!(rgb_of_cmyk([255, 255, 255, 255]), [255; 3]);
+        assert_eq!(rgb_of_cmyk([255, 255, 255, 0]), [0; 3]);
+        assert_eq!(rgb_of_cmyk([0, 255, 128, 255]), [0, 255, 128]);
+        assert_eq!(rgb_of_cmyk([200, 100, 0, 128]), [100, 50, 0]);
     }
 }

@@ -34,24 +34,27 @@ fn difference(a: &RgbImage, b: &RgbImage) -> (u8, f64) {
     (differences().max().unwrap(), sum as f64 / a.len() as f64)
 }
 
+/// Pillow decodes with another release of libjpeg-turbo, which fixes each rounding.
 #[test]
-fn files_decode_as_pillow_decodes_them() {
-    // JPEG leaves the rounding of the cosine transform and of colour open: two good decoders
-    // differ by a level or two. Chroma at half size is interpolated, where they differ more.
-    for (name, worst_allowed, mean_allowed) in [
-        ("color.jpg", 3, 0.5),
-        ("exif_turned.jpg", 3, 0.5),
-        ("grey.jpg", 1, 0.1),
-        ("color_420_progressive.jpg", 6, 1.0),
-        ("cmyk.jpg", 3, 0.6),
-        ("palette.png", 0, 0.0),
-        ("alpha.png", 0, 0.0),
+fn files_decode_exactly_as_pillow_decodes_them() {
+    for name in [
+        "color.jpg",
+        "exif_turned.jpg",
+        "grey.jpg",
+        "rgb.jpg",
+        "cmyk.jpg",
+        "color_420_progressive.jpg",
+        "odd_420.jpg",
+        "odd_420_restarts.jpg",
+        "odd_422.jpg",
+        "odd_422_progressive.jpg",
+        "palette.png",
+        "alpha.png",
     ] {
         let stem = name.split_once('.').unwrap().0;
         let expected = color(decode_compressed("png", &fixture(&format!("{stem}.expected.png"))));
         let decoded = color(decode_compressed("", &fixture(name)));
-        let (worst, mean) = difference(&decoded, &expected);
-        assert!(worst <= worst_allowed && mean <= mean_allowed, "{name}: {worst} {mean}");
+        assert_eq!(difference(&decoded, &expected), (0, 0.0), "{name}");
     }
 }
 
@@ -249,6 +252,41 @@ fn what_is_cut_off_is_refused() {
     }
 }
 
+/// What libjpeg-turbo puts in place of damaged pixels, with no more than a warning, is no picture.
+#[test]
+fn damaged_pixels_are_refused_and_padding_is_not() {
+    let whole = fixture("odd_420.jpg");
+    let end = whole.len() - 2;
+    let within_scan = end - 200;
+    let mut taller = whole.clone();
+    let frame = whole.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    taller[frame + 6] += 16;
+    for (damaged, told) in [
+        ([&whole[..within_scan], &whole[end..]].concat(), "premature end of data"),
+        // No code is sixteen ones.
+        ([&whole[..within_scan], &[0xff, 0].repeat(8), &whole[end - 20..]].concat(), "bad Huffman"),
+        (taller, "premature end of data"),
+    ] {
+        let error = refusal("jpeg", &damaged);
+        assert!(matches!(error, DecodeError::Corrupt { container: "JPEG", .. }), "{error}");
+        assert!(error.to_string().contains(told), "{error}, expected {told}");
+    }
+
+    let padded = [&whole[..end], &[0; 7], &whole[end..]].concat();
+    assert_eq!(color(decode_compressed("", &padded)), color(decode_compressed("", &whole)));
+}
+
+/// Each scan is a pass over all pixels: a few bytes could keep the decoder busy.
+#[test]
+fn endless_scans_are_refused() {
+    let whole = fixture("color_420_progressive.jpg");
+    let last = whole.windows(2).rposition(|pair| pair == [0xff, 0xda]).unwrap();
+    let (before_end, end) = whole.split_at(whole.len() - 2);
+    let endless = [before_end, &before_end[last..].repeat(200), end].concat();
+    let error = refusal("jpeg", &endless);
+    assert!(error.to_string().contains("more than 100 scans"), "{error}");
+}
+
 /// Cameras that send motion JPEG leave out the Huffman tables that everybody knows.
 #[test]
 fn motion_jpeg_without_tables_decodes() {
@@ -325,8 +363,9 @@ fn a_real_photo_decodes_and_survives_encoding() {
     assert_eq!(image.dimensions(), (640, 480));
     let jpeg = encode_jpeg(&image, 95).unwrap();
     let (_, mean) = difference(&color(decode_compressed("jpeg", &jpeg)), &image);
-    // About 2 levels on this photo; a swapped channel would be 40.
-    assert!(mean < 3.0, "{mean}");
+    // 3.938 levels with Pillow at this quality and 4:2:0 as well, for the chroma of a colourful
+    // photo; a swapped channel would be 40.
+    assert!((mean - 3.938).abs() < 0.01, "{mean}");
 }
 
 proptest! {

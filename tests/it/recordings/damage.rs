@@ -159,6 +159,30 @@ fn a_chunk_with_a_wrong_byte_is_dropped_and_the_rest_is_read() {
 }
 
 #[test]
+fn lengths_that_cannot_be_true_cost_one_chunk_and_no_memory() {
+    let scratch = tempfile::tempdir().unwrap();
+    let whole = read_whole(&peers::bags().join("zstd.mcap"));
+    let bytes = fs::read(peers::bags().join("zstd.mcap")).unwrap();
+    // The first chunk stands behind the magic and the header record. Its own length is at 1, the
+    // uncompressed size behind two times, the compressed size behind the name "zstd".
+    let header_len = u64::from_le_bytes(bytes[9..17].try_into().unwrap());
+    let chunk_at = 17 + header_len as usize;
+    assert_eq!(bytes[chunk_at], 6);
+    for field_at in [1, 9 + 16, 9 + 16 + 8 + 4 + 4 + 4] {
+        for length in [u64::MAX, 1 << 62, 1 << 40] {
+            let mut bytes = bytes.clone();
+            bytes[chunk_at + field_at..][..8].copy_from_slice(&u64::to_le_bytes(length));
+            let path = scratch.path().join("zstd.mcap");
+            fs::write(&path, &bytes).unwrap();
+            let (messages, losses) = read_damaged(&path, &whole);
+            assert_eq!(kinds(&losses), [LossKind::ChunkDamaged], "{field_at} {length}{losses}");
+            assert_eq!(losses.losses[0].times, 1);
+            assert!(messages.len() > whole.len() / 2, "{}", messages.len());
+        }
+    }
+}
+
+#[test]
 fn a_missing_file_of_a_split_bag_is_named_and_the_rest_is_read() {
     let scratch = tempfile::tempdir().unwrap();
     for (bag, file) in [

@@ -216,3 +216,63 @@ impl Cursor {
         Ok(messages)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use mcap::records::MessageHeader;
+
+    use super::*;
+
+    /// Messages of `bytes` bytes on three channels, one channel after the other, so that all
+    /// chunks of a channel overlap those of the others in time.
+    fn write_by_channel(path: &Path, compression: Option<mcap::Compression>, bytes: usize) {
+        let file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+        let options = mcap::WriteOptions::new().compression(compression).chunk_size(Some(2_000));
+        let mut writer = options.create(file).unwrap();
+        for number in 0..3_u16 {
+            let topic = format!("/{number}");
+            let channel_id = writer.add_channel(0, &topic, "cdr", &BTreeMap::new()).unwrap();
+            for step in 0..50_u64 {
+                let log_time = step * 10 + u64::from(number % 2);
+                let header =
+                    MessageHeader { channel_id, sequence: 0, log_time, publish_time: log_time };
+                let data: Vec<u8> = (0..bytes).map(|i| (i as u64 + step) as u8).collect();
+                writer.write_to_known_channel(&header, &data).unwrap();
+            }
+        }
+        writer.finish().unwrap();
+    }
+
+    fn read(path: &Path, resident_limit_bytes: usize) -> (Vec<(u64, u16, Vec<u8>)>, usize) {
+        let file = McapFile::open(path, "a.mcap", None).unwrap();
+        let channels = file.channels().map(|(id, _)| id).collect();
+        let mut cursor = Cursor::new(file, channels);
+        cursor.resident_limit_bytes = resident_limit_bytes;
+        let (mut messages, mut most) = (Vec::new(), 0);
+        while let Some(message) = cursor.next().unwrap() {
+            most = most.max(cursor.resident_bytes);
+            messages.push((message.log_time, message.channel, message.data));
+        }
+        assert_eq!(cursor.resident_bytes, 0);
+        assert!(cursor.loaded.is_empty() && cursor.losses().drain().is_empty());
+        (messages, most)
+    }
+
+    #[test]
+    fn overlapping_chunks_come_in_order_within_the_memory_that_is_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mcap");
+        for compression in [None, Some(mcap::Compression::Zstd), Some(mcap::Compression::Lz4)] {
+            write_by_channel(&path, compression, 300);
+            let (messages, most) = read(&path, usize::MAX);
+            assert_eq!(messages.len(), 150);
+            assert!(messages.is_sorted_by_key(|(time, channel, _)| (*time, *channel)));
+            let (again, most_again) = read(&path, 2_500);
+            assert!(again == messages, "messages that were dropped come back as they were");
+            // One chunk more than the limit is held while it is read.
+            assert!(most_again <= 2_500 + 2_400 && most_again < most, "{most_again} of {most}");
+        }
+    }
+}

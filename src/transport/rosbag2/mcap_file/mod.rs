@@ -152,8 +152,9 @@ fn read_records(
 ) -> Result<(), ReadFailure> {
     use mcap::sans_io::{LinearReadEvent, LinearReader};
 
-    /// No more is asked of the file at once than this, whatever length a record claims.
-    const PIECE_BYTES: usize = 1 << 20;
+    /// No more is asked of the file at once than this, whatever length a record claims, and no
+    /// less, or small messages would cost a call of the system each.
+    const PIECE_BYTES: std::ops::RangeInclusive<usize> = 1 << 16..=1 << 20;
 
     file.seek(SeekFrom::Start(offset))?;
     let mut source = file.take(len);
@@ -165,7 +166,7 @@ fn read_records(
     while let Some(event) = reader.next_event() {
         match event {
             Ok(LinearReadEvent::ReadRequest(wanted)) => {
-                let piece = reader.insert(wanted.min(PIECE_BYTES));
+                let piece = reader.insert(wanted.clamp(*PIECE_BYTES.start(), *PIECE_BYTES.end()));
                 let read = loop {
                     match source.read(piece) {
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

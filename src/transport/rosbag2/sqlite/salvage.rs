@@ -20,6 +20,12 @@ pub(super) struct Row {
 /// Row numbers beyond this are not looked for: rosbag2 counts from 1.
 const LAST_ID: i64 = 1 << 48;
 
+/// After so many holes in one file the search is given up.
+const MOST_GAPS: usize = 10_000;
+
+/// Row numbers further apart than this are damaged themselves and count nothing.
+const LARGEST_GAP: u64 = 1 << 20;
+
 /// What is there of the last page of a file that ends in the middle of a page. sqlite3 takes the
 /// missing part for zeros, so that a message that stands in it would look whole.
 ///
@@ -71,37 +77,45 @@ pub(super) fn reachable_rows(
 ) -> rusqlite::Result<Vec<Row>> {
     let mut rows: Vec<Row> = Vec::new();
     let mut after = i64::MIN;
-    loop {
-        let error = match rows_after(connection, after, &mut rows) {
+    for _ in 0..MOST_GAPS {
+        let error = match rows_after(connection, &mut after, &mut rows) {
             Ok(()) => return Ok(rows),
             Err(error) if is_damage(&error) => error,
             Err(error) => return Err(error),
         };
-        let last = rows.last().map_or(after, |row| row.id.max(after)).max(0);
+        let last = after.max(0);
         let Some(found) = next_reachable(connection, last) else {
             let what = format!("rows after {last}: {error}");
             losses.add(LossKind::PagesDamaged, None, None, what);
             return Ok(rows);
         };
-        let gap = u64::try_from(found - last).unwrap_or(0);
+        // Numbers rise by one, unless it is they that are damaged.
+        let gap = u64::try_from(found - last).ok().filter(|gap| *gap <= LARGEST_GAP);
         let what = format!("rows {} to {found}: {error}", last + 1);
-        losses.add(LossKind::PagesDamaged, None, Some(gap), what);
+        losses.add(LossKind::PagesDamaged, None, gap, what);
         after = found;
     }
+    let what = format!("rows after {after}: more than {MOST_GAPS} gaps; the search was given up");
+    losses.add(LossKind::PagesDamaged, None, None, what);
+    Ok(rows)
 }
 
-/// Adds rows up to the first that cannot be read.
-fn rows_after(connection: &Connection, after: i64, found: &mut Vec<Row>) -> rusqlite::Result<()> {
+/// Adds rows up to the first that cannot be read, and moves `after` to the last one seen, so that
+/// whatever a damaged tree leads to, the search moves on.
+fn rows_after(
+    connection: &Connection,
+    after: &mut i64,
+    found: &mut Vec<Row>,
+) -> rusqlite::Result<()> {
     let sql = "SELECT timestamp, id, topic_id FROM messages WHERE id > ?1 ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![after])?;
-    let mut last = after;
+    let mut rows = statement.query(params![*after])?;
     while let Some(row) = rows.next()? {
         let id = row.get(1)?;
-        if id <= last {
+        if id <= *after {
             return Err(out_of_order());
         }
-        last = id;
+        *after = id;
         // A damaged row may hold text where a number belongs: it is passed over.
         if let (Ok(timestamp), Ok(topic)) = (row.get(0), row.get(2)) {
             found.push(Row { timestamp, id, topic });
@@ -118,6 +132,7 @@ fn next_reachable(connection: &Connection, last: i64) -> Option<i64> {
         search
             .and_then(|mut search| search.query_row(params![after], |row| row.get::<_, i64>(0)))
             .ok()
+            .filter(|id| *id > after)
     };
     let (mut damaged, mut step) = (last, 1);
     let mut sound = loop {
