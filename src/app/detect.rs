@@ -146,8 +146,10 @@ fn closest(
     open.prompts.iter_mut().for_each(|prompt| prompt.threshold = None);
     let reset = |error: PromptSetRefused| anyhow!("{error}");
     detector.set_prompts(Arc::new(open)).map_err(reset)?;
-    let found = detector.detect(std::slice::from_ref(image))?.pop().unwrap_or_default();
+    let looked = detector.detect(std::slice::from_ref(image));
+    // Whatever came of it: the next picture is not looked at without thresholds.
     detector.set_prompts(Arc::clone(&settings.prompts)).map_err(reset)?;
+    let found = looked?.pop().unwrap_or_default();
 
     let prompts = &settings.prompts;
     let mut text = heading(path, image) + "  nothing reached its threshold\n";

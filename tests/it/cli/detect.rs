@@ -74,9 +74,25 @@ fn the_table_names_each_picture_and_what_was_found() {
         expected.push(format!("{:.1}", corner.as_f64().unwrap()));
     }
     assert_eq!(row, expected);
+}
 
-    let nothing = run(detect_words(&[&path], words!["-p", "cat", "--threshold", "1"]), 0);
-    assert!(nothing.stdout.contains("nothing reached its threshold"), "{nothing}");
+#[test]
+fn where_nothing_is_found_each_prompt_says_how_far_it_stayed_below() {
+    let path = picture("square.png");
+    let all = run(detect_words(&[&path], words!["-p", "cat", "--threshold", "0", "--json"]), 0);
+    let best = scores(&all.json()["detections"])[0];
+    // Twice: what was needed for the reason must not be in force for the next picture.
+    let more = words!["-p", "cat", "--threshold", "1"];
+    let nothing = run(detect_words(&[&path, &path], more), 0);
+    let (width, height) = image::image_dimensions(&path).unwrap();
+    let expected = format!(
+        "{} ({width}x{height})\n  nothing reached its threshold\n  cat: best score {best:.3}, \
+         threshold 1\n\n",
+        path.display()
+    );
+    assert_eq!(nothing.stdout, expected.repeat(2));
+    let json = run(detect_words(&[&path], words!["-p", "cat", "--threshold", "1", "--json"]), 0);
+    assert_eq!(json.json()["detections"], Value::Array(Vec::new()));
 }
 
 #[test]

@@ -4,15 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use image::RgbImage;
+use owlet::vision::decode::decode_file;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{detect_words, names_in, picture, run, words};
 
 fn open(path: &Path) -> RgbImage {
-    // By what is in it, as Owlet does.
-    let file = image::ImageReader::open(path).unwrap().with_guessed_format().unwrap();
-    file.decode().unwrap().into_rgb8()
+    decode_file(path).unwrap()
 }
 
 /// The overlay has the source's size, is drawn on along the edges of the best box, and shows the

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use owlet::types::Stamp;
+use owlet::vision::decode::decode_file;
 use owlet::wire::Message;
 use owlet::wire::vision_msgs::Detection2DArray;
 use serde_json::Value;
@@ -182,8 +183,8 @@ fn an_overlay_of_every_frame_is_written_where_asked() {
     let expected = [0, 1, 2].map(|n| format!("{:07}_camera_image_{}.jpg", n + 1, bags::stamp(n)));
     assert_eq!(names, expected);
     for name in names {
-        let size = image::image_dimensions(out.join("overlays").join(name)).unwrap();
-        assert_eq!(size, (bags::WIDTH, bags::HEIGHT));
+        let drawn = decode_file(&out.join("overlays").join(name)).unwrap();
+        assert_eq!(drawn.dimensions(), (bags::WIDTH, bags::HEIGHT));
     }
     // Without pictures the report is there all the same.
     let out = folder.path().join("plain");
