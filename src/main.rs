@@ -294,3 +294,86 @@ fn main() -> ExitCode {
     };
     app::exit_code(result)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subcommands() -> Vec<clap::Command> {
+        let mut all = command();
+        all.build();
+        all.get_subcommands().filter(|sub| sub.get_name() != "help").cloned().collect()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_an_example_and_the_exit_codes() {
+        let all = command().render_long_help().to_string();
+        assert!(all.contains("Exit codes:"), "{all}");
+        for mut subcommand in subcommands() {
+            let name = subcommand.get_name().to_owned();
+            let help = subcommand.render_long_help().to_string();
+            assert!(all.contains(&format!("\n  {name} ")), "{name} is not in\n{all}");
+            for text in ["Example", &format!("  owlet {name}"), EXIT_CODES] {
+                assert!(help.contains(text), "{text:?} is not in\n{help}");
+            }
+            for line in help.lines() {
+                assert!(line.chars().count() <= 100, "{name}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_documented() {
+        let help = |name: &str| {
+            let mut all = command();
+            all.find_subcommand_mut(name).map(|sub| sub.render_long_help().to_string()).unwrap()
+        };
+        let detect = help("detect");
+        for key in ["image", "width", "height", "model", "detections", "prompt", "score", "box_px"]
+        {
+            assert!(detect.contains(&format!("\"{key}\"")), "{key} is not in\n{detect}");
+        }
+        let replay = help("replay");
+        for file in ["detections.jsonl", "detections.mcap", "report.html", "run.json"] {
+            assert!(replay.contains(file), "{file} is not in\n{replay}");
+        }
+    }
+
+    #[test]
+    fn completions_know_every_command_and_its_options() {
+        use clap_complete::Shell;
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command(), "owlet", &mut script);
+            let script = String::from_utf8(script).unwrap();
+            for subcommand in subcommands() {
+                assert!(script.contains(subcommand.get_name()), "{subcommand} for {shell}");
+            }
+            for option in ["overlay", "threshold", "resume"] {
+                assert!(script.contains(option), "{option} for {shell}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_line_that_makes_no_sense_says_what_was_expected() {
+        let refused = |line: &str| {
+            let error = command().try_get_matches_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            error.to_string()
+        };
+        assert!(refused("owlet detect").contains("<IMAGE>"));
+        assert!(refused("owlet replay bag").contains("--out"));
+        assert!(refused("owlet replay bag --out o --resume --overwrite").contains("--overwrite"));
+        assert!(refused("owlet inspect bag -q -v").contains("--quiet"));
+        assert!(refused("owlet detect a.png --device tpu").contains("auto, cpu, cuda or cuda:N"));
+        assert!(refused("owlet detect a.png --dtype f64").contains("f64"));
+        assert!(refused("owlet detect a.png --threshold much").contains("--threshold"));
+        assert!(refused("owlet completions tcsh").contains("bash"));
+    }
+}

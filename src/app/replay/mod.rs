@@ -11,13 +11,14 @@ mod run_file;
 mod shared_report;
 mod source;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use owlet::pipeline::{Outcome, Pipeline, PipelineOptions, Policy, SetPromptsError, StartError};
 use owlet::report::LossSummary;
 use owlet::transport::inspect::inspect;
@@ -223,8 +224,15 @@ fn write_all(
 fn progress_bar(topics: &[Topic], chatter: &Chatter) -> ProgressBar {
     let frames = topics.iter().map(|topic| topic.messages).sum();
     let bar = chatter.show(ProgressBar::new(frames));
-    let form = "{bar:40} {pos}/{len} frames, {per_sec}, {eta} left";
-    bar.set_style(ProgressStyle::with_template(form).expect("the template is a constant"));
+    let form = "{bar:40} {pos}/{len} frames, {rate} frames/s, {eta} left";
+    let style = ProgressStyle::with_template(form).expect("the template is a constant").with_key(
+        "rate",
+        |state: &ProgressState, text: &mut dyn fmt::Write| {
+            // A bar that cannot be drawn is not worth an error.
+            let _ = write!(text, "{:.1}", state.per_sec());
+        },
+    );
+    bar.set_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
@@ -235,9 +243,8 @@ fn finish(
     mut run_file: RunFile,
     interrupted: bool,
 ) -> anyhow::Result<Finish> {
-    let pictures_lost = outputs.pictures_lost();
     let summary = outputs.finish()?;
-    let lost = summary.skipped > 0 || !summary.losses.is_empty() || pictures_lost;
+    let lost = summary.skipped > 0 || !summary.losses.is_empty();
     run_file.finish(interrupted, &summary);
     run_file.write(&args.out)?;
     let text = match args.json {

@@ -54,7 +54,6 @@ pub(super) struct Outputs<'a> {
     draws: bool,
     jpeg_quality: u8,
     frames: usize,
-    pictures_lost: u64,
 }
 
 impl<'a> Outputs<'a> {
@@ -92,7 +91,6 @@ impl<'a> Outputs<'a> {
             draws: settings.config.overlay,
             jpeg_quality: settings.config.jpeg_quality,
             frames: 0,
-            pictures_lost: 0,
         })
     }
 
@@ -138,24 +136,11 @@ impl<'a> Outputs<'a> {
         };
         let mut drawn = None;
         if let Some(overlays) = &self.overlays {
-            match draw() {
-                Ok(jpeg) => {
-                    let path = overlays.join(overlay_name(self.frames, found));
-                    fs::write(&path, &jpeg)
-                        .with_context(|| format!("cannot write {}", path.display()))?;
-                    drawn = Some(jpeg);
-                }
-                Err(error) => {
-                    if self.pictures_lost == 0 {
-                        tracing::warn!(
-                            "no overlay of {} {}: {error}",
-                            found.camera,
-                            found.header.stamp
-                        );
-                    }
-                    self.pictures_lost += 1;
-                }
-            }
+            let path = overlays.join(overlay_name(self.frames, found));
+            let cannot_write = || format!("cannot write {}", path.display());
+            let jpeg = draw().with_context(cannot_write)?;
+            fs::write(&path, &jpeg).with_context(cannot_write)?;
+            drawn = Some(jpeg);
         }
         let draws = self.draws;
         self.report.with(|report| {
@@ -168,21 +153,12 @@ impl<'a> Outputs<'a> {
         Ok(())
     }
 
-    /// Whether an overlay that was asked for could not be made.
-    pub(super) fn pictures_lost(&self) -> bool {
-        self.pictures_lost > 0
-    }
-
     /// Closes all files.
     pub(super) fn finish(self) -> anyhow::Result<RunSummary> {
         // The records were flushed line by line.
         self.bag.finish()?;
         let path = self.folder.join(REPORT);
         self.report.with(|report| {
-            if self.pictures_lost > 0 {
-                let count = self.pictures_lost;
-                report.add_note(&format!("{count} overlay pictures could not be made."));
-            }
             report.write(&path)?;
             Ok(report.summary())
         })

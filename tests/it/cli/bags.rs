@@ -19,20 +19,24 @@ pub(super) fn stamp(number: usize) -> i64 {
     START_NANOS + number as i64 * STEP_NANOS
 }
 
-/// One image message of [`WIDTH`] by [`HEIGHT`] pixels.
+/// One image message.
 #[derive(Clone)]
 pub(super) struct Shot {
     pub(super) topic: String,
+    pub(super) width: u32,
+    pub(super) height: u32,
     pub(super) encoding: &'static str,
     pub(super) step: u32,
     pub(super) data: Vec<u8>,
 }
 
-/// A picture that differs from number to number, of `channels` bytes for each pixel.
+/// A picture of [`WIDTH`] by [`HEIGHT`] that differs from number to number, of `channels` bytes for
+/// each pixel.
 pub(super) fn shot(topic: &str, encoding: &'static str, channels: u32, number: usize) -> Shot {
     let bytes = (WIDTH * HEIGHT * channels) as usize;
     let data = (0..bytes).map(|at| ((at * (7 + number % 13) + number * 31) % 251) as u8).collect();
-    Shot { topic: topic.to_owned(), encoding, step: WIDTH * channels, data }
+    let (width, height) = (WIDTH, HEIGHT);
+    Shot { topic: topic.to_owned(), width, height, encoding, step: width * channels, data }
 }
 
 /// A colour picture.
@@ -56,13 +60,14 @@ pub(super) fn write(folder: &Path, shots: &[Shot]) -> PathBuf {
 pub(super) fn write_with(folder: &Path, shots: &[Shot], options: WriterOptions) -> PathBuf {
     let bag = folder.join("bag");
     let mut writer = BagWriter::create(&bag, options).unwrap();
-    for (number, Shot { topic, encoding, step, data }) in shots.iter().enumerate() {
+    for (number, shot) in shots.iter().enumerate() {
+        let Shot { topic, width, height, encoding, step, data } = shot;
         let id = writer.add_topic(topic, Image::TYPE, QosProfile::SENSOR_DATA).unwrap();
         let stamp = Stamp(stamp(number));
         let image = Image {
             header: Header { stamp: stamp.into(), frame_id: "cam" },
-            height: HEIGHT,
-            width: WIDTH,
+            height: *height,
+            width: *width,
             encoding,
             is_bigendian: 0,
             step: *step,

@@ -68,12 +68,6 @@ fn a_device_that_is_not_there_is_an_error_that_says_what_is() {
     };
     // No machine has that many.
     detect(words!["--device", "cuda:77"], 1).says(&["device cuda:77 is not there", "cpu"]);
-    for dtype in ["f16", "bf16"] {
-        detect(words!["--device", "cpu", "--dtype", dtype], 2)
-            .says(&[&format!("dtype {dtype} is refused on the CPU"), "use f32"]);
-    }
-    detect(words!["--device", "tpu"], 2).says(&["tpu", "auto, cpu, cuda or cuda:N"]);
-    detect(words!["--dtype", "f64"], 2).says(&["f64"]);
-    detect(words!["--threshold", "much"], 2).says(&["--threshold"]);
-    detect(words!["--colour"], 2).says(&["--colour", "--help"]);
+    detect(words!["--device", "cpu", "--dtype", "f16"], 2)
+        .says(&["dtype f16 is refused on the CPU", "use f32"]);
 }

@@ -6,71 +6,23 @@ use tempfile::TempDir;
 
 use super::{detect_words, picture, run, words};
 
-const COMMANDS: [&str; 9] = [
-    "detect",
-    "replay",
-    "inspect",
-    "pull",
-    "models",
-    "random-model",
-    "check",
-    "config",
-    "completions",
-];
-
 #[test]
-fn every_help_has_an_example_and_the_exit_codes() {
-    let all = run(words!["--help"], 0).stdout;
-    assert!(all.contains("Exit codes:"), "{all}");
-    for command in COMMANDS {
-        assert!(all.contains(&format!("\n  {command} ")), "{command} is not in\n{all}");
-        let help = run(words![command, "--help"], 0).stdout;
-        for text in ["Example", &format!("  owlet {command}"), "Exit codes:", "\n  130 "] {
-            assert!(help.contains(text), "{text:?} is not in\n{help}");
-        }
-        for line in help.lines() {
-            assert!(line.chars().count() <= 100, "{command}: {line}");
-        }
-    }
-}
-
-#[test]
-fn json_output_is_documented_where_it_is_promised() {
-    let help = run(words!["detect", "--help"], 0).stdout;
-    for key in ["image", "width", "height", "model", "detections", "prompt", "score", "box_px"] {
-        assert!(help.contains(&format!("\"{key}\"")), "{key} is not in\n{help}");
-    }
-    let help = run(words!["replay", "--help"], 0).stdout;
-    for file in ["detections.jsonl", "detections.mcap", "report.html", "run.json"] {
-        assert!(help.contains(file), "{file} is not in\n{help}");
-    }
+fn help_and_version_go_to_stdout() {
+    let help = run(words!["--help"], 0);
+    assert!(help.stdout.contains("\n  replay ") && help.stderr.is_empty(), "{help}");
+    let help = run(words!["detect", "--help"], 0);
+    assert!(help.stdout.contains("Example") && help.stdout.contains("Exit codes:"), "{help}");
+    let version = run(words!["--version"], 0).stdout;
+    assert_eq!(version, format!("owlet {}\n", env!("CARGO_PKG_VERSION")));
+    let script = run(words!["completions", "bash"], 0).stdout;
+    assert!(script.contains("_owlet()"), "{script}");
 }
 
 #[test]
 fn a_command_line_that_makes_no_sense_ends_with_2() {
-    run(words!["detect"], 2).says(&["<IMAGE>"]);
-    run(words!["replay", "bag"], 2).says(&["--out"]);
+    run(words!["detect", "a.png", "--colour"], 2).says(&["--colour", "--help"]);
     run(words!["detct"], 2).says(&["detect"]);
-    run(words!["replay", "bag", "--out", "o", "--resume", "--overwrite"], 2)
-        .says(&["--resume", "--overwrite"]);
-    run(words!["inspect", "bag", "-q", "-v"], 2).says(&["--quiet"]);
     run(vec![], 2).says(&["Usage: owlet"]);
-    let version = run(words!["--version"], 0).stdout;
-    assert_eq!(version, format!("owlet {}\n", env!("CARGO_PKG_VERSION")));
-}
-
-#[test]
-fn completions_know_every_command() {
-    for shell in ["bash", "zsh", "fish"] {
-        let script = run(words!["completions", shell], 0).stdout;
-        for command in COMMANDS {
-            assert!(script.contains(command), "{command} is not in the script for {shell}");
-        }
-        for option in ["overlay", "threshold", "resume"] {
-            assert!(script.contains(option), "{option} is not in the script for {shell}");
-        }
-    }
-    run(words!["completions", "tcsh"], 2).says(&["tcsh", "bash"]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod replay_resume;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -88,15 +89,29 @@ impl std::fmt::Display for Ran {
     }
 }
 
-/// The program, with no models of the user's in sight.
-fn owlet(words: &[OsString]) -> assert_cmd::Command {
-    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_owlet"));
-    VARIABLES.iter().for_each(|name| {
+/// Takes what the user or the machine has set out of a command's sight: the CPU is the one device
+/// that every machine has, and no model of the user's is found.
+fn settle(command: &mut Command) {
+    for name in VARIABLES {
         command.env_remove(name);
-    });
+    }
+    command.env("HOME", "/nonexistent").env("CUDA_VISIBLE_DEVICES", "");
     // Many programs run at once here, each on a network of which one thread makes short work.
     command.env("OMP_NUM_THREADS", "1");
-    command.env("HOME", "/nonexistent").args(words).timeout(TOO_LONG);
+}
+
+/// The program with these words, for tests that handle the process themselves.
+fn process(words: &[OsString]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_owlet"));
+    settle(&mut command);
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+/// The program with these words, ended where it hangs.
+fn owlet(words: &[OsString]) -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::from_std(process(words));
+    command.timeout(TOO_LONG);
     command
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use image::RgbImage;
 use owlet::vision::decode::decode_file;
+use owlet::vision::encode::encode_jpeg;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -14,23 +15,19 @@ fn open(path: &Path) -> RgbImage {
     decode_file(path).unwrap()
 }
 
-/// The overlay has the source's size, is drawn on along the edges of the best box, and shows the
+/// The overlay has the source's size, is drawn on along the edge of the best box, and is the
 /// source where there is no box.
 #[track_caller]
-fn check_drawn(source: &Path, overlay: &Path, object: &Value, tolerance: u8) {
+fn check_drawn(source: &Path, overlay: &Path, object: &Value) {
     let (source, drawn) = (open(source), open(overlay));
     assert_eq!(source.dimensions(), drawn.dimensions());
+    let differs = |x: u32, y: u32| source.get_pixel(x, y) != drawn.get_pixel(x, y);
     let best = &object["detections"][0]["box_px"];
     let corner = |at: usize| best[at].as_f64().unwrap();
-    let differs = |x: u32, y: u32| {
-        let (a, b) = (source.get_pixel(x, y), drawn.get_pixel(x, y));
-        a.0.iter().zip(b.0).any(|(a, b)| a.abs_diff(b) > tolerance)
-    };
     let y = ((corner(1) + corner(3)) / 2.0) as u32;
     let left = (corner(0).round() as u32).min(source.width() - 1);
     assert!(differs(left, y), "no edge at {left}, {y}");
 
-    // Far from all boxes nothing is drawn, where such pixels exist.
     let boxes = object["detections"].as_array().unwrap();
     let is_free = |x: u32, y: u32| {
         boxes.iter().all(|found| {
@@ -40,27 +37,27 @@ fn check_drawn(source: &Path, overlay: &Path, object: &Value, tolerance: u8) {
             x < side(0) - 4.0 || y < side(1) - 40.0 || y > side(3) + 40.0
         })
     };
-    let free: Vec<_> = (0..source.width())
-        .flat_map(|x| (0..source.height()).map(move |y| (x, y)))
-        .filter(|(x, y)| is_free(*x, *y))
-        .collect();
-    let touched = free.iter().filter(|(x, y)| differs(*x, *y)).count();
-    assert_eq!(touched, 0, "of {} pixels away from boxes", free.len());
+    for (x, y) in (0..source.width()).flat_map(|x| (0..source.height()).map(move |y| (x, y))) {
+        assert!(!is_free(x, y) || !differs(x, y), "drawn on at {x}, {y}, far from all boxes");
+    }
 }
 
 #[test]
 fn one_picture_becomes_a_file_of_its_size_by_its_ending() {
     let folder = TempDir::new().unwrap();
     let source = picture("landscape.png");
-    for (name, tolerance) in [("found.png", 0), ("found.jpg", 60), ("FOUND.JPEG", 60)] {
+    let overlay = |name: &str| {
         // A folder that is not there yet is made.
-        let overlay = folder.path().join("made").join(name);
-        let more = words!["-p", "cat", "--threshold", "0.7", "--json", "--overlay", overlay];
-        let ran = run(detect_words(&[&source], more), 0);
-        let is_jpeg = fs::read(&overlay).unwrap().starts_with(b"\xff\xd8");
-        assert_eq!(is_jpeg, name != "found.png");
-        check_drawn(&source, &overlay, &ran.json(), tolerance);
-    }
+        let path = folder.path().join("made").join(name);
+        let more = words!["-p", "cat", "--threshold", "0.7", "--json", "--overlay", path];
+        (run(detect_words(&[&source], more), 0).json(), path)
+    };
+    let (object, png) = overlay("found.png");
+    assert!(fs::read(&png).unwrap().starts_with(b"\x89PNG"));
+    check_drawn(&source, &png, &object);
+    let (_, jpeg) = overlay("FOUND.JPG");
+    // The quality that `owlet config` names.
+    assert!(fs::read(jpeg).unwrap() == encode_jpeg(&open(&png), 85).unwrap());
 }
 
 #[test]
@@ -76,7 +73,7 @@ fn several_pictures_go_into_a_folder_under_names_that_stay_apart() {
     let expected = ["001_portrait.png", "002_strip.png", "003_portrait.png"];
     assert_eq!(names_in(&out), expected);
     for ((source, name), object) in sources.iter().zip(expected).zip(ran.json_lines()) {
-        check_drawn(source, &out.join(name), &object, 0);
+        check_drawn(source, &out.join(name), &object);
     }
 }
 
@@ -115,4 +112,19 @@ fn an_overlay_that_cannot_be_written_is_said_after_the_result() {
     let ran = run(detect_words(&[&picture("square.png")], more), 1);
     ran.says(&["cannot write", "found.png", "No space left"]);
     assert_eq!(ran.json_lines().len(), 1, "what was found is said");
+}
+
+#[test]
+fn the_longest_picture_is_drawn_and_a_longer_one_refused() {
+    let folder = TempDir::new().unwrap();
+    let long = |width: u32| {
+        let path = folder.path().join(format!("{width}.png"));
+        RgbImage::from_pixel(width, 2, image::Rgb([90, 120, 30])).save(&path).unwrap();
+        path
+    };
+    let overlay = folder.path().join("a.jpg");
+    let more = || words!["-p", "cat", "--overlay", overlay];
+    run(detect_words(&[&long(32_768)], more()), 0);
+    assert_eq!(open(&overlay).dimensions(), (32_768, 2));
+    run(detect_words(&[&long(70_000)], more()), 1).says(&["70000x2", "at most 32768 on a side"]);
 }

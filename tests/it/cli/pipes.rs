@@ -2,25 +2,17 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use super::{detect_words, gallery, picture, replay_words, words};
+use super::{detect_words, gallery, picture, process, replay_words, words};
 
 /// Runs the program with a stdout that is closed at once; its exit code and stderr.
 fn with_closed_stdout(words: &[std::ffi::OsString]) -> (Option<i32>, String) {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = Command::new(env!("CARGO_BIN_EXE_owlet"))
-        .args(words)
-        .env("HOME", "/nonexistent")
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::null())
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+    let output = process(words).stdout(writer).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -28,13 +20,9 @@ fn with_closed_stdout(words: &[std::ffi::OsString]) -> (Option<i32>, String) {
 fn a_reader_that_goes_away_ends_the_program_quietly() {
     let commands = [
         detect_words(&[&picture("square.png")], words!["-p", "cat", "-q"]),
-        detect_words(&[&picture("square.png")], words!["-p", "cat", "-q", "--json"]),
         words!["inspect", gallery()],
-        words!["inspect", gallery(), "--json"],
-        words!["models"],
         words!["models", "--json"],
         words!["config"],
-        words!["config", "--default"],
         words!["completions", "zsh"],
     ];
     for words in commands {
@@ -56,8 +44,7 @@ fn a_replay_is_done_whether_or_not_its_summary_is_read() {
 fn the_first_line_can_be_had_of_many() {
     let images = vec![picture("square.png"); 3];
     let paths: Vec<_> = images.iter().map(AsRef::as_ref).collect();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_owlet"))
-        .args(detect_words(&paths, words!["-p", "cat", "--json", "-q"]))
+    let mut child = process(&detect_words(&paths, words!["-p", "cat", "--json", "-q"]))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -75,8 +62,7 @@ fn the_first_line_can_be_had_of_many() {
 #[test]
 fn a_full_disk_behind_stdout_is_an_error_with_its_reason() {
     for words in [words!["config"], words!["inspect", gallery(), "--json"]] {
-        let output = Command::new(env!("CARGO_BIN_EXE_owlet"))
-            .args(&words)
+        let output = process(&words)
             .stdout(File::options().write(true).open("/dev/full").unwrap())
             .output()
             .unwrap();
@@ -98,8 +84,7 @@ fn a_closed_stderr_stops_nothing() {
         .filter(|word| word != "-q")
         .collect();
     let run = |words: &[std::ffi::OsString]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_owlet"));
-        command.args(words).stderr(writer.try_clone().unwrap()).output().unwrap()
+        process(words).stderr(writer.try_clone().unwrap()).output().unwrap()
     };
     let output = run(&words);
     assert_eq!(output.status.code(), Some(0));

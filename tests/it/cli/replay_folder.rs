@@ -86,7 +86,9 @@ fn a_disk_that_fills_up_ends_the_run_and_what_was_done_is_gone_on_with() {
     let out = folder.path().join("out");
     let words = replay_words(&bag, &out, words!["-p", "cat"]);
     // No file may grow beyond 20 kB; without the signal, writing fails as on a full disk.
-    let output = Command::new("sh")
+    let mut shell = Command::new("sh");
+    super::settle(&mut shell);
+    let output = shell
         .args(["-c", "trap '' XFSZ; ulimit -f 40; exec \"$@\"", "sh"])
         .arg(env!("CARGO_BIN_EXE_owlet"))
         .args(&words)

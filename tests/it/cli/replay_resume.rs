@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::replay::{records, results, run_json};
-use super::{bags, replay_words, run, words};
+use super::{bags, process, replay_words, run, words};
 
 /// Enough that a run is not over before it is interrupted.
 const FRAMES: usize = 400;
@@ -47,8 +47,7 @@ impl Setup {
 
     /// A run that has done at least `frames` frames.
     fn started(&self, out: &Path, more: Vec<std::ffi::OsString>, frames: usize) -> Child {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_owlet"))
-            .args(self.words(out, more))
+        let mut child = process(&self.words(out, more))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -123,7 +122,8 @@ fn a_run_that_was_killed_can_be_gone_on_with() {
     let out = setup.out("out");
     let mut child = setup.started(&out, vec![], 20);
 
-    // While it runs nobody else may write there.
+    // While it lives nobody else may write there.
+    signal(&child, "STOP");
     run(setup.words(&out, words!["--resume"]), 2).says(&["another replay is writing there"]);
 
     child.kill().unwrap();
