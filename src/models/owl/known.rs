@@ -52,6 +52,13 @@ mod tests {
     use super::*;
     use crate::models::owl::parameter_shapes;
 
+    /// What can be pulled by name can be written with random weights, and the other way round.
+    #[test]
+    fn the_hub_knows_the_same_names() {
+        let on_hub: Vec<_> = crate::hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
+        assert_eq!(on_hub, KNOWN_NAMES);
+    }
+
     /// Counts that `transformers` gives for the same configurations
     /// (`sum(p.numel() for p in model.parameters())`).
     #[test]
