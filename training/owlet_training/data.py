@@ -1,0 +1,177 @@
+"""Data sets of the simulated camera in a form that training reads fast, and their augmentation."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from torch.nn.functional import grid_sample
+
+from . import texts
+
+# A little more than the network sees, so that a random cut from it stays sharp.
+SIDE_PX = 256
+INSTANCE_SIDE_PX = 128
+MOST_OBJECTS = 12
+
+# A cut keeps an object if this share of its box is inside.
+LEAST_KEPT_SHARE = 0.45
+
+MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
+STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])
+
+
+def _prepare_image(job: tuple[Path, dict, list[dict]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    path, image, annotations = job
+    pixels = Image.open(path).convert("RGB").resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)
+    instances = np.zeros((INSTANCE_SIDE_PX, INSTANCE_SIDE_PX), np.uint8)
+    rows = np.full((MOST_OBJECTS, 9), -1, np.float32)
+    ys = ((np.arange(INSTANCE_SIDE_PX) + 0.5) * image["height"] / INSTANCE_SIDE_PX).astype(int)
+    xs = ((np.arange(INSTANCE_SIDE_PX) + 0.5) * image["width"] / INSTANCE_SIDE_PX).astype(int)
+    for i, a in enumerate(annotations[:MOST_OBJECTS]):
+        instances[coco_mask.decode(a["segmentation"])[np.ix_(ys, xs)] > 0] = i + 1
+        x, y, w, h = a["bbox"]
+        what = a["attributes"]
+        rows[i] = [
+            x / image["width"],
+            y / image["height"],
+            (x + w) / image["width"],
+            (y + h) / image["height"],
+            texts.KINDS.index(what["kind"]),
+            texts.COLOURS.index(what["colour"]),
+            texts.SIZES.index(what["size"]),
+            texts.MATERIALS.index(what["material"]),
+            a["iscrowd"],
+        ]
+    return np.asarray(pixels), instances, rows
+
+
+def prepare(folder: Path) -> Path:
+    """Makes the arrays of a COCO data set beside it, once; returns their folder."""
+    cache = folder / "training-arrays"
+    if (cache / "objects.npy").exists():
+        return cache
+    cache.mkdir(exist_ok=True)
+    content = json.loads((folder / "annotations.json").read_text())
+    by_image: dict[int, list[dict]] = {}
+    for annotation in content["annotations"]:
+        by_image.setdefault(annotation["image_id"], []).append(annotation)
+    images = content["images"]
+    jobs = [(folder / image["file_name"], image, by_image.get(image["id"], [])) for image in images]
+    n = len(images)
+    pixels = np.lib.format.open_memmap(cache / "pixels.npy", "w+", np.uint8, (n, SIDE_PX, SIDE_PX, 3))
+    instances = np.lib.format.open_memmap(
+        cache / "instances.npy", "w+", np.uint8, (n, INSTANCE_SIDE_PX, INSTANCE_SIDE_PX)
+    )
+    objects = np.empty((n, MOST_OBJECTS, 9), np.float32)
+    with ProcessPoolExecutor() as pool:
+        for i, done in enumerate(pool.map(_prepare_image, jobs, chunksize=32)):
+            pixels[i], instances[i], objects[i] = done
+    pixels.flush()
+    instances.flush()
+    # Last: it says that the others are whole.
+    np.save(cache / "objects.npy", objects)
+    return cache
+
+
+@dataclass
+class Batch:
+    """What a step learns from."""
+
+    pixel_values: torch.Tensor
+    """f32 `[batch, 3, side, side]`, normalised."""
+    instances: torch.Tensor
+    """i64 `[batch, grid, grid]`: number of the object at each patch's centre, 0 for none."""
+    boxes: torch.Tensor
+    """f32 `[batch, MOST_OBJECTS, 4]`: x0, y0, x1, y1 in [0, 1]; of objects that are not there, 0."""
+    attributes: np.ndarray
+    """int `[batch, MOST_OBJECTS, 4]`: kind, colour, size, material."""
+    valid: torch.Tensor
+    """bool `[batch, MOST_OBJECTS]`: to be found."""
+    ignored: torch.Tensor
+    """bool `[batch, MOST_OBJECTS]`: there, but too little of it to be found."""
+
+
+class Data:
+    """All pictures of several data sets, cut and coloured at random."""
+
+    def __init__(self, folders: list[Path], side_px: int, grid: int) -> None:
+        caches = [prepare(folder) for folder in folders]
+        self.pixels = [np.load(c / "pixels.npy", mmap_mode="r") for c in caches]
+        self.instances = [np.load(c / "instances.npy", mmap_mode="r") for c in caches]
+        self.objects = [np.load(c / "objects.npy") for c in caches]
+        self.where = [(d, i) for d, array in enumerate(self.objects) for i in range(len(array))]
+        self.side_px, self.grid = side_px, grid
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def batch(self, rng: np.random.Generator, size: int, augment: bool = True) -> Batch:
+        """`size` random pictures."""
+        chosen = [self.where[i] for i in rng.integers(0, len(self.where), size)]
+        pixels = torch.from_numpy(np.stack([self.pixels[d][i] for d, i in chosen]))
+        instances = torch.from_numpy(np.stack([self.instances[d][i] for d, i in chosen]))
+        objects = np.stack([self.objects[d][i] for d, i in chosen])
+
+        # The window of each picture that is kept, and whether it is mirrored.
+        wide = rng.uniform(0.62, 1.0, size)
+        high = np.clip(wide * np.exp(rng.uniform(-0.22, 0.22, size)), 0.6, 1.0)
+        whole = rng.random(size) < 0.25
+        wide, high = np.where(whole, 1.0, wide), np.where(whole, 1.0, high)
+        x0, y0 = rng.uniform(0, 1 - wide), rng.uniform(0, 1 - high)
+        mirror = rng.random(size) < 0.5
+        if not augment:
+            wide, high, x0, y0, mirror = (np.full(size, value) for value in (1.0, 1.0, 0.0, 0.0, False))
+
+        def sampled(source: torch.Tensor, side: int, mode: str) -> torch.Tensor:
+            steps = (np.arange(side) + 0.5) / side
+            across = np.where(mirror[:, None], steps[::-1], steps)
+            x = (x0[:, None] + wide[:, None] * across) * 2 - 1
+            y = (y0[:, None] + high[:, None] * steps) * 2 - 1
+            at = np.stack(np.broadcast_arrays(x[:, None, :], y[:, :, None]), axis=-1)
+            at = torch.from_numpy(at.astype(np.float32))
+            return grid_sample(source, at, mode=mode, align_corners=False, padding_mode="border")
+
+        image = sampled(pixels.permute(0, 3, 1, 2).float() / 255, self.side_px, "bilinear")
+        at_patches = sampled(instances[:, None].float(), self.grid, "nearest")[:, 0].long()
+        if augment:
+            image = self._recoloured(image, rng)
+        image = (image - MEAN[:, None, None]) / STD[:, None, None]
+
+        boxes = objects[..., :4].copy()
+        boxes[..., [0, 2]] = (boxes[..., [0, 2]] - x0[:, None, None]) / wide[:, None, None]
+        boxes[..., [1, 3]] = (boxes[..., [1, 3]] - y0[:, None, None]) / high[:, None, None]
+        boxes[mirror] = boxes[mirror][..., [2, 1, 0, 3]] * [-1, 1, -1, 1] + [1, 0, 1, 0]
+        area = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
+        boxes = boxes.clip(0, 1)
+        kept = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) / np.maximum(area, 1e-9)
+        present = objects[..., 4] >= 0
+        valid = present & (objects[..., 8] == 0) & (kept >= LEAST_KEPT_SHARE)
+        boxes[~valid] = 0
+        return Batch(
+            image,
+            at_patches,
+            torch.from_numpy(boxes.astype(np.float32)),
+            objects[..., 4:8].astype(int),
+            torch.from_numpy(valid),
+            torch.from_numpy(present & ~valid),
+        )
+
+    @staticmethod
+    def _recoloured(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        """Light and sensor: brightness, contrast, a slight tint, noise. Never so much that a
+        colour would lose its name."""
+        n = len(image)
+
+        def draw(low: float, high: float, channels: int = 1) -> torch.Tensor:
+            return torch.from_numpy(rng.uniform(low, high, (n, channels, 1, 1)).astype(np.float32))
+
+        brightness = draw(0.8, 1.2) * draw(0.94, 1.06, 3)
+        contrast = draw(0.85, 1.15)
+        image = (brightness * contrast) * image + 0.45 * (1 - contrast)
+        noise = torch.empty_like(image).normal_(generator=torch.Generator().manual_seed(int(rng.integers(2**62))))
+        return noise.mul_(draw(0, 0.025)).add_(image).clamp_(0, 1)

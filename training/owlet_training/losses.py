@@ -1,0 +1,121 @@
+"""Which patch answers for which object, and what a wrong answer costs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchvision.ops import generalized_box_iou_loss
+
+from . import texts
+from .data import MOST_OBJECTS, Batch
+
+
+def corners(boxes: torch.Tensor) -> torch.Tensor:
+    """Centre and size to x0, y0, x1, y1."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def _pairwise_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """IoU `[batch, n, m]` of corner boxes `[batch, n, 4]` and `[batch, m, 4]`."""
+    low = torch.maximum(a[:, :, None, :2], b[:, None, :, :2])
+    high = torch.minimum(a[:, :, None, 2:], b[:, None, :, 2:])
+    inter = (high - low).clamp(min=0).prod(-1)
+    area_a = (a[..., 2:] - a[..., :2]).prod(-1)[:, :, None]
+    area_b = (b[..., 2:] - b[..., :2]).prod(-1)[:, None]
+    return inter / (area_a + area_b - inter).clamp(min=1e-9)
+
+
+@torch.no_grad()
+def assign(
+    boxes: torch.Tensor, own_score: torch.Tensor, batch: Batch, grid: int, patches_each: int
+) -> torch.Tensor:
+    """For each patch the object that it answers for, or -1: `[batch, patches]`.
+
+    Of the patches in or beside an object's box the best `patches_each` are taken, by score for
+    the object's own text and overlap of the box (as in TOOD, Feng et al. 2021,
+    arXiv:2108.07755). A patch that two objects want goes to the one it fits better.
+
+    `boxes` `[batch, patches, 4]` corners; `own_score` `[batch, patches, objects]` in [0, 1].
+    """
+    side = torch.arange(grid, dtype=torch.float32)
+    x = ((side + 0.5) / grid).repeat(grid)[None, :, None]
+    y = ((side + 0.5) / grid).repeat_interleave(grid)[None, :, None]
+    target = batch.boxes[:, None]
+    margin = 0.6 / grid
+    near = (x > target[..., 0] - margin) & (x < target[..., 2] + margin)
+    near &= (y > target[..., 1] - margin) & (y < target[..., 3] + margin)
+    near &= batch.valid[:, None]
+    # Where nothing is known yet, the middle of the object decides.
+    middle = (batch.boxes[..., :2] + batch.boxes[..., 2:]) / 2
+    away = (x - middle[:, None, :, 0]).square() + (y - middle[:, None, :, 1]).square()
+    fit = own_score.clamp(min=1e-4).sqrt() * (_pairwise_iou(boxes, batch.boxes).square() + 0.02 * torch.exp(-away * grid))
+    fit = torch.where(near, fit, 0.0)
+    best = fit.topk(patches_each, dim=1)
+    wanted = torch.zeros_like(fit).scatter_(1, best.indices, best.values)
+    score, owner = wanted.max(dim=2)
+    return torch.where(score > 0, owner, -1)
+
+
+class Auxiliary(nn.Module):
+    """Says of every patch which kind and colour covers its middle. Only training has it: it
+    gives the image tower something to learn at every patch from the first step on."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.kind = nn.Linear(width, len(texts.KINDS) + 1)
+        self.colour = nn.Linear(width, len(texts.COLOURS) + 1)
+
+    def forward(self, features: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Mean cross entropy over patches; those with nothing on them count less."""
+        covered = batch.instances.flatten(1)
+        attributes = torch.from_numpy(batch.attributes)
+        padded = F.pad(attributes[..., :2] + 1, (0, 0, 1, 0))
+        truth = padded.gather(1, covered[..., None].expand(-1, -1, 2)).clamp(min=0)
+        weight = torch.where(covered > 0, 1.0, 0.15).flatten()
+        kind = F.cross_entropy(self.kind(features).flatten(0, 1).float(), truth[..., 0].flatten(), reduction="none")
+        colour = F.cross_entropy(self.colour(features).flatten(0, 1).float(), truth[..., 1].flatten(), reduction="none")
+        return ((kind + colour) * weight).sum() / weight.sum()
+
+
+@dataclass
+class Losses:
+    """One step's losses, each a scalar."""
+
+    classes: torch.Tensor
+    l1: torch.Tensor
+    giou: torch.Tensor
+
+    @property
+    def total(self) -> torch.Tensor:
+        """As in OWL-ViT: boxes by L1 and GIoU, classes by focal loss."""
+        return self.classes + 5 * self.l1 + 2 * self.giou
+
+
+def detection_losses(
+    logits: torch.Tensor, boxes: torch.Tensor, batch: Batch, queries: list[texts.Query], grid: int, patches_each: int
+) -> Losses:
+    """`logits` `[batch, patches, queries]`, `boxes` `[batch, patches, 4]` (centre and size)."""
+    true_of = torch.from_numpy(texts.true_of(queries, batch.attributes)) & batch.valid[..., None]
+    own_text = {combination: i for i, combination in enumerate(texts.SEEN)}
+    own = [[own_text.get((k, c), 0) for k, c, _, _ in image] for image in batch.attributes.tolist()]
+    own = torch.tensor(own)[:, None].expand(-1, logits.shape[1], -1)
+    found = corners(boxes)
+    owner = assign(found, logits.gather(2, own).sigmoid(), batch, grid, patches_each)
+
+    answers = F.pad(true_of, (0, 0, 0, 1))  # the last row: nothing
+    index = torch.where(owner >= 0, owner, MOST_OBJECTS)
+    truth = answers.gather(1, index[..., None].expand(-1, -1, len(queries))).float()
+    # Patches on things that are too hidden to be named are asked nothing.
+    ignored = F.pad(batch.ignored, (1, 0)).gather(1, batch.instances.flatten(1)) & (owner < 0)
+    bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    p = logits.sigmoid()
+    focal = torch.where(truth > 0, 0.5 * (1 - p).square(), 0.5 * p.square()) * bce
+    classes = (focal * ~ignored[..., None]).sum() / truth.sum().clamp(min=1)
+
+    at = owner >= 0
+    target = batch.boxes.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, 4))[at]
+    l1 = (found[at] - target).abs().sum(-1).mean()
+    giou = generalized_box_iou_loss(found[at], target, reduction="mean")
+    return Losses(classes, l1, giou)

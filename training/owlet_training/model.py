@@ -1,0 +1,103 @@
+"""The network: OWL-ViT as in transformers, small, and started so that it learns from nothing."""
+
+import math
+
+import torch
+from torch import nn
+from transformers import OwlViTConfig, OwlViTForObjectDetection
+
+from . import tokenizer
+
+IMAGE_SIDE_PX, PATCH_PX = 224, 16
+GRID = IMAGE_SIDE_PX // PATCH_PX
+IMAGE_WIDTH, IMAGE_LAYERS, IMAGE_HEADS = 192, 8, 3
+TEXT_WIDTH, TEXT_LAYERS, TEXT_HEADS = 128, 3, 4
+
+# The class head says no to everything at first: (cosine - 0.5) * 8.
+FIRST_LOGIT_SCALE, FIRST_LOGIT_SHIFT = 8.0, -0.5
+
+
+def make(vocabulary: int) -> OwlViTForObjectDetection:
+    """A network with weights to start from, drawn from torch's generator."""
+    ends = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "pad_token_id": 0}
+    config = OwlViTConfig(
+        text_config={
+            "vocab_size": vocabulary,
+            "hidden_size": TEXT_WIDTH,
+            "intermediate_size": 4 * TEXT_WIDTH,
+            "num_hidden_layers": TEXT_LAYERS,
+            "num_attention_heads": TEXT_HEADS,
+            "max_position_embeddings": tokenizer.MAX_TOKENS,
+            "hidden_act": "quick_gelu",
+            **ends,
+        },
+        vision_config={
+            "image_size": IMAGE_SIDE_PX,
+            "patch_size": PATCH_PX,
+            "hidden_size": IMAGE_WIDTH,
+            "intermediate_size": 4 * IMAGE_WIDTH,
+            "num_hidden_layers": IMAGE_LAYERS,
+            "num_attention_heads": IMAGE_HEADS,
+            "hidden_act": "gelu",
+        },
+        projection_dim=TEXT_WIDTH,
+    )
+    model = OwlViTForObjectDetection(config)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+    vision, text = model.owlvit.vision_model.embeddings, model.owlvit.text_model.embeddings
+    nn.init.normal_(vision.patch_embedding.weight, std=(3 * PATCH_PX**2) ** -0.5)
+    nn.init.normal_(vision.class_embedding, std=0.02)
+    nn.init.normal_(text.token_embedding.weight, std=0.2)
+    nn.init.normal_(text.position_embedding.weight, std=0.05)
+    with torch.no_grad():
+        vision.position_embedding.weight[0] = 0
+        vision.position_embedding.weight[1:] = 0.5 * _waves(GRID, IMAGE_WIDTH)
+    # The box bias starts every box at its patch.
+    nn.init.zeros_(model.box_head.dense2.weight)
+    nn.init.zeros_(model.class_head.logit_scale.weight)
+    nn.init.constant_(model.class_head.logit_scale.bias, FIRST_LOGIT_SCALE - 1)
+    nn.init.zeros_(model.class_head.logit_shift.weight)
+    nn.init.constant_(model.class_head.logit_shift.bias, FIRST_LOGIT_SHIFT)
+    return model
+
+
+def _waves(grid: int, width: int) -> torch.Tensor:
+    """Sines and cosines of row and column: positions that need not be learnt first."""
+    frequency = math.pi * torch.logspace(-1, math.log10(grid / 2), width // 4) / grid * 2
+    at = torch.arange(grid)[:, None] * frequency
+    one = torch.cat([at.sin(), at.cos()], dim=1)
+    rows = one[:, None].expand(grid, grid, -1)
+    columns = one[None].expand(grid, grid, -1)
+    return torch.cat([rows, columns], dim=2).reshape(grid * grid, width)
+
+
+def embed_texts(model: OwlViTForObjectDetection, ids: torch.Tensor) -> torch.Tensor:
+    """Queries `[texts, TEXT_WIDTH]` of length 1, from ids `[texts, tokens]`."""
+    pooled = model.owlvit.text_model(input_ids=ids).pooler_output
+    queries = model.owlvit.text_projection(pooled)
+    return queries / queries.norm(dim=-1, keepdim=True)
+
+
+def look(model: OwlViTForObjectDetection, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features `[batch, patches, IMAGE_WIDTH]` and boxes `[batch, patches, 4]` (centre and size,
+    in [0, 1])."""
+    grid_features, _ = model.image_embedder(pixel_values=pixel_values)
+    features = grid_features.flatten(1, 2)
+    return features, model.box_predictor(features, grid_features)
+
+
+def class_logits(model: OwlViTForObjectDetection, features: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+    """`[batch, patches, queries]`: what OWL-ViT's class head gives for queries that all pictures
+    share, as one matrix product."""
+    head = model.class_head
+    embeddings = head.dense0(features)
+    embeddings = embeddings / (embeddings.norm(dim=-1, keepdim=True) + 1e-6)
+    cosine = embeddings @ queries.T
+    return (cosine + head.logit_shift(features)) * (head.elu(head.logit_scale(features)) + 1)

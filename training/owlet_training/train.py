@@ -1,0 +1,185 @@
+"""Trains the built-in detector; `python -m owlet_training.train --help`."""
+
+import argparse
+import copy
+import csv
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import losses, model as network, texts, tokenizer
+from .data import Data
+from .evaluate import Evaluation
+from .muon import Muon
+
+BATCH = 32
+MATRIX_LEARNING_RATE = 1.5e-3
+OTHER_LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 0.03
+WARM_UP_STEPS = 200
+EMA_DECAY = 0.997
+MOST_GRADIENT = 1.0
+
+# How many patches answer for one object: several at first, which teaches faster, then one, so
+# that nothing is found twice.
+PATCHES_EACH = [(0.0, 4), (0.45, 3), (0.6, 2), (0.72, 1)]
+DECAY_FROM = 0.6
+
+
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Warm-up, constant, then linear to zero: a run can be made longer while it is constant."""
+    if step < WARM_UP_STEPS:
+        return (step + 1) / WARM_UP_STEPS
+    return min(1.0, (1 - step / steps) / (1 - DECAY_FROM) + 0.005)
+
+
+def patches_each(progress: float) -> int:
+    return [count for since, count in PATCHES_EACH if progress >= since][-1]
+
+
+class Training:
+    """All that a run consists of, and how it is saved and loaded."""
+
+    def __init__(self, out: Path, seed: int) -> None:
+        torch.manual_seed(seed)
+        vocabulary = tokenizer.write(out / "tokenizer")
+        self.tokens = tokenizer.Tokens(out / "tokenizer")
+        self.model = network.make(vocabulary)
+        self.auxiliary = losses.Auxiliary(network.IMAGE_WIDTH)
+        self.ema = copy.deepcopy(self.model)
+        # Matrices of the towers and heads are orthogonalised (Muon, Jordan et al. 2024); all else
+        # is AdamW's.
+        matrices, others = [], []
+        for name, parameter in self.model.named_parameters():
+            inner = "layers." in name or "dense0" in name or "dense1" in name
+            (matrices if parameter.ndim == 2 and inner else others).append(parameter)
+        # CLIP's own temperature has no part in detection.
+        self.model.owlvit.logit_scale.requires_grad_(False)
+        others += list(self.auxiliary.parameters())
+        self.optimizers = [
+            Muon(matrices, lr=MATRIX_LEARNING_RATE, weight_decay=WEIGHT_DECAY),
+            torch.optim.AdamW(others, lr=OTHER_LEARNING_RATE, weight_decay=WEIGHT_DECAY, betas=(0.9, 0.98)),
+        ]
+        self.rng = np.random.default_rng(seed)
+        self.step, self.seconds = 0, 0.0
+
+    def save(self, path: Path) -> None:
+        partial = path.with_suffix(".partial")
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "auxiliary": self.auxiliary.state_dict(),
+                "ema": self.ema.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "rng": self.rng.bit_generator.state,
+                "step": self.step,
+                "seconds": self.seconds,
+            },
+            partial,
+        )
+        partial.rename(path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.auxiliary.load_state_dict(state["auxiliary"])
+        self.ema.load_state_dict(state["ema"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.rng.bit_generator.state = state["rng"]
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def learn(self, data: Data, steps: int) -> dict[str, float]:
+        """One step; returns its losses."""
+        factor = learning_rate_factor(self.step, steps)
+        for optimizer, rate in zip(self.optimizers, (MATRIX_LEARNING_RATE, OTHER_LEARNING_RATE), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+        progress = self.step / steps
+        batch = data.batch(self.rng, BATCH)
+        queries = texts.sample_queries(self.rng)
+        ids = torch.tensor(self.tokens([q.text for q in queries]))
+        # What follows the end of a text has no part in it.
+        ids = ids[:, : int(ids.argmax(1).max()) + 1]
+        with torch.autocast("cpu", torch.bfloat16):
+            features, boxes = network.look(self.model, batch.pixel_values)
+            auxiliary = self.auxiliary(features, batch)
+            embedded = network.embed_texts(self.model, ids)
+        with torch.autocast("cpu", enabled=False):
+            logits = network.class_logits(self.model, features.float(), embedded.float())
+        found = losses.detection_losses(
+            logits, boxes.float(), batch, queries, network.GRID, patches_each(progress)
+        )
+        loss = found.total + (0.5 - 0.4 * progress) * auxiliary
+        loss.backward()
+        parameters = [p for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.ema.parameters(), self.model.parameters(), strict=True):
+                kept.lerp_(new, 1 - decay)
+        self.step += 1
+        return {
+            "loss": float(loss.detach()),
+            "classes": float(found.classes.detach()),
+            "l1": float(found.l1.detach()),
+            "giou": float(found.giou.detach()),
+            "auxiliary": float(auxiliary.detach()),
+            "gradient": float(norm),
+        }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="data sets made by owlet_sim")
+    parser.add_argument("--validate", type=Path, nargs="*", default=[], help="data sets that are never learnt from")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; an interrupted run goes on from it")
+    parser.add_argument("--steps", type=int, default=4000, help="may be changed when a run goes on")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--every", type=int, default=200, help="steps between validations")
+    parser.add_argument("--stop-at", type=int, help="stop after this step, to go on later")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    args.out.mkdir(parents=True, exist_ok=True)
+    run = Training(args.out, args.seed)
+    newest = args.out / "newest.pt"
+    if newest.exists():
+        run.load(newest)
+    print(f"{sum(p.numel() for p in run.model.parameters()) / 1e6:.2f} million parameters, from step {run.step}")
+    data = Data(args.data, network.IMAGE_SIDE_PX, network.GRID)
+    validations = {folder.name: Evaluation(folder, run.tokens, 150) for folder in args.validate}
+    log_path = args.out / "log.csv"
+    fields = ["step", "images", "seconds", "loss", "classes", "l1", "giou", "auxiliary", "gradient", *validations]
+    fresh = not log_path.exists()
+    with log_path.open("a", newline="") as file:
+        log = csv.DictWriter(file, fields)
+        if fresh:
+            log.writeheader()
+        recent: list[dict[str, float]] = []
+        while run.step < min(args.steps, args.stop_at or args.steps):
+            started = time.monotonic()
+            recent.append(run.learn(data, args.steps))
+            run.seconds += time.monotonic() - started
+            due = run.step % args.every == 0 or run.step == args.steps
+            if run.step % 20 == 0 or due:
+                row = {key: round(float(np.mean([r[key] for r in recent])), 4) for key in recent[0]}
+                recent = []
+                row |= {"step": run.step, "images": run.step * BATCH, "seconds": round(run.seconds)}
+                if due:
+                    row |= {name: round(v.ap50(run.ema), 4) for name, v in validations.items()}
+                    run.save(newest)
+                log.writerow(row)
+                file.flush()
+                print(row, flush=True)
+    run.save(newest)
+
+
+if __name__ == "__main__":
+    main()
