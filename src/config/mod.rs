@@ -36,6 +36,9 @@ use crate::types::{DeviceChoice, DtypeChoice, Prompt, PromptSet};
 /// The name of the node where no other is given.
 pub const DEFAULT_NODE: &str = "/owlet";
 
+/// The checkpoint that comes with Owlet (`models/owlet-nano` of the source tree).
+pub const BUILTIN_MODEL: &str = "owlet-nano";
+
 /// A configuration that was checked. [`PARAMETERS`] describes each field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -72,7 +75,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            model: "owlvit-base-patch32".to_owned(),
+            model: BUILTIN_MODEL.to_owned(),
             device: DeviceChoice::Auto,
             dtype: DtypeChoice::Auto,
             threads: 0,
