@@ -58,6 +58,8 @@ def assign(
     return torch.where(score > 0, owner, -1)
 
 
+UNSEEN = torch.from_numpy(texts.UNSEEN)
+
 # What cross entropy skips.
 NOT_ASKED = -100
 
@@ -78,8 +80,12 @@ class Auxiliary(nn.Module):
         named = torch.where(attributes[..., :2] == UNKNOWN, NOT_ASKED, attributes[..., :2] + 1)
         truth = F.pad(named, (0, 0, 1, 0)).gather(1, covered[..., None].expand(-1, -1, 2))
         weight = torch.where(covered > 0, 1.0, 0.15).flatten()
-        kind = F.cross_entropy(self.kind(features).flatten(0, 1).float(), truth[..., 0].flatten(), reduction="none")
-        colour = F.cross_entropy(self.colour(features).flatten(0, 1).float(), truth[..., 1].flatten(), reduction="none")
+        # Nothing is kept out for patches with nothing on them, and where the colour is unknown.
+        unseen = F.pad(UNSEEN, (1, 0, 1, 0))
+        of_kind = self.kind(features).float().masked_fill(unseen.T[truth[..., 1].clamp(min=0)], -torch.inf)
+        of_colour = self.colour(features).float().masked_fill(unseen[truth[..., 0].clamp(min=0)], -torch.inf)
+        kind = F.cross_entropy(of_kind.flatten(0, 1), truth[..., 0].flatten(), reduction="none")
+        colour = F.cross_entropy(of_colour.flatten(0, 1), truth[..., 1].flatten(), reduction="none")
         return ((kind + colour) * weight).sum() / weight.sum()
 
 
@@ -101,6 +107,9 @@ def naming_loss(cosine: torch.Tensor, batch: Batch) -> torch.Tensor:
     seen, kinds, colours = len(texts.SEEN), len(texts.KINDS), len(texts.COLOURS)
     logits = SHARPNESS * cosine[at]
     names, of_kind, of_colour, _ = logits.split([seen, kinds, colours, logits.shape[1] - seen - kinds - colours], 1)
+    # See `texts.not_deniable`; the last row is for colours that are unknown.
+    of_kind = of_kind.masked_fill(F.pad(UNSEEN.T, (0, 0, 0, 1))[colour], -torch.inf)
+    of_colour = of_colour.masked_fill(UNSEEN[kind], -torch.inf)
     loss = F.cross_entropy(of_kind, kind)
     loss = loss + F.cross_entropy(of_colour, torch.where(colour == UNKNOWN, NOT_ASKED, colour))
     # Column -1 of the table is that of unknown colours.
@@ -144,6 +153,11 @@ def detection_losses(
     grey = torch.from_numpy((batch.attributes[..., 1] == UNKNOWN).all(1))[:, None, None]
     asks_colour = torch.tensor([q.colour != texts.ANY for q in queries])
     not_asked = ignored[..., None] | (grey & (owner >= 0)[..., None] & asks_colour)
+    # Of whatever covers a patch, or is answered for by it.
+    undeniable = F.pad(torch.from_numpy(texts.not_deniable(queries, batch.attributes)), (0, 0, 0, 1))
+    covering = torch.where(owner >= 0, owner, batch.instances.flatten(1) - 1)
+    covering = torch.where(covering >= 0, covering, MOST_OBJECTS_IN_BATCH)
+    not_asked |= undeniable.gather(1, covering[..., None].expand(-1, -1, len(queries)))
     bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     p = logits.sigmoid()
     focal = torch.where(truth > 0, 0.5 * (1 - p).square(), 0.5 * p.square()) * bce
