@@ -1,0 +1,3 @@
+//! How good detections are: the numbers, and the command that tells them.
+
+mod parity;
