@@ -12,7 +12,8 @@
 //! | 2 | [`tasks`], [`nn`] | the contract of every task; shared torch blocks |
 //! | 3 | [`weights`], [`tokenize`], [`models`] (together) | strict loading; text to ids; one file per architecture |
 //! | 4 | [`detect`] | a task: preprocess, forward, decode |
-//! | 5 | [`pipeline`], [`transport`], [`report`] | the inference thread and its mailboxes; recordings in and out; pages for people |
+//! | 5 | [`pipeline`], [`transport`], [`eval`] | the inference thread and its mailboxes; recordings in and out; how good detections are |
+//! | 6 | [`report`] | pages for people |
 //!
 //! Above them stands the binary: `app` wires configuration, transport and pipeline, and `main` is
 //! the command line.
@@ -22,6 +23,7 @@
 
 pub mod config;
 pub mod detect;
+pub mod eval;
 pub mod hub;
 pub mod models;
 pub mod nn;

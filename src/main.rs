@@ -61,6 +61,9 @@ Written to the folder of --out:
 
 No frame is dropped, and two runs give the same detections.jsonl and the same messages.")]
     Replay(ReplayArgs),
+    /// Measure how good a model is on a dataset with true boxes (COCO): AP, thresholds, a report.
+    #[command(after_help = app::eval::AFTER_HELP)]
+    Eval(Box<app::eval::EvalArgs>),
     /// Say what is in a recording: topics, types, rates, encodings, and which of them can be used.
     #[command(after_help = "\
 Examples:
@@ -113,12 +116,11 @@ Example:
     },
 }
 
-/// What every command that runs a model understands.
+/// What every command that looks for prompts understands.
 #[derive(Args)]
 struct RunArgs {
-    /// A folder in Hugging Face layout, or a name that `owlet models` lists.
-    #[arg(short, long, value_name = "DIR_OR_NAME")]
-    model: Option<String>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// A text to look for; may be given several times.
     #[arg(short, long = "prompt", value_name = "TEXT")]
     prompts: Vec<String>,
@@ -128,6 +130,14 @@ struct RunArgs {
     /// Lowest score that is reported, from 0 to 1.
     #[arg(short, long, value_name = "SCORE")]
     threshold: Option<f32>,
+}
+
+/// Which model, how it runs, and the parameters.
+#[derive(Args)]
+struct ModelArgs {
+    /// A folder in Hugging Face layout, or a name that `owlet models` lists.
+    #[arg(short, long, value_name = "DIR_OR_NAME")]
+    model: Option<String>,
     /// Where to run: auto, cpu, cuda or cuda:N. A device that is missing is an error.
     #[arg(short, long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
@@ -278,6 +288,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Detect(args) => app::detect::run(&args),
         Command::Replay(args) => app::replay::run(&args, &chatter),
+        Command::Eval(args) => app::eval::run(&args, &chatter),
         Command::Inspect(args) => app::inspect::run(&args),
         Command::Pull(args) => app::models::pull(&args, &chatter),
         Command::Models(args) => app::models::list(&args),
@@ -342,6 +353,10 @@ mod tests {
         for file in ["detections.jsonl", "detections.mcap", "report.html", "run.json"] {
             assert!(replay.contains(file), "{file} is not in\n{replay}");
         }
+        let eval = help("eval");
+        for file in ["eval.json", "results.json", "prompts.yaml", "report.html"] {
+            assert!(eval.contains(file), "{file} is not in\n{eval}");
+        }
     }
 
     #[test]
@@ -354,7 +369,7 @@ mod tests {
             for subcommand in subcommands() {
                 assert!(script.contains(subcommand.get_name()), "{subcommand} for {shell}");
             }
-            for option in ["overlay", "threshold", "resume"] {
+            for option in ["overlay", "threshold", "resume", "calibrate-every"] {
                 assert!(script.contains(option), "{option} for {shell}");
             }
         }
@@ -370,6 +385,10 @@ mod tests {
         assert!(refused("owlet detect").contains("<IMAGE>"));
         assert!(refused("owlet replay bag").contains("--out"));
         assert!(refused("owlet replay bag --out o --resume --overwrite").contains("--overwrite"));
+        assert!(refused("owlet eval data").contains("--out"));
+        assert!(refused("owlet eval data --out o --calibrate-every 1").contains("calibrate-every"));
+        assert!(refused("owlet eval data --out o --fail-below 0.1").contains("--against"));
+        assert!(refused("owlet eval data --results r.json --model m").contains("--model"));
         assert!(refused("owlet inspect bag -q -v").contains("--quiet"));
         assert!(refused("owlet detect a.png --device tpu").contains("auto, cpu, cuda or cuda:N"));
         assert!(refused("owlet detect a.png --dtype f64").contains("f64"));

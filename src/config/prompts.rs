@@ -41,6 +41,44 @@ pub fn read(path: &Path) -> Result<Vec<Prompt>, ConfigError> {
     }
 }
 
+/// A file that [`read`] gives the same prompts back from, with `comment` above them. Texts are
+/// quoted as in JSON, so that none is taken for something else.
+#[must_use]
+pub fn to_yaml(prompts: &[Prompt], comment: &str) -> String {
+    let mut text = String::new();
+    for line in comment.lines() {
+        text += &format!("# {line}\n");
+    }
+    text += "prompts:\n";
+    for Prompt { name, texts, threshold, negative } in prompts {
+        let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+        text += &format!("  - name: {}\n    texts: [{}]\n", quoted(name), texts.join(", "));
+        if let Some(threshold) = threshold {
+            text += &format!("    threshold: {threshold}\n");
+        }
+        if *negative {
+            text += "    negative: true\n";
+        }
+    }
+    text
+}
+
+/// In double quotes, with everything escaped that is not plainly visible.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            // Control characters, and breaks of line that YAML would fold.
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                quoted += &format!("\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
 fn from_tree(root: &Node, problems: &mut Problems) -> Vec<Prompt> {
     let Value::Map(entries) = &root.value else {
         let expected = "a map with a list `prompts`";

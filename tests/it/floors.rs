@@ -20,7 +20,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("detect", 4),
     ("pipeline", 5),
     ("transport", 5),
-    ("report", 5),
+    ("eval", 5),
+    ("report", 6),
 ];
 
 /// Modules of one floor that may use each other.

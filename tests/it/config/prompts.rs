@@ -116,3 +116,29 @@ fn a_thousand_prompts_are_read() {
         (0..1203).fold("prompts:\n".to_owned(), |text, n| text + &format!("  - thing {n}\n"));
     assert_eq!(prompts_of(text).unwrap().len(), 1203);
 }
+
+#[test]
+fn what_is_written_is_read_back() {
+    let odd = [
+        "7",
+        "true",
+        "a: b # c",
+        "\"it's\" \\n",
+        "två\tkatter\r\n",
+        "\u{85}\u{2028}\u{feff}猫",
+        "- x",
+        "~",
+    ];
+    let mut prompts: Vec<Prompt> = odd
+        .iter()
+        .map(|text| Prompt { threshold: Some(0.123), ..Prompt::from_text(text) })
+        .collect();
+    prompts[0].texts = odd.iter().map(|text| (*text).to_owned()).collect();
+    prompts[1].threshold = None;
+    prompts[2].negative = true;
+    prompts[3].threshold = Some(1e-9);
+    prompts[4].threshold = Some(1.0);
+    let text = prompts::to_yaml(&prompts, "first line\nsecond: line");
+    assert!(text.starts_with("# first line\n# second: line\nprompts:\n"), "{text}");
+    assert_eq!(prompts_of(text).unwrap(), prompts);
+}
