@@ -8,7 +8,9 @@ pub(crate) mod detect;
 pub(crate) mod inspect;
 mod interrupt;
 pub(crate) mod models;
+mod pipeline;
 pub(crate) mod replay;
+pub(crate) mod run;
 mod settings;
 
 use std::path::Path;

@@ -12,7 +12,7 @@ use owlet::types::{Prompt, PromptSet};
 
 use super::Refused;
 use super::models::RANDOM_MARK;
-use crate::RunArgs;
+use crate::{NodeArgs, RunArgs};
 
 /// A configuration that was checked, its prompts and its model folder.
 pub(crate) struct Settings {
@@ -26,14 +26,39 @@ pub(crate) struct Settings {
 impl Settings {
     /// Defaults, then the configuration file, then `--param`, then the options of their own.
     pub(crate) fn from_args(args: &RunArgs) -> anyhow::Result<Self> {
-        let config = load_config(args)?;
-        let mut prompts = config.prompt_set(1).map_err(|error| Refused(error.to_string()))?;
-        prompts.prompts.extend(typed_prompts(args));
+        let config = load_config(args, ConfigLoader::new(), |_| ())?;
+        let prompts = prompts(args, &config)?;
         if prompts.prompts.is_empty() {
             let how = "nothing to look for: give --prompt TEXT (several times for several things), \
                        --prompts FILE.yaml, or `prompts` in a configuration file";
             return Err(Refused(how.to_owned()).into());
         }
+        Self::with_model(config, prompts)
+    }
+
+    /// The same for a live node, whose prompts may come while it runs. Its name, where it is given,
+    /// also chooses the sections of the configuration file.
+    pub(crate) fn for_node(args: &NodeArgs) -> anyhow::Result<Self> {
+        let loader = match &args.node {
+            Some(name) => ConfigLoader::for_node(&format!("/{name}")),
+            None => ConfigLoader::new(),
+        };
+        let config = load_config(&args.run, loader, |loader| {
+            if let Some(name) = &args.node {
+                loader.apply_override("node", name);
+            }
+            for (name, given) in [("zenoh_connect", &args.connect), ("zenoh_listen", &args.listen)]
+            {
+                if !given.is_empty() {
+                    loader.apply_list_override(name, given);
+                }
+            }
+        })?;
+        let prompts = prompts(&args.run, &config)?;
+        Self::with_model(config, prompts)
+    }
+
+    fn with_model(config: Config, prompts: PromptSet) -> anyhow::Result<Self> {
         // What is wrong with the prompts is said by the detector: it knows the tokenizer, too, and
         // all reasons come at once.
         let model_dir = find_model(&config.model)?;
@@ -99,8 +124,19 @@ pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn
     Ok(Box::new(detector))
 }
 
-fn load_config(args: &RunArgs) -> Result<Config, Refused> {
-    let mut loader = ConfigLoader::new();
+/// The prompts of the configuration and those that were typed.
+fn prompts(args: &RunArgs, config: &Config) -> Result<PromptSet, Refused> {
+    let mut prompts = config.prompt_set(1).map_err(|error| Refused(error.to_string()))?;
+    prompts.prompts.extend(typed_prompts(args));
+    Ok(prompts)
+}
+
+/// `more` sets what a command has options for that others lack.
+fn load_config(
+    args: &RunArgs,
+    mut loader: ConfigLoader,
+    more: impl FnOnce(&mut ConfigLoader),
+) -> Result<Config, Refused> {
     if let Some(path) = &args.config {
         loader.add_file(path);
     }
@@ -120,6 +156,7 @@ fn load_config(args: &RunArgs) -> Result<Config, Refused> {
     set("threshold", args.threshold.map(|threshold| threshold.to_string()));
     set("device", args.device.map(|device| device.to_string()));
     set("dtype", args.dtype.map(|dtype| dtype.to_string()));
+    more(&mut loader);
     if !args.prompts.is_empty() || args.prompts_file.is_some() {
         // What was typed is meant: it takes the place of all prompts of the configuration.
         let path = args.prompts_file.as_deref().unwrap_or(Path::new(""));

@@ -269,6 +269,110 @@ pub static PARAMETERS: &[Parameter] = &[
             set: |config, value| config.jpeg_quality = value as u8,
         },
     },
+    Parameter {
+        name: "node",
+        description: "Name of the live node (`owlet run`), with its namespace where it has one \
+                      (`cell/owlet`). All its zenoh keys lie below `owlet/NAME/`.",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Text {
+            form: "names of letters, digits and underscores, with / between them",
+            get: |config| config.node.clone(),
+            set: |config, text, _| {
+                let usable = ros_name::is_node(text);
+                if usable {
+                    config.node = text.to_owned();
+                }
+                usable
+            },
+        },
+    },
+    Parameter {
+        name: "zenoh_config",
+        description: "zenoh's own configuration file (JSON5, JSON or YAML), for TLS, access control, \
+                      shared memory and all else that has no parameter here; relative to the file \
+                      that names it. Empty for none.",
+        changes: Changes::AtStart,
+        example: Some("zenoh.json5"),
+        kind: ParameterKind::Text {
+            form: "the path of a file",
+            get: |config| {
+                config.zenoh_config.as_deref().map_or("".into(), Path::to_string_lossy).into_owned()
+            },
+            set: |config, text, folder| {
+                config.zenoh_config = (!text.is_empty()).then(|| folder.join(PathBuf::from(text)));
+                true
+            },
+        },
+    },
+    Parameter {
+        name: "zenoh_mode",
+        description: "How to take part in zenoh: `client` of a router, or `peer`. Empty: what \
+                      `zenoh_config` says, or else `peer`.",
+        changes: Changes::AtStart,
+        example: Some("client"),
+        kind: ParameterKind::Text {
+            form: "peer, client or nothing",
+            get: |config| config.zenoh_mode.clone().unwrap_or_default(),
+            set: |config, text, _| {
+                let usable = ["", "peer", "client"].contains(&text);
+                if usable {
+                    config.zenoh_mode = (!text.is_empty()).then(|| text.to_owned());
+                }
+                usable
+            },
+        },
+    },
+    Parameter {
+        name: "zenoh_connect",
+        description: "Endpoints to connect to. Empty: what `zenoh_config` says, or else whoever is \
+                      found on the local network.",
+        changes: Changes::AtStart,
+        example: Some("[tcp/192.168.1.10:7447]"),
+        kind: ParameterKind::TextList {
+            item: "a zenoh endpoint",
+            accepts: |text| !text.trim().is_empty(),
+            get: |config| config.zenoh_connect.clone(),
+            set: |config, endpoints| config.zenoh_connect = endpoints,
+        },
+    },
+    Parameter {
+        name: "zenoh_listen",
+        description: "Endpoints to listen on. Empty: what `zenoh_config` says, or else zenoh's own \
+                      choice.",
+        changes: Changes::AtStart,
+        example: Some("[\"tcp/[::]:7447\"]"),
+        kind: ParameterKind::TextList {
+            item: "a zenoh endpoint",
+            accepts: |text| !text.trim().is_empty(),
+            get: |config| config.zenoh_listen.clone(),
+            set: |config, endpoints| config.zenoh_listen = endpoints,
+        },
+    },
+    Parameter {
+        name: "zenoh_images",
+        description: "Key expressions of images. The camera's name is what the wildcards stand for; \
+                      of a key without wildcards the last part that is not `image`. Empty: \
+                      `owlet/NODE/camera/*/image`.",
+        changes: Changes::AtStart,
+        example: Some("[robot/front/image, \"cell/*/rgb\"]"),
+        kind: ParameterKind::TextList {
+            item: "a zenoh key expression",
+            accepts: |text| !text.trim().is_empty(),
+            get: |config| config.zenoh_images.clone(),
+            set: |config, expressions| config.zenoh_images = expressions,
+        },
+    },
+    Parameter {
+        name: "zenoh_cdr",
+        description: "Whether detections also go out as CDR (`vision_msgs/msg/Detection2DArray`).",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.zenoh_cdr,
+            set: |config, value| config.zenoh_cdr = value,
+        },
+    },
 ];
 
 impl Parameter {
@@ -366,7 +470,8 @@ mod tests {
             let before = parameter.yaml(&config);
             match parameter.kind {
                 ParameterKind::Text { set, .. } => {
-                    let taken = ["cpu", "f16"].map(|text| set(&mut config, text, Path::new("")));
+                    let taken =
+                        ["cpu", "f16", "client"].map(|text| set(&mut config, text, Path::new("")));
                     assert!(taken.contains(&true), "{}", parameter.name);
                 }
                 ParameterKind::Flag { get, set } => {

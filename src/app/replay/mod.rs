@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use owlet::pipeline::{Outcome, Pipeline, PipelineOptions, Policy, SetPromptsError, StartError};
+use owlet::pipeline::{Outcome, Pipeline, PipelineOptions, Policy};
 use owlet::report::LossSummary;
 use owlet::transport::inspect::inspect;
 use owlet::transport::rosbag2::BagReader;
@@ -33,7 +33,8 @@ use self::shared_report::SharedReport;
 use self::source::{Source, SourceReport, Topic};
 use super::console::{PrintError, in_words, print_out};
 use super::interrupt::Interrupt;
-use super::settings::{Settings, load_detector};
+use super::pipeline::{set_first_prompts, start_pipeline};
+use super::settings::Settings;
 use super::{Chatter, Finish, Refused};
 use crate::ReplayArgs;
 
@@ -53,7 +54,16 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
     let topics = source::choose_topics(&recording, asked)?;
     let identity = RunIdentity::new(args, &settings, bag.info(), &topics);
     let folder = OutFolder::claim(args, &identity)?;
-    let (pipeline, results) = start_pipeline(&settings, &topics)?;
+    let (pipeline, results) = start_pipeline(
+        &settings,
+        PipelineOptions {
+            cameras: topics.iter().map(|topic| Arc::clone(&topic.name)).collect(),
+            policy: Policy::Block,
+            max_batch: settings.config.max_batch,
+            results_capacity: RESULTS_CAPACITY,
+        },
+    )?;
+    set_first_prompts(&pipeline, &settings)?;
 
     // Only now, with a model that runs and prompts that it takes, an earlier run is touched.
     let run_file = RunFile::new(identity, &args.bag, pipeline.info());
@@ -125,31 +135,6 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
         }
     });
     finish(args, outputs, run_file, read.interrupted)
-}
-
-fn start_pipeline(
-    settings: &Settings,
-    topics: &[Topic],
-) -> anyhow::Result<(Pipeline, mpsc::Receiver<Outcome>)> {
-    let options = settings.detector_options();
-    let (pipeline, results) = Pipeline::start(
-        PipelineOptions {
-            cameras: topics.iter().map(|topic| Arc::clone(&topic.name)).collect(),
-            policy: Policy::Block,
-            max_batch: settings.config.max_batch,
-            results_capacity: RESULTS_CAPACITY,
-        },
-        move || load_detector(&options),
-    )
-    .map_err(|error| match error {
-        StartError::Detector(error) => error,
-        error @ StartError::Thread { .. } => anyhow!("{error}"),
-    })?;
-    pipeline.set_prompts(Arc::clone(&settings.prompts)).map_err(|error| match error {
-        SetPromptsError::Refused(refused) => anyhow::Error::new(Refused(refused.to_string())),
-        SetPromptsError::Closed(closed) => closed.into(),
-    })?;
-    Ok((pipeline, results))
 }
 
 /// Takes no more frames once it is dropped, by a panic as well: nobody then waits for ever.

@@ -1,0 +1,132 @@
+//! Why there is nothing, in words.
+
+use crate::transport::live::{CameraStatus, State, Status};
+
+/// A camera that has sent nothing for so long is said to have stopped.
+const STOPPED_AFTER_SECS: f64 = 2.0;
+
+/// The state of a node with these cameras: that of the best of them.
+pub(super) fn state<'a>(
+    prompts_version: u64,
+    cameras: impl Iterator<Item = &'a CameraStatus>,
+) -> State {
+    match prompts_version {
+        0 => State::NoPrompts,
+        _ => cameras.map(of_camera).max().unwrap_or(State::NoImages),
+    }
+}
+
+fn of_camera(camera: &CameraStatus) -> State {
+    let good = camera.newest_good_image_age_secs;
+    let failed = camera.newest_failure.as_ref().map(|failure| failure.age_secs);
+    match (good, camera.newest_output_age_secs) {
+        (None, _) => State::BadImages,
+        _ if camera.newest_image_age_secs > STOPPED_AFTER_SECS => State::ImagesStopped,
+        (Some(age), _) if age > STOPPED_AFTER_SECS => State::BadImages,
+        (_, None) if failed.is_some() => State::Failing,
+        (_, Some(output)) if failed.is_some_and(|failed| failed < output) => State::Failing,
+        (_, None) => State::Starting,
+        (_, Some(_)) if camera.detections == 0 => State::NothingFound,
+        (_, Some(_)) => State::Finding,
+    }
+}
+
+/// Sentences for all that keeps the node from finding things. `prompts_key` is where prompts are
+/// set.
+pub(super) fn why(status: &Status, prompts_key: &str) -> Vec<String> {
+    let mut why = Vec::new();
+    if status.prompts.version == 0 {
+        why.push(format!(
+            "no prompts are set, so there is nothing to look for: put a set on {prompts_key}"
+        ));
+    }
+    if status.cameras.is_empty() {
+        why.push(no_images(status));
+    }
+    for (name, camera) in &status.cameras {
+        why.extend(about_camera(name, camera));
+    }
+    if let Some(refused) = &status.refused_images {
+        why.push(format!(
+            "images that belong to no camera ({}): {}",
+            refused.count, refused.newest
+        ));
+    }
+    why
+}
+
+fn no_images(status: &Status) -> String {
+    let keys: Vec<_> = status.waits_for.iter().map(|waits| waits.keys.as_str()).collect();
+    let known: Vec<_> = status.waits_for.iter().filter_map(|waits| waits.publishers).collect();
+    let connected = &status.connected;
+    let reason = match known.iter().sum::<usize>() {
+        _ if connected.routers + connected.peers == 0 => {
+            "this node is connected to no router and no peer".to_owned()
+        }
+        0 if known.is_empty() => format!(
+            "connected to {} and {}",
+            count(connected.routers, "router"),
+            count(connected.peers, "peer")
+        ),
+        0 => "no publisher is declared there".to_owned(),
+        1 => "a publisher is declared there and has sent nothing yet".to_owned(),
+        many => format!("{many} publishers are declared there and have sent nothing yet"),
+    };
+    format!("no image has come yet on {}: {reason}", keys.join(", "))
+}
+
+fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
+    let newest = |failure: &Option<crate::transport::live::Failure>| {
+        failure.as_ref().map_or(String::new(), |failure| failure.newest.clone())
+    };
+    let text = match of_camera(camera) {
+        State::BadImages if camera.newest_good_image_age_secs.is_none() => format!(
+            "none of the {} could be read; the newest: {}",
+            count(camera.bad as usize, "image"),
+            newest(&camera.newest_bad)
+        ),
+        State::BadImages => {
+            format!("the newest images cannot be read: {}", newest(&camera.newest_bad))
+        }
+        State::ImagesStopped => {
+            format!("no image for {:.1} s", camera.newest_image_age_secs)
+        }
+        State::Failing => format!("the model fails: {}", newest(&camera.newest_failure)),
+        State::Starting => "the model is looking at its first image".to_owned(),
+        State::NothingFound => nothing_found(camera),
+        State::Finding | State::NoPrompts | State::NoImages => return bad_ones(name, camera),
+    };
+    Some(format!("{name}: {text}"))
+}
+
+/// Images that could not be read among others that can.
+fn bad_ones(name: &str, camera: &CameraStatus) -> Option<String> {
+    let bad = camera.newest_bad.as_ref()?;
+    let age = bad.age_secs;
+    Some(format!(
+        "{name}: {} of {} could not be read, the newest {age:.1} s ago: {}",
+        bad.count,
+        count(camera.received as usize, "image"),
+        bad.newest
+    ))
+}
+
+fn nothing_found(camera: &CameraStatus) -> String {
+    let margin = |best: &crate::transport::live::BestScore| best.score - best.threshold;
+    let nearest = camera.best_scores.iter().max_by(|a, b| margin(a).total_cmp(&margin(b)));
+    match nearest {
+        Some(best) => format!(
+            "nothing is above its threshold in the newest image; nearest was {:?} with {:.3}, \
+             below {}",
+            best.prompt, best.score, best.threshold
+        ),
+        None => "nothing was found in the newest image".to_owned(),
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
