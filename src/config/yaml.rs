@@ -187,7 +187,7 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
 pub(super) fn parse_bytes(bytes: &[u8], problems: &mut Problems) -> Option<Node> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let expected = format!("at most {MAX_FILE_BYTES} bytes");
-        problems.add("", None, expected, format!("{} bytes or more", bytes.len()));
+        problems.add("", None, expected, format!("{} bytes", bytes.len()));
         return None;
     }
     let text = match std::str::from_utf8(bytes) {

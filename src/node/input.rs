@@ -24,7 +24,7 @@ impl NodeInput for Node {
 
     fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer) {
         if let Err((answer, waiting)) = self.arrivals.request(topic, message, answer) {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.requests.refused.fetch_add(1, Ordering::Relaxed);
             answer(Err(format!("busy: {waiting} images wait already")));
         }
     }
@@ -80,16 +80,20 @@ impl Node {
             Ok(image) => {
                 let stamp_from = image.stamp_from.name();
                 let incoming = Incoming { frame: frame(topic.into(), image), timings };
+                let requests = Arc::clone(&self.requests);
                 self.pipeline.request(incoming, move |outcome| match outcome {
                     Outcome::Found { detections, .. } => {
+                        requests.answered.fetch_add(1, Ordering::Relaxed);
                         answer(Ok(LiveRecord { frame: FrameRecord::new(&detections), stamp_from }));
                     }
-                    Outcome::Failed(failure) => answer(Err(failure.reason)),
+                    Outcome::Failed(failure) => {
+                        requests.refused.fetch_add(1, Ordering::Relaxed);
+                        answer(Err(failure.reason));
+                    }
                 });
-                self.answered.fetch_add(1, Ordering::Relaxed);
             }
             Err(reason) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
+                self.requests.refused.fetch_add(1, Ordering::Relaxed);
                 answer(Err(reason));
             }
         }

@@ -58,12 +58,18 @@ pub struct Node {
     arrivals: Arrivals,
     cameras: Cameras,
     prompts: PromptDesk,
-    answered: AtomicU64,
-    refused: AtomicU64,
+    requests: Arc<Requests>,
     output: Mutex<Option<Arc<dyn NodeOutput>>>,
     started: Instant,
     stopping: Stopping,
     has_pipeline_ended: AtomicBool,
+}
+
+/// What became of single images.
+#[derive(Default)]
+struct Requests {
+    answered: AtomicU64,
+    refused: AtomicU64,
 }
 
 /// A flag that can be waited for.
@@ -117,8 +123,7 @@ impl Node {
             pipeline,
             arrivals: Arrivals::default(),
             cameras: Cameras::default(),
-            answered: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            requests: Arc::default(),
             output: Mutex::new(None),
             started: Instant::now(),
             stopping: Stopping::default(),
@@ -187,6 +192,3 @@ impl RunningNode {
         true
     }
 }
-
-#[cfg(test)]
-mod tests;

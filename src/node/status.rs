@@ -55,8 +55,8 @@ impl Node {
             cameras,
             refused_images: strays.as_ref().map(Mishap::to_record),
             requests: RequestCounts {
-                answered: self.answered.load(Ordering::Relaxed),
-                refused: self.refused.load(Ordering::Relaxed),
+                answered: self.requests.answered.load(Ordering::Relaxed),
+                refused: self.requests.refused.load(Ordering::Relaxed),
             },
         };
         status.why = words::why(&status, &output.map(NodeOutput::prompts_key).unwrap_or_default());

@@ -97,6 +97,13 @@ fn every_parameter_can_be_set_in_a_file() {
     overlay: false
     report_pictures: 0
     jpeg_quality: 100
+    node: cell/left
+    zenoh_config: zenoh.json5
+    zenoh_mode: client
+    zenoh_connect: [tcp/router:7447]
+    zenoh_listen: [\"tcp/[::]:0\"]
+    zenoh_images: [\"cell/*/rgb\"]
+    zenoh_cdr: true
 ",
     )
     .unwrap();
@@ -115,7 +122,16 @@ fn every_parameter_can_be_set_in_a_file() {
         overlay: false,
         report_pictures: 0,
         jpeg_quality: 100,
+        node: "cell/left".to_owned(),
+        zenoh_config: config.zenoh_config.clone(),
+        zenoh_mode: Some("client".to_owned()),
+        zenoh_connect: vec!["tcp/router:7447".to_owned()],
+        zenoh_listen: vec!["tcp/[::]:0".to_owned()],
+        zenoh_images: vec!["cell/*/rgb".to_owned()],
+        zenoh_cdr: true,
     };
+    // Beside the file that names it.
+    assert!(config.zenoh_config.as_deref().is_some_and(|path| path.ends_with("zenoh.json5")));
     assert_eq!(config, expected);
     assert_eq!(config.prompt_set(3).unwrap().version, 3);
 }
@@ -284,7 +300,7 @@ fn files_that_are_no_configuration_are_refused_by_name() {
         (b"a: [1, 2\n", "YAML"),
         (b"\xff\xfea\0", "UTF-8 text"),
         (b"\x80", "UTF-8 text"),
-        (huge.as_bytes(), "a file of at most 1048576 bytes"),
+        (huge.as_bytes(), "at most 1048576 bytes"),
         (deep.as_bytes(), "YAML"),
         (bomb.as_bytes(), "YAML"),
     ] {

@@ -35,7 +35,7 @@ macro_rules! words {
         vec![$(std::ffi::OsStr::new(&$word).to_owned()),*]
     };
 }
-use words;
+pub(crate) use words;
 
 /// Variables that would change what the program does.
 const VARIABLES: [&str; 8] = [
@@ -50,7 +50,7 @@ const VARIABLES: [&str; 8] = [
 ];
 
 /// What a command came to.
-struct Ran {
+pub(crate) struct Ran {
     code: i32,
     stdout: String,
     stderr: String,
@@ -69,7 +69,7 @@ impl Ran {
 
     /// Whether stderr holds all of the texts; else the test fails and shows it.
     #[track_caller]
-    fn says(&self, texts: &[&str]) -> &Self {
+    pub(crate) fn says(&self, texts: &[&str]) -> &Self {
         for text in texts {
             assert!(self.stderr.contains(text), "expected {text:?} on stderr of {self}");
         }
@@ -91,7 +91,7 @@ impl std::fmt::Display for Ran {
 
 /// Takes what the user or the machine has set out of a command's sight: the CPU is the one device
 /// that every machine has, and no model of the user's is found.
-fn settle(command: &mut Command) {
+pub(crate) fn settle(command: &mut Command) {
     for name in VARIABLES {
         command.env_remove(name);
     }
@@ -132,7 +132,7 @@ fn ends(mut command: assert_cmd::Command, code: i32) -> Ran {
 
 /// Runs a command line and holds its exit code.
 #[track_caller]
-fn run(words: Vec<OsString>, code: i32) -> Ran {
+pub(crate) fn run(words: Vec<OsString>, code: i32) -> Ran {
     ends(owlet(&words), code)
 }
 
@@ -152,7 +152,7 @@ fn replay_words(bag: &Path, out: &Path, more: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// One of the pictures that the golden values were made from.
-fn picture(name: &str) -> PathBuf {
+pub(crate) fn picture(name: &str) -> PathBuf {
     fixture("owl_images").join(name)
 }
 
