@@ -53,6 +53,7 @@ def main() -> None:
                 f"{node}/camera/example/image",
                 picture,
                 encoding=encoding,
+                congestion_control=zenoh.CongestionControl.BLOCK,  # a single frame must arrive
                 attachment=json.dumps({"stamp_ns": stamp_ns, "frame_id": "example"}),
             )
             for sample in detections:

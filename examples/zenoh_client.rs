@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, anyhow, bail};
 use clap::Parser;
 use serde_json::{Value, json};
+use zenoh::qos::CongestionControl;
 use zenoh::{Config, Session, Wait};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,6 +74,7 @@ fn main() -> anyhow::Result<()> {
     session
         .put(format!("{node}/camera/example/image"), picture)
         .encoding(encoding)
+        .congestion_control(CongestionControl::Block) // a single frame must arrive
         .attachment(json!({ "stamp_ns": stamp_ns, "frame_id": "example" }).to_string())
         .wait()
         .map_err(|error| anyhow!(error))?;

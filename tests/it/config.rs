@@ -163,7 +163,8 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
         [
             "3: /**.ros__parameters.treshold: expected one of model, device, dtype, threads, \
              prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, found the key \"treshold\" (did you mean \
+             overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
+             zenoh_listen, zenoh_images, zenoh_cdr, found the key \"treshold\" (did you mean \
              \"threshold\"?)",
             "4: /**.ros__parameters.device: expected auto, cpu, cuda or cuda:N, found the text \
              \"gpu\"",
@@ -184,7 +185,8 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
              \"/camera/image_raw\" (put it in brackets: [a cat, a dog])",
             "14: /**.ros__parameters.camera.topic: expected one of model, device, dtype, threads, \
              prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, found the key \"camera.topic\"",
+             overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
+             zenoh_listen, zenoh_images, zenoh_cdr, found the key \"camera.topic\"",
             "15: /**.ros__parameters.model: expected the name of a model or the path of a folder, \
              found nothing",
             "16: /**.ros__parameters.overlay: expected each key once, found it again (first on \

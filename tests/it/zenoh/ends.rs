@@ -13,8 +13,8 @@ use crate::golden_models::fixture;
 /// Ends a node; everybody is told at once, not when zenoh finds the link dead (10 s).
 fn ends(name: &str, signal: &str) {
     let mut node = Node::start(name, &["-p", "cat"]);
-    let alive = node.session.liveliness().declare_subscriber(node.key("").trim_end_matches('/'));
-    let alive = alive.wait().unwrap();
+    let token = format!("owlet/{name}");
+    let alive = node.session.liveliness().declare_subscriber(token).wait().unwrap();
     let pid = node.process.id().to_string();
     assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     let gone = alive.recv_timeout(Duration::from_secs(8)).unwrap().expect("it says that it goes");

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use zenoh::Wait;
+use zenoh::qos::CongestionControl;
 
 use super::{Node, next};
 use crate::cli::picture;
@@ -9,13 +10,7 @@ use crate::cli::picture;
 #[test]
 fn bad_images_are_counted_with_their_reason_and_the_node_lives_on() {
     let node = Node::start("hostile", &["-p", "cat"]);
-    let put = |encoding: &str, payload: &[u8], attachment: &[u8]| {
-        let mut put = node.session.put(node.key("camera/front/image"), payload).encoding(encoding);
-        if !attachment.is_empty() {
-            put = put.attachment(attachment);
-        }
-        put.wait().unwrap();
-    };
+    let image = node.key("camera/front/image");
     let png = std::fs::read(picture("square.png")).unwrap();
     let megabyte = vec![b'a'; 1 << 20];
     let long = format!("zenoh/bytes;{}", "rgb8;".repeat(20_000));
@@ -25,7 +20,7 @@ fn bad_images_are_counted_with_their_reason_and_the_node_lives_on() {
         ("image/jpeg", b"", b"", "neither JPEG nor PNG"),
         ("image/png", &png[..png.len() / 2], b"", "PNG"),
         ("text/plain", b"hello", b"", "encoding: expected image/jpeg"),
-        ("zenoh/bytes;rgb8;64x64", &png, b"", "expected 12288"),
+        ("zenoh/bytes;rgb8;64x64", &png, b"", "make 12288"),
         ("zenoh/bytes;rgb8;0x0", b"", b"", "0x0"),
         ("zenoh/bytes;rgb8;64x64;step=1", &png, b"", "step"),
         (&giant, b"123", b"", "4294967295x4294967295"),
@@ -36,13 +31,14 @@ fn bad_images_are_counted_with_their_reason_and_the_node_lives_on() {
         ("image/png", &png, &megabyte, "attachment: expected JSON"),
     ];
     for (number, (encoding, payload, attachment, expected)) in (1..).zip(cases) {
-        put(encoding, payload, attachment);
+        let attachment = Some(attachment).filter(|attachment| !attachment.is_empty());
+        node.put(&image, encoding, payload, attachment);
         let status = node.status("it is counted", |s| s["cameras"]["front"]["bad"] == number);
         let reason = status["cameras"]["front"]["newest_bad"]["newest"].as_str().unwrap();
         assert!(reason.contains(expected), "{encoding:.60}: {reason}");
         assert!(reason.len() < 1000, "{} bytes of reason", reason.len());
     }
-    node.session.delete(node.key("camera/front/image")).wait().unwrap();
+    node.delete("camera/front/image");
     let bad = |status: &Value| status["cameras"]["front"]["newest_bad"]["newest"].clone();
     node.status("a delete is counted", |s| bad(s) == "expected an image, found a delete");
 
@@ -59,12 +55,12 @@ fn a_crowd_of_cameras_and_a_delete_of_the_prompts_change_nothing() {
         node.send(&format!("camera{number}"), "image/png", &png, number);
     }
     // A put on many keys at once names no camera.
-    node.session.put(node.key("camera/*/image"), png.as_slice()).wait().unwrap();
+    node.put(&node.key("camera/*/image"), "image/png", &png, None);
     let status = node.status("the rest is refused", |s| s["refused_images"]["count"] == 7);
     assert_eq!(status["cameras"].as_object().unwrap().len(), 64);
 
     let answers = node.subscribe("prompts/answer");
-    node.session.delete(node.key("prompts")).wait().unwrap();
+    node.delete("prompts");
     let refused = next(&answers);
     assert_eq!((&refused["version"], refused["reasons"].as_array().unwrap().len()), (&1.into(), 1));
     assert_eq!(node.ask("prompts", None).unwrap()["version"], 1);
@@ -73,27 +69,31 @@ fn a_crowd_of_cameras_and_a_delete_of_the_prompts_change_nothing() {
 #[test]
 fn too_many_questions_at_once_are_answered_with_busy() {
     let node = Node::start("busy", &["-p", "cat"]);
-    let image = vec![7_u8; 3 * 4000 * 3000];
-    let asked: Vec<_> = (0..60)
+    let png = std::fs::read(picture("landscape.png")).unwrap();
+    let asked: Vec<_> = (0..200)
         .map(|_| {
             node.session
                 .get(node.key("detect"))
-                .payload(image.as_slice())
-                .encoding("zenoh/bytes;rgb8;4000x3000")
+                .payload(png.as_slice())
+                .encoding("image/png")
+                .congestion_control(CongestionControl::Block)
                 .timeout(super::TOO_LONG)
                 .wait()
                 .unwrap()
         })
         .collect();
-    let mut answered = 0;
+    let (mut answered, mut busy) = (0, 0);
     for replies in asked {
         match replies.recv().expect("every question has an answer").into_result() {
             Ok(_) => answered += 1,
             Err(error) => {
                 let error = super::json(&error.payload().to_bytes());
                 assert!(error["error"].as_str().unwrap().starts_with("busy: "), "{error}");
+                busy += 1;
             }
         }
     }
     assert!(answered > 0);
+    let counted = node.ask("status", None).unwrap()["requests"].take();
+    assert_eq!(counted, serde_json::json!({ "answered": answered, "refused": busy }));
 }

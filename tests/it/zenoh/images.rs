@@ -91,7 +91,7 @@ fn images_come_on_the_keys_that_are_asked_for_and_names_follow_them() {
     let found = node.subscribe("detections/*");
     let png = std::fs::read(picture("square.png")).unwrap();
     for (key, camera) in [("arm/left/rgb", "left"), ("head/image", "head")] {
-        node.session.put(key, png.as_slice()).encoding("image/png").wait_ok();
+        node.put(key, "image/png", &png, None);
         let sample = super::next_sample(&found);
         assert_eq!(sample.key_expr().as_str(), node.key(&format!("detections/{camera}")));
         let record = super::json(&sample.payload().to_bytes());
@@ -101,7 +101,7 @@ fn images_come_on_the_keys_that_are_asked_for_and_names_follow_them() {
         assert!(record["stamp_ns"].as_i64().unwrap() > 1_600_000_000_000_000_000);
     }
     // Two keys would be one camera.
-    node.session.put("arm/head/rgb", png.as_slice()).encoding("image/png").wait_ok();
+    node.put("arm/head/rgb", "image/png", &png, None);
     let status = node.status("the second one is refused", |s| s["refused_images"].is_object());
     let reason = status["refused_images"]["newest"].as_str().unwrap();
     assert!(reason.contains("\"head\" sends on head/image already"), "{reason}");
@@ -128,16 +128,5 @@ fn the_newest_frame_wins_and_the_rest_is_counted() {
         if status["cameras"]["front"]["dropped"].as_i64() > Some(0) {
             break;
         }
-    }
-}
-
-/// Sends, and fails where that fails.
-trait WaitOk {
-    fn wait_ok(self);
-}
-
-impl<T: zenoh::Wait<To = zenoh::Result<()>>> WaitOk for T {
-    fn wait_ok(self) {
-        self.wait().unwrap();
     }
 }

@@ -20,6 +20,7 @@ use serde_json::Value;
 use tempfile::{NamedTempFile, TempDir};
 use zenoh::handlers::FifoChannelHandler;
 use zenoh::pubsub::Subscriber;
+use zenoh::qos::CongestionControl;
 use zenoh::query::Reply;
 use zenoh::sample::Sample;
 use zenoh::{Config, Session, Wait};
@@ -145,13 +146,23 @@ impl Node {
     fn send(&self, camera: &str, encoding: &str, payload: &[u8], stamp_ns: i64) {
         let attachment =
             format!("{{\"stamp_ns\": {stamp_ns}, \"frame_id\": \"{camera}_optical\"}}");
-        self.session
-            .put(self.key(&format!("camera/{camera}/image")), payload)
-            .encoding(encoding)
-            .attachment(attachment)
-            .congestion_control(zenoh::qos::CongestionControl::Block)
-            .wait()
-            .unwrap();
+        let key = self.key(&format!("camera/{camera}/image"));
+        self.put(&key, encoding, payload, Some(attachment.as_bytes()));
+    }
+
+    /// A put that is never dropped on the way.
+    fn put(&self, key: &str, encoding: &str, payload: &[u8], attachment: Option<&[u8]>) {
+        let mut put = self.session.put(key, payload).encoding(encoding);
+        if let Some(attachment) = attachment {
+            put = put.attachment(attachment);
+        }
+        put.congestion_control(CongestionControl::Block).wait().unwrap();
+    }
+
+    /// A delete that is never dropped on the way.
+    fn delete(&self, rest: &str) {
+        let delete = self.session.delete(self.key(rest));
+        delete.congestion_control(CongestionControl::Block).wait().unwrap();
     }
 
     /// A get with or without a payload: the answer, or the error reply.

@@ -1,7 +1,6 @@
 //! Prompts that change while the node runs.
 
 use serde_json::json;
-use zenoh::Wait;
 
 use super::{Node, detected, next};
 use crate::cli::picture;
@@ -33,14 +32,15 @@ fn a_set_is_replaced_as_a_whole_and_every_output_says_which_one_made_it() {
     // A put is answered on a key of its own; what was got can be put back.
     let answers = node.subscribe("prompts/answer");
     let json = serde_json::to_vec(&first).unwrap();
-    node.session.put(node.key("prompts"), json).wait().unwrap();
+    node.put(&node.key("prompts"), "application/json", &json, None);
     let refused = next(&answers);
     assert_eq!(refused["version"], 2);
     let reason = refused["reasons"][0].as_str().unwrap();
     assert!(reason.contains("replace version 1, found version 2"), "{reason}");
     let mut again = first.clone();
     again["version"] = json!(2);
-    node.session.put(node.key("prompts"), again.to_string()).wait().unwrap();
+    let again = again.to_string();
+    node.put(&node.key("prompts"), "application/json", again.as_bytes(), None);
     assert_eq!(next(&answers)["version"], 3);
     node.send("front", "image/png", &png, 3);
     let record = next(&found);
