@@ -9,6 +9,7 @@ use owlet::pipeline::{Pipeline, PipelineOptions, Policy};
 use owlet::transport::live::{NodeInput, NodeOutput};
 use owlet::transport::zenoh::{ZenohError, ZenohOptions, ZenohTransport};
 
+use super::console::end_at_once;
 use super::interrupt::Interrupt;
 use super::pipeline::{set_first_prompts, start_pipeline};
 use super::settings::Settings;
@@ -19,9 +20,10 @@ use crate::NodeArgs;
 const RESULTS_CAPACITY: usize = 8;
 /// How often it is looked whether the node is still alive.
 const ALIVE_EVERY: Duration = Duration::from_millis(200);
-/// How long the session may take to close, and then the threads to end.
+/// How long the threads may take to end, and then the session to close: together well below a
+/// second.
+const STOP_PATIENCE: Duration = Duration::from_millis(200);
 const CLOSE_PATIENCE: Duration = Duration::from_millis(300);
-const STOP_PATIENCE: Duration = Duration::from_millis(400);
 
 pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
     let settings = Settings::for_node(args)?;
@@ -78,12 +80,11 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
             bail!("a thread of the node ended; the log above says why");
         }
     }
-    transport.close(CLOSE_PATIENCE);
     if !running.stop(STOP_PATIENCE) {
-        // The model is in the middle of a frame that nobody waits for any more.
-        super::console::end_at_once();
+        tracing::debug!("the model is in the middle of a frame that nobody waits for any more");
     }
-    Ok(Finish::Done)
+    transport.close(CLOSE_PATIENCE);
+    end_at_once()
 }
 
 fn in_words(pipeline: &Pipeline, settings: &Settings) -> String {

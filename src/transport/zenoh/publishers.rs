@@ -47,10 +47,11 @@ impl Publishers {
         found: Option<&FrameDetections>,
     ) {
         let Some(publishers) = self.of(camera) else { return };
-        log(publishers.detections.key_expr(), publishers.detections.put(to_json(record)).wait());
+        let sent = publishers.detections.put(to_json(record)).wait();
+        log(&self.session, publishers.detections.key_expr(), sent);
         if let (Some(publisher), Some(found)) = (&publishers.cdr, found) {
             let message = detection_2d_array(found).encode();
-            log(publisher.key_expr(), publisher.put(message).wait());
+            log(&self.session, publisher.key_expr(), publisher.put(message).wait());
         }
     }
 
@@ -64,12 +65,12 @@ impl Publishers {
         let Some(publishers) = self.of(camera) else { return };
         let attachment = json!({ "stamp_ns": header.stamp.0, "frame_id": &*header.frame_id });
         let sent = publishers.overlay.put(jpeg).attachment(to_json(&attachment)).wait();
-        log(publishers.overlay.key_expr(), sent);
+        log(&self.session, publishers.overlay.key_expr(), sent);
     }
 
     pub(super) fn put(&self, key: &OwnedKeyExpr, json: Vec<u8>) {
         let put = self.session.put(key, json).encoding(Encoding::APPLICATION_JSON);
-        log(key, put.wait());
+        log(&self.session, key, put.wait());
     }
 
     /// Where what became of a put of prompts is published.
@@ -117,7 +118,7 @@ impl AnswerPublisher {
             Err(refused) => to_json(refused),
         };
         let put = self.session.put(&self.key, json).encoding(Encoding::APPLICATION_JSON);
-        log(&self.key, put.wait());
+        log(&self.session, &self.key, put.wait());
     }
 }
 
@@ -142,8 +143,11 @@ pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("records hold no map with keys that are not texts")
 }
 
-fn log(key: &keyexpr, sent: zenoh::Result<()>) {
-    if let Err(error) = sent {
+/// What is sent while the session closes reaches nobody any more, and nobody misses it.
+fn log(session: &Session, key: &keyexpr, sent: zenoh::Result<()>) {
+    if let Err(error) = sent
+        && !session.is_closed()
+    {
         tracing::warn!("zenoh: {key}: {error}");
     }
 }
