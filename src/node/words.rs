@@ -1,6 +1,6 @@
 //! Why there is nothing, in words.
 
-use crate::transport::live::{CameraStatus, State, Status};
+use crate::transport::live::{BestScore, CameraStatus, Failure, State, Status};
 
 /// A camera that has sent nothing for so long is said to have stopped.
 const STOPPED_AFTER_SECS: f64 = 2.0;
@@ -76,7 +76,7 @@ fn no_images(status: &Status) -> String {
 }
 
 fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
-    let newest = |failure: &Option<crate::transport::live::Failure>| {
+    let newest = |failure: &Option<Failure>| {
         failure.as_ref().map_or(String::new(), |failure| failure.newest.clone())
     };
     let text = match of_camera(camera) {
@@ -112,7 +112,7 @@ fn bad_ones(name: &str, camera: &CameraStatus) -> Option<String> {
 }
 
 fn nothing_found(camera: &CameraStatus) -> String {
-    let margin = |best: &crate::transport::live::BestScore| best.score - best.threshold;
+    let margin = |best: &BestScore| best.score - best.threshold;
     let nearest = camera.best_scores.iter().max_by(|a, b| margin(a).total_cmp(&margin(b)));
     match nearest {
         Some(best) => format!(
@@ -128,5 +128,89 @@ fn count(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
         _ => format!("{number} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looked at a moment ago, with nothing found.
+    fn camera() -> CameraStatus {
+        CameraStatus {
+            key: "front".to_owned(),
+            received: 5,
+            bad: 0,
+            dropped: 1,
+            answered: 3,
+            failed: 0,
+            newest_bad: None,
+            newest_failure: None,
+            size_px: Some([64, 48]),
+            encoding: Some("image/jpeg".to_owned()),
+            newest_image_age_secs: 0.1,
+            newest_good_image_age_secs: Some(0.1),
+            newest_output_age_secs: Some(0.2),
+            detections: 0,
+            best_scores: Vec::new(),
+            stages_ms: std::collections::BTreeMap::new(),
+        }
+    }
+
+    fn failure(newest: &str, age_secs: f64) -> Option<Failure> {
+        Some(Failure { count: 2, newest: newest.to_owned(), age_secs })
+    }
+
+    #[track_caller]
+    fn is(camera: &CameraStatus, expected: State, text: Option<&str>) {
+        assert_eq!(of_camera(camera), expected);
+        assert_eq!(about_camera("front", camera).as_deref(), text);
+    }
+
+    #[test]
+    fn every_state_of_a_camera_has_its_words() {
+        is(&camera(), State::NothingFound, Some("front: nothing was found in the newest image"));
+        let score = |prompt: &str, score, threshold| BestScore {
+            prompt: prompt.to_owned(),
+            score,
+            threshold,
+        };
+        let best_scores = vec![score("a", 0.4, 0.9), score("b", 0.2, 0.3)];
+        let text = "front: nothing is above its threshold in the newest image; nearest was \"b\" \
+                    with 0.200, below 0.3";
+        is(&CameraStatus { best_scores, ..camera() }, State::NothingFound, Some(text));
+
+        let found = CameraStatus { detections: 1, ..camera() };
+        is(&found, State::Finding, None);
+        let text = "front: 2 of 5 images could not be read, the newest 0.5 s ago: cut off";
+        let newest_bad = failure("cut off", 0.5);
+        is(&CameraStatus { newest_bad, ..found.clone() }, State::Finding, Some(text));
+
+        let newest_failure = failure("out of memory", 0.1);
+        let text = "front: the model fails: out of memory";
+        is(&CameraStatus { newest_failure, ..found.clone() }, State::Failing, Some(text));
+        let newest_failure = failure("out of memory", 0.3);
+        is(&CameraStatus { newest_failure, ..found.clone() }, State::Finding, None);
+
+        let first = CameraStatus { newest_output_age_secs: None, ..camera() };
+        let text = "front: the model is looking at its first image";
+        is(&first, State::Starting, Some(text));
+        let stopped = CameraStatus { newest_image_age_secs: 2.5, ..found.clone() };
+        is(&stopped, State::ImagesStopped, Some("front: no image for 2.5 s"));
+
+        let newest_bad = failure("cut off", 0.1);
+        let turned_bad =
+            CameraStatus { newest_good_image_age_secs: Some(9.0), newest_bad, ..found };
+        let text = "front: the newest images cannot be read: cut off";
+        is(&turned_bad, State::BadImages, Some(text));
+    }
+
+    #[test]
+    fn of_several_cameras_the_best_one_counts() {
+        let finding = CameraStatus { detections: 1, ..camera() };
+        assert_eq!(state(1, [&camera(), &finding].into_iter()), State::Finding);
+        assert_eq!(state(1, [&camera()].into_iter()), State::NothingFound);
+        assert_eq!(state(1, [].into_iter()), State::NoImages);
+        assert_eq!(state(0, [&finding].into_iter()), State::NoPrompts);
     }
 }

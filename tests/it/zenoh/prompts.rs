@@ -53,10 +53,8 @@ fn a_refused_set_names_every_reason_and_changes_nothing() {
     let node = Node::start("refused", &["-p", "cat"]);
     let set = |text: &[u8]| node.ask("prompts", Some(("text/plain", text)));
     let long = "word ".repeat(40);
-    let refused =
-        set(format!("prompts: [\"\", {{name: dog, threshold: 3}}, {{nam: x}}, cup, cup]\n")
-            .as_bytes())
-        .unwrap_err();
+    let four_bad = b"prompts: [\"\", {name: dog, threshold: 3}, {nam: x}, cup, cup]\n";
+    let refused = set(four_bad).unwrap_err();
     let reasons = refused["reasons"].to_string();
     for expected in ["prompts[0]", "prompts[1].threshold", "prompts[2].nam", "each name once"] {
         assert!(reasons.contains(expected), "{expected} is not in {reasons}");
