@@ -15,7 +15,8 @@ Exit codes:
   2    the command line, the configuration or the prompts were refused; every reason is listed
   3    done, but something was lost: a bad frame, a picture that could not be read, a cut
        recording, a checkpoint that is damaged
-  130  interrupted; what was done is kept and `--resume` goes on from there
+  130  interrupted; what was done is kept and `--resume` goes on from there (`owlet run` runs until
+       it is interrupted: that is its end, and its code is 0)
   141  whoever read stdout has gone, as in `owlet ... | head`";
 
 /// Finds what a text asks for in camera pictures and recordings.
@@ -64,6 +65,24 @@ No frame is dropped, and two runs give the same detections.jsonl and the same me
     /// Measure how good a model is on a dataset with true boxes (COCO): AP, thresholds, a report.
     #[command(after_help = app::eval::AFTER_HELP)]
     Eval(Box<app::eval::EvalArgs>),
+    /// Run a live node over zenoh, without ROS: camera images in, detections out.
+    ///
+    /// It runs until SIGINT or SIGTERM, and ends within a second with exit code 0.
+    #[command(after_help = "\
+Example:
+  owlet run --model owlvit-base-patch32 --prompt 'a mug' --connect tcp/192.168.1.10:7447
+
+Keys of the node called owlet (--node gives it another name):
+  owlet/owlet/camera/<camera>/image   in: JPEG, PNG, or raw with a described layout
+  owlet/owlet/detections/<camera>     out: JSON for each frame that was looked at
+  owlet/owlet/overlay/<camera>        out: JPEG with the boxes, while somebody subscribes
+  owlet/owlet/prompts                 get, put: the prompt set, in the form of a prompts file
+  owlet/owlet/detect                  get with an image as payload: JSON detections
+  owlet/owlet/status                  out every second, get: why there is nothing
+Frames that the model has no time for are dropped, the newest stays; the status counts them.
+Where a router is asked for that cannot be reached, the start fails. TLS, access control and shared
+memory are set in a file of zenoh's own: --param zenoh_config=zenoh.json5")]
+    Run(NodeArgs),
     /// Say what is in a recording: topics, types, rates, encodings, and which of them can be used.
     #[command(after_help = "\
 Examples:
@@ -195,6 +214,21 @@ struct ReplayArgs {
 }
 
 #[derive(Args)]
+struct NodeArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Name of the node, as in `owlet` or `cell/left`; also chooses sections of the configuration.
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// An endpoint of zenoh to connect to, as in tcp/192.168.1.10:7447; may be given several times.
+    #[arg(long, value_name = "ENDPOINT")]
+    connect: Vec<String>,
+    /// An endpoint of zenoh to listen on; may be given several times.
+    #[arg(long, value_name = "ENDPOINT")]
+    listen: Vec<String>,
+}
+
+#[derive(Args)]
 struct InspectArgs {
     /// A rosbag2 folder, or a single .mcap or .db3 file.
     bag: PathBuf,
@@ -289,6 +323,7 @@ fn main() -> ExitCode {
         Command::Detect(args) => app::detect::run(&args),
         Command::Replay(args) => app::replay::run(&args, &chatter),
         Command::Eval(args) => app::eval::run(&args, &chatter),
+        Command::Run(args) => app::run::run(&args),
         Command::Inspect(args) => app::inspect::run(&args),
         Command::Pull(args) => app::models::pull(&args, &chatter),
         Command::Models(args) => app::models::list(&args),

@@ -13,6 +13,7 @@ pub(crate) mod models;
 mod out_folder;
 pub(crate) mod replay;
 mod running;
+pub(crate) mod run;
 mod settings;
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A pipeline that loses no frame, for commands that look at many.
+//! Starting the inference thread, and what commands share that look at many frames.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,32 +15,48 @@ use super::{Chatter, Refused};
 /// Results that may wait to be taken before inference waits.
 const RESULTS_CAPACITY: usize = 8;
 
-/// Loads the model on a thread of its own and puts the prompts into use. Posters wait for room.
+/// Loads the model on a thread of its own.
 ///
 /// # Errors
-/// A model that does not load; prompts that it refuses.
+/// A model that does not load.
 pub(crate) fn start_pipeline(
     settings: &Settings,
-    cameras: Vec<Arc<str>>,
+    options: PipelineOptions,
 ) -> anyhow::Result<(Pipeline, mpsc::Receiver<Outcome>)> {
-    let options = settings.detector_options();
-    let (pipeline, results) = Pipeline::start(
-        PipelineOptions {
-            cameras,
-            policy: Policy::Block,
-            max_batch: settings.config.max_batch,
-            results_capacity: RESULTS_CAPACITY,
-        },
-        move || load_detector(&options),
-    )
-    .map_err(|error| match error {
+    let detector = settings.detector_options();
+    Pipeline::start(options, move || load_detector(&detector)).map_err(|error| match error {
         StartError::Detector(error) => error,
         error @ StartError::Thread { .. } => anyhow!("{error}"),
-    })?;
+    })
+}
+
+/// Puts the prompts of the settings into use.
+///
+/// # Errors
+/// Prompts that the model refuses.
+pub(crate) fn set_first_prompts(pipeline: &Pipeline, settings: &Settings) -> anyhow::Result<()> {
     pipeline.set_prompts(Arc::clone(&settings.prompts)).map_err(|error| match error {
         SetPromptsError::Refused(refused) => anyhow::Error::new(Refused(refused.to_string())),
         SetPromptsError::Closed(closed) => closed.into(),
-    })?;
+    })
+}
+
+/// A pipeline with its prompts that loses no frame: posters wait for room.
+///
+/// # Errors
+/// A model that does not load; prompts that it refuses.
+pub(crate) fn start_lossless(
+    settings: &Settings,
+    cameras: Vec<Arc<str>>,
+) -> anyhow::Result<(Pipeline, mpsc::Receiver<Outcome>)> {
+    let options = PipelineOptions {
+        cameras,
+        policy: Policy::Block,
+        max_batch: settings.config.max_batch,
+        results_capacity: RESULTS_CAPACITY,
+    };
+    let (pipeline, results) = start_pipeline(settings, options)?;
+    set_first_prompts(&pipeline, settings)?;
     Ok((pipeline, results))
 }
 

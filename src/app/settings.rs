@@ -12,7 +12,7 @@ use owlet::types::{Prompt, PromptSet};
 
 use super::Refused;
 use super::models::RANDOM_MARK;
-use crate::{ModelArgs, RunArgs};
+use crate::{ModelArgs, NodeArgs, RunArgs};
 
 /// A configuration that was checked, its prompts and its model folder.
 pub(crate) struct Settings {
@@ -26,20 +26,38 @@ pub(crate) struct Settings {
 impl Settings {
     /// Defaults, then the configuration file, then `--param`, then the options of their own.
     pub(crate) fn from_args(args: &RunArgs) -> anyhow::Result<Self> {
-        let config = load_config(args)?;
-        let mut prompts = config.prompt_set(1).map_err(|error| Refused(error.to_string()))?;
-        prompts.prompts.extend(typed_prompts(args));
+        let config = load_config(args, ConfigLoader::new(), |_| ())?;
+        let prompts = prompts(args, &config)?;
         if prompts.prompts.is_empty() {
             let how = "nothing to look for: give --prompt TEXT (several times for several things), \
                        --prompts FILE.yaml, or `prompts` in a configuration file";
             return Err(Refused(how.to_owned()).into());
         }
-        // What is wrong with the prompts is said by the detector: it knows the tokenizer, too, and
-        // all reasons come at once.
         Self::new(config, prompts)
     }
 
-    /// Finds the model of a configuration, for prompts that come from elsewhere.
+    /// The same for a live node, whose prompts may come while it runs. Its name, where it is given,
+    /// also chooses the sections of the configuration file.
+    pub(crate) fn for_node(args: &NodeArgs) -> anyhow::Result<Self> {
+        let loader = match &args.node {
+            Some(name) => ConfigLoader::for_node(&format!("/{name}")),
+            None => ConfigLoader::new(),
+        };
+        let config = load_config(&args.run, loader, |loading| {
+            loading.set("node", args.node.clone());
+            for (name, given) in [("zenoh_connect", &args.connect), ("zenoh_listen", &args.listen)]
+            {
+                if !given.is_empty() {
+                    loading.loader.apply_list_override(name, given);
+                }
+            }
+        })?;
+        let prompts = prompts(&args.run, &config)?;
+        Self::new(config, prompts)
+    }
+
+    /// Finds the model of a configuration. What is wrong with the prompts is said by the detector:
+    /// it knows the tokenizer, too, and all reasons come at once.
     pub(crate) fn new(config: Config, prompts: PromptSet) -> anyhow::Result<Self> {
         let model_dir = find_model(&config.model)?;
         let random_weights = model_dir.file(RANDOM_MARK).is_some();
@@ -104,9 +122,22 @@ pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn
     Ok(Box::new(detector))
 }
 
-fn load_config(args: &RunArgs) -> Result<Config, Refused> {
-    let mut loading = Loading::start(&args.model, &[]);
+/// The prompts of the configuration and those that were typed.
+fn prompts(args: &RunArgs, config: &Config) -> Result<PromptSet, Refused> {
+    let mut prompts = config.prompt_set(1).map_err(|error| Refused(error.to_string()))?;
+    prompts.prompts.extend(typed_prompts(args));
+    Ok(prompts)
+}
+
+/// `more` sets what a command has options for that others lack.
+fn load_config(
+    args: &RunArgs,
+    loader: ConfigLoader,
+    more: impl FnOnce(&mut Loading),
+) -> Result<Config, Refused> {
+    let mut loading = Loading::start(&args.model, loader, &[]);
     loading.set("threshold", args.threshold.map(|threshold| threshold.to_string()));
+    more(&mut loading);
     if !args.prompts.is_empty() || args.prompts_file.is_some() {
         // What was typed is meant: it takes the place of all prompts of the configuration.
         loading.set_prompts(args.prompts_file.as_deref());
@@ -123,7 +154,7 @@ pub(crate) fn load_config_without_prompts(
     prompts_file: Option<&Path>,
     defaults: &[(&str, String)],
 ) -> Result<Config, Refused> {
-    let mut loading = Loading::start(args, defaults);
+    let mut loading = Loading::start(args, ConfigLoader::new(), defaults);
     loading.set("threshold", threshold.map(|threshold| threshold.to_string()));
     loading.set_prompts(prompts_file);
     loading.finish(Vec::new())
@@ -136,8 +167,8 @@ struct Loading {
 }
 
 impl Loading {
-    fn start(args: &ModelArgs, defaults: &[(&str, String)]) -> Self {
-        let mut loading = Self { loader: ConfigLoader::new(), problems: Vec::new() };
+    fn start(args: &ModelArgs, loader: ConfigLoader, defaults: &[(&str, String)]) -> Self {
+        let mut loading = Self { loader, problems: Vec::new() };
         if let Some(path) = &args.config {
             loading.loader.add_file(path);
         }

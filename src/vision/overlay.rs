@@ -19,7 +19,7 @@ use canvas::Rect;
 pub use palette::color_of;
 use text::Line;
 
-use crate::types::PixelBox;
+use crate::types::{Detection, PixelBox, PromptSet};
 
 const DARK: [u8; 3] = [16, 16, 16];
 const LIGHT: [u8; 3] = [255, 255, 255];
@@ -46,6 +46,20 @@ pub struct TruthItem<'a> {
     pub label: Option<&'a str>,
     /// Where it is, as in [`OverlayItem`].
     pub box_in_source_px: PixelBox,
+}
+
+/// What is drawn for each detection that `prompts` made.
+#[must_use]
+pub fn items<'a>(found: &[Detection], prompts: &'a PromptSet) -> Vec<OverlayItem<'a>> {
+    found
+        .iter()
+        .map(|detection| OverlayItem {
+            label: &prompts.prompts[detection.prompt].name,
+            score: detection.score,
+            box_in_source_px: detection.box_in_source_px,
+            color_index: detection.prompt,
+        })
+        .collect()
 }
 
 /// A copy of `image` with all `items` as in [`draw`] and true boxes in dashed white lines over them.

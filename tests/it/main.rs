@@ -17,3 +17,4 @@ mod real_checkpoints;
 mod recordings;
 mod report;
 mod tokenize;
+mod zenoh;

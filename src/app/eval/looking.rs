@@ -14,7 +14,7 @@ use owlet::types::{Frame, FrameDetections, FrameHeader, Stage, StageTimings, Sta
 use owlet::vision::decode::{DecodeFileError, decode_file};
 
 use super::super::Chatter;
-use super::super::running::{CloseOnDrop, frames_bar, start_pipeline};
+use super::super::running::{CloseOnDrop, frames_bar, start_lossless};
 use super::super::settings::Settings;
 use super::source::Source;
 
@@ -61,7 +61,7 @@ pub(super) fn look_at_all(
             bail!("there is none of the pictures in {} (the first is {first:?})", folder.display());
         }
     }
-    let (pipeline, mut results) = start_pipeline(settings, vec![CAMERA.into()])?;
+    let (pipeline, mut results) = start_lossless(settings, vec![CAMERA.into()])?;
     let places: Vec<Place> = sources
         .iter()
         .enumerate()

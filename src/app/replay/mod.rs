@@ -32,7 +32,7 @@ use self::shared_report::SharedReport;
 use self::source::{Source, SourceReport};
 use super::console::{PrintError, in_words, print_out};
 use super::interrupt::Interrupt;
-use super::running::{CloseOnDrop, frames_bar, start_pipeline};
+use super::running::{CloseOnDrop, frames_bar, start_lossless};
 use super::settings::Settings;
 use super::{Chatter, Finish, Refused};
 use crate::ReplayArgs;
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
     let identity = RunIdentity::new(args, &settings, bag.info(), &topics);
     let folder = OutFolder::claim(args, &identity)?;
     let cameras = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
-    let (pipeline, results) = start_pipeline(&settings, cameras)?;
+    let (pipeline, results) = start_lossless(&settings, cameras)?;
 
     // Only now, with a model that runs and prompts that it takes, an earlier run is touched.
     let run_file = RunFile::new(identity, &args.bag, pipeline.info());

@@ -91,7 +91,7 @@ impl std::fmt::Display for Ran {
 
 /// Takes what the user or the machine has set out of a command's sight: the CPU is the one device
 /// that every machine has, and no model of the user's is found.
-fn settle(command: &mut Command) {
+pub(crate) fn settle(command: &mut Command) {
     for name in VARIABLES {
         command.env_remove(name);
     }

@@ -3,7 +3,7 @@
 mod damage;
 mod inspected;
 mod mutated;
-mod peers;
+pub(crate) mod peers;
 mod read_by_peers;
 mod read_peers;
 mod read_ros;
