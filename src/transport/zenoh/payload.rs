@@ -25,8 +25,8 @@ use crate::vision::decode::{
 
 /// zenoh's encoding where none is given, and of raw images.
 const BYTES: &str = "zenoh/bytes";
-/// A longer attachment is refused.
-const MAX_ATTACHMENT_BYTES: usize = 64 << 10;
+/// A longer attachment is refused: it holds a number and a name.
+const MAX_ATTACHMENT_BYTES: usize = 4 << 10;
 /// Texts of a sender are cut to this many characters in errors.
 const MAX_SHOWN_CHARS: usize = 120;
 

@@ -13,7 +13,8 @@ fn bad_images_are_counted_with_their_reason_and_the_node_lives_on() {
     let image = node.key("camera/front/image");
     let png = std::fs::read(picture("square.png")).unwrap();
     let megabyte = vec![b'a'; 1 << 20];
-    let long = format!("zenoh/bytes;{}", "rgb8;".repeat(20_000));
+    // zenoh carries 255 bytes of it; with more its own client panics.
+    let long = format!("zenoh/bytes;{}", "rgb8;".repeat(50));
     let giant = format!("zenoh/bytes;rgb8;{0}x{0};step={0}", u32::MAX);
     let cases: [(&str, &[u8], &[u8], &str); 13] = [
         ("image/jpeg", &megabyte, b"", "neither JPEG nor PNG"),
