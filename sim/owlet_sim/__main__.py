@@ -60,6 +60,10 @@ def main() -> int:
     bag.add_argument("--raw", action="store_true", help="uncompressed images")
     _add_table_arguments(bag)
 
+    sheet = commands.add_parser("sheet", help="a contact sheet of what the camera gives")
+    sheet.add_argument("out", type=Path, help="picture to write")
+    _add_scene_arguments(sheet)
+
     stream = commands.add_parser("stream", help="stream a camera's way around a table over zenoh, live")
     stream.add_argument(
         "--connect", action="append", default=[], metavar="ENDPOINT", help="router or peer; may be repeated"
@@ -77,14 +81,19 @@ def main() -> int:
     return _run(args)
 
 
-def _add_table_arguments(parser: argparse.ArgumentParser) -> None:
-    """What a camera over a table needs to know."""
-    parser.add_argument("--rate", type=_positive, default=5.0, metavar="HZ", help="frames in a second")
-    parser.add_argument("--size", type=_size, default=(640, 480), metavar="WxH")
+def _add_scene_arguments(parser: argparse.ArgumentParser) -> None:
+    """What lies on a table, and how."""
     parser.add_argument("--seed", type=int, default=0, help="how the things lie and their exact shades")
     parser.add_argument(
         "--things", type=_table_things, default=USUAL_THINGS, help="what lies on the table (default: %(default)s)"
     )
+
+
+def _add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """What a camera over a table needs to know."""
+    _add_scene_arguments(parser)
+    parser.add_argument("--rate", type=_positive, default=5.0, metavar="HZ", help="frames in a second")
+    parser.add_argument("--size", type=_size, default=(640, 480), metavar="WxH")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -104,6 +113,10 @@ def _run(args: argparse.Namespace) -> int:
             return _failed(str(error))
         size = sum(file.stat().st_size for file in args.out.iterdir())
         print(f"{args.out}: {frames} frames, {size / 1e6:.2f} MB")
+    elif args.command == "sheet":
+        from . import sheet
+
+        sheet.write(args.out, args.seed, args.things)
     else:
         import zenoh
 
