@@ -16,5 +16,6 @@ mod peers;
 mod real_checkpoints;
 mod recordings;
 mod report;
+mod sim;
 mod tokenize;
 mod zenoh;

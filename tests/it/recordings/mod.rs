@@ -20,7 +20,7 @@ fn read_all(bag: &mut BagReader) -> (Vec<RawMessage>, LossReport) {
 }
 
 /// All messages of the bag at a path, which must be whole.
-fn read_whole(path: &Path) -> Vec<RawMessage> {
+pub(crate) fn read_whole(path: &Path) -> Vec<RawMessage> {
     let mut bag = BagReader::open(path).unwrap_or_else(|error| panic!("{error}"));
     let (messages, losses) = read_all(&mut bag);
     assert!(losses.is_lossless(), "{}:{losses}", path.display());
