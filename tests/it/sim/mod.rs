@@ -14,7 +14,7 @@ use crate::peers;
 
 /// Python with the simulator's packages and modules, or `None` with a word about it: MuJoCo is
 /// made for Python 3.11 and newer, Owlet's other peers for 3.10, too.
-fn python() -> Option<Command> {
+pub(crate) fn python() -> Option<Command> {
     let mut python = Command::new(peers::python());
     let is_new = "import sys; sys.exit(sys.version_info < (3, 11))";
     if !Command::new(peers::python()).args(["-c", is_new]).status().unwrap().success() {

@@ -7,6 +7,7 @@ mod hostile;
 mod images;
 mod outputs;
 mod prompts;
+mod simulated;
 mod status;
 
 use std::io::{BufRead, BufReader};
