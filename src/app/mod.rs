@@ -12,8 +12,8 @@ mod interrupt;
 pub(crate) mod models;
 mod out_folder;
 pub(crate) mod replay;
-mod running;
 pub(crate) mod run;
+mod running;
 mod settings;
 
 use std::path::Path;

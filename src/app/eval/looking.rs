@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use owlet::eval::{CocoBox, Found, RemarkKind, Remarks, decimal};
 use owlet::pipeline::{FrameFailure, Incoming, Outcome, Pipeline, Posted};
 use owlet::tasks::ModelInfo;
-use owlet::types::{Frame, FrameDetections, FrameHeader, Stage, StageTimings, Stamp};
+use owlet::types::{Frame, FrameDetections, FrameHeader, Stage, StageTimings, Stamp, StampSource};
 use owlet::vision::decode::{DecodeFileError, decode_file};
 
 use super::super::Chatter;
@@ -137,7 +137,8 @@ fn post_all(
         // The stamp is the number of the picture, by which its result is known.
         let stamp = Stamp(number as i64);
         let header = FrameHeader { stamp, frame_id: "".into() };
-        let frame = Frame { camera: CAMERA.into(), header, received: stamp, image };
+        let (stamp_from, received) = (StampSource::Camera, stamp);
+        let frame = Frame { camera: CAMERA.into(), header, stamp_from, received, image };
         if pipeline.post(camera, Incoming { frame, timings }) == Posted::Closed {
             bail!("the inference thread ended early, after {number} pictures");
         }

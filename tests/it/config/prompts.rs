@@ -141,6 +141,9 @@ fn what_is_written_is_read_back() {
     let text = prompts::to_yaml(&prompts, "first line\nsecond: line");
     assert!(text.starts_with("# first line\n# second: line\nprompts:\n"), "{text}");
     assert_eq!(prompts_of(text).unwrap(), prompts);
+}
+
+#[test]
 fn a_message_is_read_like_a_file_and_may_say_what_it_replaces() {
     let read = |text: &str| prompts::parse_message(text.as_bytes());
     let message =
