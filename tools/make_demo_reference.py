@@ -25,6 +25,7 @@ from PIL import Image
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 from ruamel.yaml import YAML
+from torchvision.ops import batched_nms
 from transformers import OwlViTForObjectDetection, OwlViTProcessor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +34,8 @@ MODEL = ROOT / "models/owlet-nano"
 ASKED = YAML(typ="safe").load((SAMPLES / "prompts.yaml").read_text())
 PROMPTS, THRESHOLD = ASKED["prompts"], ASKED["default_threshold"]
 MARGIN = 0.01
+# As scripts/demo sets it.
+NMS_IOU = 0.6
 
 
 def read_frames(bag: Path):
@@ -55,6 +58,8 @@ def detect(model, processor, picture: Image.Image) -> list[dict]:
     found = processor.image_processor.post_process_object_detection(
         outputs, threshold=THRESHOLD - MARGIN, target_sizes=[(picture.height, picture.width)]
     )[0]
+    kept = batched_nms(found["boxes"], found["scores"], found["labels"], NMS_IOU)
+    found = {name: values[kept] for name, values in found.items() if isinstance(values, torch.Tensor)}
     # Owlet clips boxes to the picture.
     limit = torch.tensor([picture.width, picture.height] * 2)
     boxes = found["boxes"].clamp(min=0).minimum(limit)
