@@ -8,7 +8,7 @@
 //! | floor | modules | what lives there |
 //! | --- | --- | --- |
 //! | 0 | [`types`] | the words: stamps, frames, prompts, boxes, detections, timings |
-//! | 1 | [`vision`], [`wire`], [`config`], [`hub`] | host image work; message structs and CDR; configuration; checkpoints on disk and on the hub |
+//! | 1 | [`vision`], [`geometry`], [`wire`], [`config`], [`hub`] | host image work; cameras, transforms and places in space; message structs and CDR; configuration; checkpoints on disk and on the hub |
 //! | 2 | [`tasks`], [`nn`] | the contract of every task; shared torch blocks |
 //! | 3 | [`weights`], [`tokenize`], [`models`] (together) | strict loading; text to ids; one file per architecture |
 //! | 4 | [`detect`] | a task: preprocess, forward, decode |
@@ -22,6 +22,7 @@
 
 pub mod config;
 pub mod detect;
+pub mod geometry;
 pub mod hub;
 pub mod models;
 pub mod nn;

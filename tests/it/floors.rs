@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("types", 0),
     ("vision", 1),
+    ("geometry", 1),
     ("wire", 1),
     ("config", 1),
     ("hub", 1),
@@ -31,6 +32,7 @@ const GUESTS: &[(&str, &[&str])] = &[
     ("tch", &["nn", "models", "weights", "detect"]),
     ("opencv", &["vision"]),
     ("turbojpeg", &["vision"]),
+    ("nalgebra", &["geometry"]),
     ("mcap", &["transport"]),
     ("rusqlite", &["transport"]),
     ("hf_hub", &["hub"]),
