@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use nalgebra::Isometry3;
 
-use super::{Direction, seconds_between};
+use super::Direction;
 use crate::geometry::transform::between;
 use crate::types::Stamp;
 
@@ -44,19 +44,19 @@ impl History {
         match (later.checked_sub(1).map(|before| &samples[before]), samples.get(later)) {
             (_, Some((known, exact))) if *known == stamp => Ok(*exact),
             (Some((start, from)), Some((end, to))) => {
-                let share = seconds_between(*start, stamp) / seconds_between(*start, *end);
+                let share = stamp.secs_since(*start) / end.secs_since(*start);
                 Ok(between(from, to, share))
             }
             (None, None) => Err(Missing::Empty),
             (None, Some((oldest, _))) => Err(Missing::Beyond {
                 direction: Direction::Past,
                 nearest: *oldest,
-                gap_secs: seconds_between(stamp, *oldest),
+                gap_secs: oldest.secs_since(stamp),
             }),
             (Some((newest, _)), None) => Err(Missing::Beyond {
                 direction: Direction::Future,
                 nearest: *newest,
-                gap_secs: seconds_between(*newest, stamp),
+                gap_secs: stamp.secs_since(*newest),
             }),
         }
     }
@@ -78,7 +78,7 @@ pub(super) fn put(
         _ => samples.insert(at, (stamp, parent_from_child)),
     }
     let newest = samples.back().map_or(stamp, |(newest, _)| *newest);
-    while samples.front().is_some_and(|(oldest, _)| seconds_between(*oldest, newest) > kept_secs) {
+    while samples.front().is_some_and(|(oldest, _)| newest.secs_since(*oldest) > kept_secs) {
         samples.pop_front();
     }
     let too_many = samples.len().saturating_sub(most.max(1));
