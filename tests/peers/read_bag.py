@@ -42,6 +42,12 @@ def by_rosbags(folder: Path):
             "message_count": reader.message_count,
         }
     with AnyReader([folder]) as reader:
+        # What rosbags writes for what it has read: the same, but for padding at the end.
+        again = [
+            (bytes(raw), bytes(reader.typestore.serialize_cdr(message, connection.msgtype)))
+            for connection, _, raw in reader.messages()
+            for message in [reader.deserialize(raw, connection.msgtype)]
+        ]
         messages = [
             {
                 "topic": connection.topic,
@@ -51,7 +57,15 @@ def by_rosbags(folder: Path):
             }
             for connection, time, raw in reader.messages()
         ]
-    return {"counts": counts, "qos": qos, "hashes": hashes, "messages": messages, **about}
+    same_bytes = [raw == written[: len(raw)] and not any(written[len(raw) :]) for raw, written in again]
+    return {
+        "counts": counts,
+        "qos": qos,
+        "hashes": hashes,
+        "messages": messages,
+        "same_bytes": same_bytes,
+        **about,
+    }
 
 
 def by_mcap(path: Path):
