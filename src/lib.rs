@@ -12,20 +12,23 @@
 //! | 2 | [`tasks`], [`nn`] | the contract of every task; shared torch blocks |
 //! | 3 | [`weights`], [`tokenize`], [`models`] (together) | strict loading; text to ids; one file per architecture |
 //! | 4 | [`detect`] | a task: preprocess, forward, decode |
-//! | 5 | [`pipeline`], [`transport`], [`report`] | the inference thread and its mailboxes; recordings in and out; pages for people |
+//! | 5 | [`pipeline`], [`transport`], [`eval`] | the inference thread and its mailboxes; recordings and live messages in and out; how good detections are |
+//! | 6 | [`report`], [`node`] | pages for people; a live node, whatever transport it hangs on |
 //!
 //! Above them stands the binary: `app` wires configuration, transport and pipeline, and `main` is
 //! the command line.
 //!
-//! `tch::` is named only on floors 2 to 4, `opencv::` only under [`vision`]. Units and spaces
-//! stand in names: see [`types`].
+//! `tch::` is named only on floors 2 to 4, `opencv::` only under [`vision`], `zenoh::` only under
+//! `transport::zenoh`. Units and spaces stand in names: see [`types`].
 
 pub mod config;
 pub mod detect;
+pub mod eval;
 pub mod geometry;
 pub mod hub;
 pub mod models;
 pub mod nn;
+pub mod node;
 pub mod pipeline;
 pub mod report;
 pub mod tasks;

@@ -15,7 +15,8 @@ Exit codes:
   2    the command line, the configuration or the prompts were refused; every reason is listed
   3    done, but something was lost: a bad frame, a picture that could not be read, a cut
        recording, a checkpoint that is damaged
-  130  interrupted; what was done is kept and `--resume` goes on from there
+  130  interrupted; what was done is kept and `--resume` goes on from there (`owlet run` runs until
+       it is interrupted: that is its end, and its code is 0)
   141  whoever read stdout has gone, as in `owlet ... | head`";
 
 /// Finds what a text asks for in camera pictures and recordings.
@@ -61,6 +62,27 @@ Written to the folder of --out:
 
 No frame is dropped, and two runs give the same detections.jsonl and the same messages.")]
     Replay(ReplayArgs),
+    /// Measure how good a model is on a dataset with true boxes (COCO): AP, thresholds, a report.
+    #[command(after_help = app::eval::AFTER_HELP)]
+    Eval(Box<app::eval::EvalArgs>),
+    /// Run a live node over zenoh, without ROS: camera images in, detections out.
+    ///
+    /// It runs until SIGINT or SIGTERM, and ends within a second with exit code 0.
+    #[command(after_help = "\
+Example:
+  owlet run --model owlvit-base-patch32 --prompt 'a mug' --connect tcp/192.168.1.10:7447
+
+Keys of the node called owlet (--node gives it another name):
+  owlet/owlet/camera/<camera>/image   in: JPEG, PNG, or raw with a described layout
+  owlet/owlet/detections/<camera>     out: JSON for each frame that was looked at
+  owlet/owlet/overlay/<camera>        out: JPEG with the boxes, while somebody subscribes
+  owlet/owlet/prompts                 get, put: the prompt set, in the form of a prompts file
+  owlet/owlet/detect                  get with an image as payload: JSON detections
+  owlet/owlet/status                  out every second, get: why there is nothing
+Frames that the model has no time for are dropped, the newest stays; the status counts them.
+Where a router is asked for that cannot be reached, the start fails. TLS, access control and shared
+memory are set in a file of zenoh's own: --param zenoh_config=zenoh.json5")]
+    Run(NodeArgs),
     /// Say what is in a recording: topics, types, rates, encodings, and which of them can be used.
     #[command(after_help = "\
 Examples:
@@ -113,12 +135,11 @@ Example:
     },
 }
 
-/// What every command that runs a model understands.
+/// What every command that looks for prompts understands.
 #[derive(Args)]
 struct RunArgs {
-    /// A folder in Hugging Face layout, or a name that `owlet models` lists.
-    #[arg(short, long, value_name = "DIR_OR_NAME")]
-    model: Option<String>,
+    #[command(flatten)]
+    model: ModelArgs,
     /// A text to look for; may be given several times.
     #[arg(short, long = "prompt", value_name = "TEXT")]
     prompts: Vec<String>,
@@ -128,6 +149,14 @@ struct RunArgs {
     /// Lowest score that is reported, from 0 to 1.
     #[arg(short, long, value_name = "SCORE")]
     threshold: Option<f32>,
+}
+
+/// Which model, how it runs, and the parameters.
+#[derive(Args)]
+struct ModelArgs {
+    /// A folder in Hugging Face layout, or a name that `owlet models` lists.
+    #[arg(short, long, value_name = "DIR_OR_NAME")]
+    model: Option<String>,
     /// Where to run: auto, cpu, cuda or cuda:N. A device that is missing is an error.
     #[arg(short, long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
@@ -182,6 +211,21 @@ struct ReplayArgs {
     /// Print a summary as JSON instead of a table.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct NodeArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Name of the node, as in `owlet` or `cell/left`; also chooses sections of the configuration.
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// An endpoint of zenoh to connect to, as in tcp/192.168.1.10:7447; may be given several times.
+    #[arg(long, value_name = "ENDPOINT")]
+    connect: Vec<String>,
+    /// An endpoint of zenoh to listen on; may be given several times.
+    #[arg(long, value_name = "ENDPOINT")]
+    listen: Vec<String>,
 }
 
 #[derive(Args)]
@@ -278,6 +322,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Detect(args) => app::detect::run(&args),
         Command::Replay(args) => app::replay::run(&args, &chatter),
+        Command::Eval(args) => app::eval::run(&args, &chatter),
+        Command::Run(args) => app::run::run(&args),
         Command::Inspect(args) => app::inspect::run(&args),
         Command::Pull(args) => app::models::pull(&args, &chatter),
         Command::Models(args) => app::models::list(&args),
@@ -342,6 +388,10 @@ mod tests {
         for file in ["detections.jsonl", "detections.mcap", "report.html", "run.json"] {
             assert!(replay.contains(file), "{file} is not in\n{replay}");
         }
+        let eval = help("eval");
+        for file in ["eval.json", "results.json", "prompts.yaml", "report.html"] {
+            assert!(eval.contains(file), "{file} is not in\n{eval}");
+        }
     }
 
     #[test]
@@ -354,7 +404,7 @@ mod tests {
             for subcommand in subcommands() {
                 assert!(script.contains(subcommand.get_name()), "{subcommand} for {shell}");
             }
-            for option in ["overlay", "threshold", "resume"] {
+            for option in ["overlay", "threshold", "resume", "calibrate-every"] {
                 assert!(script.contains(option), "{option} for {shell}");
             }
         }
@@ -370,6 +420,10 @@ mod tests {
         assert!(refused("owlet detect").contains("<IMAGE>"));
         assert!(refused("owlet replay bag").contains("--out"));
         assert!(refused("owlet replay bag --out o --resume --overwrite").contains("--overwrite"));
+        assert!(refused("owlet eval data").contains("--out"));
+        assert!(refused("owlet eval data --out o --calibrate-every 1").contains("calibrate-every"));
+        assert!(refused("owlet eval data --out o --fail-below 0.1").contains("--against"));
+        assert!(refused("owlet eval data --results r.json --model m").contains("--model"));
         assert!(refused("owlet inspect bag -q -v").contains("--quiet"));
         assert!(refused("owlet detect a.png --device tpu").contains("auto, cpu, cuda or cuda:N"));
         assert!(refused("owlet detect a.png --dtype f64").contains("f64"));

@@ -34,6 +34,9 @@ pub trait Detector: Send {
 pub struct ImageDetections {
     /// Sorted by falling score.
     pub detections: Vec<Detection>,
+    /// The best score of each prompt anywhere in the image, in `[0, 1]`, in the order of the set
+    /// and whatever the thresholds: says how far from being found a thing was.
+    pub best_scores: Vec<f32>,
     /// Times of the stages from preprocess to postprocess.
     pub timings: StageTimings,
 }

@@ -18,13 +18,10 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from . import vocabulary
+from . import truth, vocabulary
 from .sampling import random_scene, random_views
 from .scene import Observation
 
-# Less than this share of an object's box, or fewer pixels at 320x240, and nobody could name it.
-LEAST_VISIBLE_SHARE = 0.35
-LEAST_VISIBLE_PX = 45
 JPEG_QUALITY = 92
 
 SCENES_IN_PART = 20
@@ -55,18 +52,16 @@ _CATEGORY_IDS = {category["name"]: category["id"] for category in categories()}
 def annotate(observation: Observation) -> list[dict]:
     """The annotations of one picture, without ids."""
     found = []
-    scale = observation.rgb.shape[0] * observation.rgb.shape[1] / (320 * 240)
     for seen in observation.seen:
         mask = np.asfortranarray(observation.instances == seen.object.number).astype(np.uint8)
         rle = coco_mask.encode(mask)
         x0, y0, x1, y1 = seen.box_px
-        hidden = seen.visible_share < LEAST_VISIBLE_SHARE or seen.visible_px < LEAST_VISIBLE_PX * scale
         found.append(
             {
                 "category_id": _CATEGORY_IDS[seen.object.name],
                 "bbox": [x0, y0, x1 - x0, y1 - y0],
                 "area": seen.visible_px,
-                "iscrowd": int(hidden),
+                "iscrowd": int(truth.is_hardly_visible(seen, observation.camera)),
                 "segmentation": {"size": list(mask.shape), "counts": rle["counts"].decode()},
                 "attributes": {
                     "kind": seen.object.kind,
@@ -92,8 +87,7 @@ def _write_part(job: tuple) -> None:
             name = f"images/{number:06}.jpg"
             Image.fromarray(seen.rgb).save(out / name, quality=JPEG_QUALITY)
             if depth:
-                millimetres = np.clip(seen.depth_m * 1000 + 0.5, 0, 65535).astype(np.uint16)
-                Image.fromarray(millimetres).save(out / f"depth/{number:06}.png")
+                Image.fromarray(truth.depth_in_mm(seen)).save(out / f"depth/{number:06}.png")
             cx, cy = seen.camera.centre_px
             images.append(
                 {
@@ -123,14 +117,17 @@ def write(
     workers: int = 0,
 ) -> None:
     """Writes `scenes` scenes with `views` pictures each. What an interrupted run has finished is
-    kept; the same arguments give the same data set with any number of workers."""
+    kept; the same arguments give the same data set with any number of workers. `workers` 0: one for
+    each core."""
     parts = out / "parts"
     for folder in ("images", "parts", *(["depth"] if depth else [])):
         (out / folder).mkdir(parents=True, exist_ok=True)
     jobs = []
     for first in range(0, scenes, SCENES_IN_PART):
         last = min(first + SCENES_IN_PART, scenes)
-        part = parts / f"{seed}-{combinations}-{views}-{first:06}-{last:06}.json"
+        # All that a part's content depends on, so that one of another run is not taken for it.
+        size = f"{size_px[0]}x{size_px[1]}{'-depth' if depth else ''}"
+        part = parts / f"{seed}-{combinations}-{views}-{size}-{first:06}-{last:06}.json"
         jobs.append((out, part, first, last, views, seed, combinations, size_px, depth))
     # A process for each part: a renderer that is closed does not give back all it took.
     context = multiprocessing.get_context("spawn")

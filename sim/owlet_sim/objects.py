@@ -1,4 +1,7 @@
-"""The objects of the simulated world: what each kind is made of, at its usual size."""
+"""The objects of the simulated world: what each kind is made of, at its usual size in metres.
+
+There is one function for each kind, with the kind's name; `build` finds it.
+"""
 
 import math
 from dataclasses import dataclass
@@ -17,12 +20,11 @@ LIGHT_WOOD = (0.72, 0.55, 0.36, 1.0)
 
 @dataclass(frozen=True)
 class Part:
-    """One mesh of an object. `rgba` is None where it has the object's colour. `solid` parts touch
-    other things, with their convex hull."""
+    """One mesh of an object; other things touch its convex hull. `rgba` is None where it has the
+    object's colour."""
 
     mesh: Mesh
     rgba: tuple[float, float, float, float] | None = None
-    solid: bool = True
 
 
 def _shell(outer: list[tuple[float, float]], wall: float) -> Mesh:
@@ -38,7 +40,9 @@ def _round(radius: float, height: float, z: float = 0.0) -> Mesh:
 
 def _ball(radius: float) -> Mesh:
     steps = np.linspace(-math.pi / 2, math.pi / 2, 15)
-    return shapes.lathe([(max(radius * math.cos(a), 0.0) if abs(a) < 1.57 else 0.0, radius * math.sin(a)) for a in steps])
+    return shapes.lathe(
+        [(max(radius * math.cos(a), 0.0) if abs(a) < 1.57 else 0.0, radius * math.sin(a)) for a in steps]
+    )
 
 
 def _open_box(x: float, y: float, z: float, wall: float) -> list[Part]:
@@ -143,7 +147,20 @@ def heart(rng: np.random.Generator) -> list[Part]:
 
 def cross(rng: np.random.Generator) -> list[Part]:
     a, b = 0.015, 0.046
-    outline = [(a, -b), (a, -a), (b, -a), (b, a), (a, a), (a, b), (-a, b), (-a, a), (-b, a), (-b, -a), (-a, -a), (-a, -b)]
+    outline = [
+        (a, -b),
+        (a, -a),
+        (b, -a),
+        (b, a),
+        (a, a),
+        (a, b),
+        (-a, b),
+        (-a, a),
+        (-b, a),
+        (-b, -a),
+        (-a, -a),
+        (-a, -b),
+    ]
     return [Part(shapes.extrude(np.array(outline), 0.024))]
 
 
@@ -167,7 +184,9 @@ def hammer(rng: np.random.Generator) -> list[Part]:
 
 
 def screwdriver(rng: np.random.Generator) -> list[Part]:
-    grip = shapes.lathe([(0, 0), (0.012, 0.002), (0.015, 0.02), (0.013, 0.05), (0.015, 0.062), (0.008, 0.068), (0, 0.068)], 10)
+    grip = shapes.lathe(
+        [(0, 0), (0.012, 0.002), (0.015, 0.02), (0.013, 0.05), (0.015, 0.062), (0.008, 0.068), (0, 0.068)], 10
+    )
     shaft = _round(0.0042, 0.075, 0.066)
     return [
         Part(shapes.moved(shapes.laid_down(grip), (0, 0, 0.015))),
@@ -179,10 +198,13 @@ def wrench(rng: np.random.Generator) -> list[Part]:
     angle = np.linspace(0.6, 2 * math.pi - 0.6, 9)
     bar = shapes.cuboid((0.1, 0.015, 0.009), (0, 0, 0.0045))
     jaw = [
-        shapes.moved(shapes.cuboid((0.013, 0.013, 0.011), (0, 0, 0.0055)), (0.068 + 0.018 * math.cos(a + math.pi), 0.02 * math.sin(a + math.pi), 0))
+        shapes.moved(
+            shapes.cuboid((0.013, 0.013, 0.011), (0, 0, 0.0055)),
+            (0.068 + 0.018 * math.cos(a + math.pi), 0.02 * math.sin(a + math.pi), 0),
+        )
         for a in angle
     ]
-    return [Part(bar), *(Part(piece) for piece in jaw), Part(_round(0.017, 0.01), None)]
+    return [Part(bar), *(Part(piece) for piece in jaw), Part(_round(0.017, 0.01))]
 
 
 def pyramid(rng: np.random.Generator) -> list[Part]:
@@ -218,6 +240,37 @@ def dumbbell(rng: np.random.Generator) -> list[Part]:
     return [Part(bar), *(Part(end) for end in ends)]
 
 
+_BUILDERS = {
+    builder.__name__: builder
+    for builder in (
+        block,
+        bowl,
+        mug,
+        cup,
+        can,
+        bottle,
+        ball,
+        ring,
+        cone,
+        plate,
+        box,
+        tray,
+        star,
+        heart,
+        cross,
+        spoon,
+        fork,
+        hammer,
+        screwdriver,
+        wrench,
+        pyramid,
+        cylinder,
+        book,
+        arrow,
+        dumbbell,
+    )
+}
+
 # Kinds that stand or lie in more than one way when they are put down with care.
 MAY_LIE_ON_SIDE = {"mug", "cup", "can", "bottle", "cylinder", "cone"}
 MAY_BE_UPSIDE_DOWN = {"bowl", "cup", "box"}
@@ -226,8 +279,8 @@ MAY_BE_UPSIDE_DOWN = {"bowl", "cup", "box"}
 def build(kind: str, rng: np.random.Generator, scale: float) -> list[Part]:
     """The parts of an object of `kind`, standing or lying on z = 0 about the origin, at `scale`
     times its usual size. Its proportions vary with `rng`."""
-    parts = globals()[kind](rng)
-    return [
-        Part((shapes.outward(part.mesh)[0] * scale, shapes.outward(part.mesh)[1]), part.rgba, part.solid)
-        for part in parts
-    ]
+    return [Part(_scaled(shapes.outward(part.mesh), scale), part.rgba) for part in _BUILDERS[kind](rng)]
+
+
+def _scaled(mesh: Mesh, scale: float) -> Mesh:
+    return mesh[0] * scale, mesh[1]

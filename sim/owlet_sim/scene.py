@@ -117,6 +117,16 @@ def named_rgba(colour: str, rng: np.random.Generator) -> np.ndarray:
     return np.array([*rgb, 1.0])
 
 
+def _lowest_m(vertices: np.ndarray, rotation: np.ndarray) -> float:
+    """Height of the lowest of some 200 of the vertices after a rotation (quaternion w, x, y, z)."""
+    turned = np.zeros(3)
+    lowest = math.inf
+    for vertex in vertices[:: max(1, len(vertices) // 200)]:
+        mujoco.mju_rotVecQuat(turned, vertex, rotation)
+        lowest = min(lowest, turned[2])
+    return lowest
+
+
 class Scene:
     """One settled scene. Cheap to look at many times; colours, light and surfaces can be drawn
     anew without moving anything."""
@@ -143,6 +153,8 @@ class Scene:
         visual.map.znear, visual.map.zfar = 0.01, 8.0
         self._spec.stat.extent, self._spec.stat.center = 1.0, [0, 0, 0]
         self._add_room(in_bin)
+        # (middle, radius) of the places on the table that objects have got.
+        self._taken: list[tuple[np.ndarray, float]] = []
         self.objects = [self._add_object(i + 1, kind, in_bin, layout_m) for i, kind in enumerate(kinds)]
         self.model = self._spec.compile()
         self.data = mujoco.MjData(self.model)
@@ -163,7 +175,9 @@ class Scene:
         world, box = spec.worldbody, mujoco.mjtGeom.mjGEOM_BOX
         half = TABLE_HALF_M
         friction = [0.9, 0.01, 0.001]
-        world.add_geom(name="table", type=box, size=[half, half, 0.02], pos=[0, 0, -0.02], material="surface0", friction=friction)
+        world.add_geom(
+            name="table", type=box, size=[half, half, 0.02], pos=[0, 0, -0.02], material="surface0", friction=friction
+        )
         world.add_geom(name="floor", type=box, size=[3, 3, 0.01], pos=[0, 0, -0.75], material="surface1")
         for i, (x, y) in enumerate([(2.2, 0), (-2.2, 0), (0, 2.2), (0, -2.2)]):
             size = [0.01, 3, 2] if x else [3, 0.01, 2]
@@ -173,7 +187,14 @@ class Scene:
             for i, (x, y) in enumerate([(wide, 0), (-wide, 0), (0, deep), (0, -deep)]):
                 size = [0.006, deep + 0.006, high] if x else [wide + 0.006, 0.006, high]
                 world.add_geom(name=f"bin{i}", type=box, size=size, pos=[x, y, high], material="surface3")
-            world.add_geom(name="bin_floor", type=box, size=[wide, deep, 0.002], pos=[0, 0, 0.002], material="surface3", friction=friction)
+            world.add_geom(
+                name="bin_floor",
+                type=box,
+                size=[wide, deep, 0.002],
+                pos=[0, 0, 0.002],
+                material="surface3",
+                friction=friction,
+            )
             self._bin_half_m = (wide, deep)
         for i in range(3):
             world.add_light(name=f"light{i}", pos=[0, 0, 2], dir=[0, 0, -1], castshadow=i == 0, diffuse=[0.5] * 3)
@@ -191,7 +212,12 @@ class Scene:
         roles = [""] * mujoco.mjtTextureRole.mjNTEXROLE
         roles[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
         self._spec.add_material(
-            name=name, textures=roles, texrepeat=[repeat, repeat], texuniform=True, specular=specular, shininess=shininess
+            name=name,
+            textures=roles,
+            texrepeat=[repeat, repeat],
+            texuniform=True,
+            specular=specular,
+            shininess=shininess,
         )
 
     def _add_object(self, number: int, kind: str, in_bin: bool, layout_m: float) -> SimObject:
@@ -201,7 +227,6 @@ class Scene:
         parts = objects.build(kind, rng, scale)
         vertices = np.concatenate([part.mesh[0] for part in parts])
         low, high = vertices.min(0), vertices.max(0)
-        upside_down, lying = False, False
         if in_bin:
             wide, deep = self._bin_half_m
             position = rng.uniform([-wide, -deep], [wide, deep]) * 0.65
@@ -220,9 +245,7 @@ class Scene:
                 mujoco.mju_mulQuat(rotation, rotation.copy(), tip)
         rotation = rotation / np.linalg.norm(rotation)
         if not in_bin:
-            turned = np.zeros(3)
-            lowest = min((mujoco.mju_rotVecQuat(turned, v, rotation), turned[2])[1] for v in vertices[:: max(1, len(vertices) // 200)])
-            height += 0.004 - lowest
+            height += 0.004 - _lowest_m(vertices, rotation)
         body = self._spec.worldbody.add_body(name=f"object{number}", pos=[*position, height], quat=rotation)
         body.add_freejoint()
         for i, part in enumerate(parts):
@@ -243,21 +266,20 @@ class Scene:
                 density=500,
                 friction=[0.8, 0.02, 0.002],
                 condim=4,
-                contype=int(part.solid),
-                conaffinity=int(part.solid),
             )
         return SimObject(number, kind, "", size, "plastic", scale, high - low, (high + low) / 2, vertices)
 
     def _free_place(self, layout_m: float, radius_m: float) -> tuple[np.ndarray, float]:
         """A place for an object, away from those before it where there is room; else on top."""
-        taken = getattr(self, "_taken", [])
+        taken, height = self._taken, 0.0
         for _ in range(30):
             at = self.rng.uniform(-layout_m, layout_m, 2)
             if all(np.hypot(*(at - other)) > 0.85 * (radius_m + radius) for other, radius in taken):
-                self._taken = [*taken, (at, radius_m)]
-                return at, 0.0
-        self._taken = [*taken, (at, radius_m)]
-        return at, 0.1 + 0.05 * len(taken)
+                break
+        else:
+            height = 0.1 + 0.05 * len(taken)
+        taken.append((at, radius_m))
+        return at, height
 
     def _geoms_of(self, o: SimObject) -> list[tuple[int, bool]]:
         body = self.model.body(f"object{o.number}")

@@ -74,10 +74,7 @@ def tube(path: np.ndarray, radius: float, segments: int = 10) -> Mesh:
     sideways = np.array([0.0, 1.0, 0.0])
     up = np.cross(along, sideways)
     vertices = np.concatenate(
-        [
-            path[i] + radius * (np.outer(np.cos(angles), sideways) + np.outer(np.sin(angles), up[i]))
-            for i in range(n)
-        ]
+        [path[i] + radius * (np.outer(np.cos(angles), sideways) + np.outer(np.sin(angles), up[i])) for i in range(n)]
         + [path[:1], path[-1:]]
     )
     triangles = []

@@ -7,14 +7,20 @@ SIDE_PX = 128
 
 def _noise(rng: np.random.Generator, cells: int) -> np.ndarray:
     """Smooth noise in [0, 1] that repeats at its borders, `[SIDE_PX, SIDE_PX]`."""
-    coarse = rng.random((cells, cells))
-    at = np.arange(SIDE_PX) * cells / SIDE_PX
-    low = at.astype(int)
-    t = at - low
-    t = t * t * (3 - 2 * t)
-    high = (low + 1) % cells
-    rows = coarse[low] * (1 - t)[:, None] + coarse[high] * t[:, None]
-    return rows[:, low] * (1 - t) + rows[:, high] * t
+    return _stretched_noise(rng, (cells, cells), (SIDE_PX, SIDE_PX))
+
+
+def _stretched_noise(rng: np.random.Generator, cells: tuple[int, int], size_px: tuple[int, int]) -> np.ndarray:
+    """Smooth noise in [0, 1] with so many cells down and across, `[*size_px]`; it repeats at its
+    borders."""
+    grid = rng.random(cells)
+    for axis in (0, 1):
+        at = np.arange(size_px[axis]) * cells[axis] / size_px[axis]
+        low = at.astype(int)
+        t = at - low
+        t = np.expand_dims(t * t * (3 - 2 * t), 1 - axis)
+        grid = grid.take(low, axis) * (1 - t) + grid.take((low + 1) % cells[axis], axis) * t
+    return grid
 
 
 def _fractal(rng: np.random.Generator) -> np.ndarray:
@@ -65,3 +71,26 @@ def surface(rng: np.random.Generator) -> np.ndarray:
         second = first * rng.uniform(0.6, 0.9)
     pixels = first * (1 - mix[..., None]) + second * mix[..., None]
     return (np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+
+
+# Boards of a table top: the shades of their wood, dark to light, RGB in [0, 1].
+BOARD_RGB = np.array([(0.44, 0.29, 0.17), (0.62, 0.44, 0.28), (0.74, 0.56, 0.38), (0.81, 0.65, 0.47)])
+BOARDS = 8
+BOARDS_SIDE_PX = 1024
+
+
+def boards(rng: np.random.Generator) -> np.ndarray:
+    """A table top of glued boards with grain along them, u8 `[side, side, 3]`."""
+    size = (BOARDS_SIDE_PX // BOARDS, BOARDS_SIDE_PX)
+    shades = []
+    for _ in range(BOARDS):
+        # Year rings cut lengthwise: contour lines of a surface that is long along the board.
+        surface = 0.7 * _stretched_noise(rng, (2, 2), size) + 0.15 * _stretched_noise(rng, (4, 6), size)
+        rings = 0.5 + 0.5 * np.sin(2 * np.pi * (rng.uniform(4, 9) * surface + rng.random()))
+        fibres = _stretched_noise(rng, (42, 10), size)
+        shade = 0.55 + 0.16 * (rng.random() - 0.5) + 0.16 * (rings**2 - 0.4) + 0.14 * (fibres - 0.5)
+        shade[0] -= 0.25
+        shades.append(shade)
+    at = np.clip(np.concatenate(shades), 0, 1) * (len(BOARD_RGB) - 1)
+    pixels = np.stack([np.interp(at, range(len(BOARD_RGB)), BOARD_RGB[:, i]) for i in range(3)], axis=-1)
+    return (pixels * 255).astype(np.uint8)

@@ -10,13 +10,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use image::RgbImage;
-use owlet::tasks::Detector;
+use owlet::tasks::{Detector, ImageDetections};
 use owlet::transport::records::DetectionRecord;
-use owlet::types::{Detection, PromptSet, PromptSetRefused};
+use owlet::types::{Detection, PromptSet};
 use owlet::vision::decode::{DecodeFileError, decode_file};
 use serde::Serialize;
 
-pub(super) use self::overlays::overlay_items;
 use self::overlays::{overlay_paths, write_overlay};
 use super::console::{PrintError, print_error};
 use super::settings::{Settings, load_detector};
@@ -98,15 +97,14 @@ fn look_at(
     settings: &Settings,
 ) -> anyhow::Result<()> {
     let image = Arc::new(decode_file(path)?);
-    let found = detector
+    let ImageDetections { detections: found, best_scores, .. } = detector
         .detect(&[Arc::clone(&image)])
         .with_context(|| format!("cannot look at {}", path.display()))?
         .pop()
-        .context("the detector gave no result for the picture")?
-        .detections;
+        .context("the detector gave no result for the picture")?;
     print_out(match json {
         true => json_line(path, &image, settings, &found)?,
-        false if found.is_empty() => closest(path, &image, detector, settings)?,
+        false if found.is_empty() => closest(path, &image, &settings.prompts, &best_scores),
         false => table(path, &image, &settings.prompts, &found),
     })?;
     if let Some(overlay_path) = overlay_path {
@@ -134,39 +132,17 @@ fn json_line(
     Ok(serde_json::to_string(&record)? + "\n")
 }
 
-/// Why nothing was found: how far each prompt stayed below its threshold. Costs a second look, with
-/// no threshold at all; the prompts in use are put back after it.
-fn closest(
-    path: &Path,
-    image: &Arc<RgbImage>,
-    detector: &mut dyn Detector,
-    settings: &Settings,
-) -> anyhow::Result<String> {
-    let mut open = PromptSet { default_threshold: 0.0, ..PromptSet::clone(&settings.prompts) };
-    open.prompts.iter_mut().for_each(|prompt| prompt.threshold = None);
-    let reset = |error: PromptSetRefused| anyhow!("{error}");
-    detector.set_prompts(Arc::new(open)).map_err(reset)?;
-    let looked = detector.detect(std::slice::from_ref(image));
-    // Whatever came of it: the next picture is not looked at without thresholds.
-    detector.set_prompts(Arc::clone(&settings.prompts)).map_err(reset)?;
-    let found = looked?.pop().unwrap_or_default();
-
-    let prompts = &settings.prompts;
+/// Why nothing was found: how far each prompt stayed below its threshold.
+fn closest(path: &Path, image: &RgbImage, prompts: &PromptSet, best_scores: &[f32]) -> String {
     let mut text = heading(path, image) + "  nothing reached its threshold\n";
-    for (index, prompt) in prompts.prompts.iter().enumerate().filter(|(_, p)| !p.negative) {
-        let name = visible(&prompt.name);
-        // Sorted by falling score: the first is the best.
-        let best = found.detections.iter().find(|detection| detection.prompt == index);
-        let threshold = prompts.threshold_of(index);
-        // Writing to a String cannot fail.
-        let _ = match best {
-            Some(best) => {
-                writeln!(text, "  {name}: best score {:.3}, threshold {threshold}", best.score)
-            }
-            None => writeln!(text, "  {name}: further below than the others"),
-        };
+    for (index, (prompt, best)) in prompts.prompts.iter().zip(best_scores).enumerate() {
+        if !prompt.negative {
+            let (name, threshold) = (visible(&prompt.name), prompts.threshold_of(index));
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  {name}: best score {best:.3}, threshold {threshold}");
+        }
     }
-    Ok(text + "\n")
+    text + "\n"
 }
 
 fn heading(path: &Path, image: &RgbImage) -> String {

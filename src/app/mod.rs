@@ -5,10 +5,15 @@ pub(crate) mod check;
 pub(crate) mod config;
 mod console;
 pub(crate) mod detect;
+pub(crate) mod eval;
+mod fingerprint;
 pub(crate) mod inspect;
 mod interrupt;
 pub(crate) mod models;
+mod out_folder;
 pub(crate) mod replay;
+pub(crate) mod run;
+mod running;
 mod settings;
 
 use std::path::Path;

@@ -16,11 +16,22 @@ use crate::{ModelsArgs, PullArgs, RandomModelArgs};
 
 pub(crate) fn pull(args: &PullArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
     let (name, revision) = hub::split_revision(&args.name).map_err(refused_name)?;
+    let locations = ModelLocations::from_env();
+    if let Some(path) = locations.builtin(name) {
+        tracing::info!("{name} comes with Owlet: there is nothing to fetch");
+        if args.json {
+            let record = serde_json::json!({"path": path, "manifest": null});
+            print_out(format_args!("{record}\n"))?;
+        } else {
+            print_out(format_args!("{}\n", path.display()))?;
+        }
+        return Ok(Finish::Done);
+    }
     let request = PullRequest {
         name: name.to_owned(),
         revision: revision.map(str::to_owned),
         settings: HubSettings::from_env(),
-        locations: ModelLocations::from_env(),
+        locations,
     };
     let mut progress = PullProgress::new(chatter);
     let pulled = hub::pull(&request, &mut |event| progress.show(event));

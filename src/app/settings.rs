@@ -12,7 +12,7 @@ use owlet::types::{Prompt, PromptSet};
 
 use super::Refused;
 use super::models::RANDOM_MARK;
-use crate::RunArgs;
+use crate::{ModelArgs, NodeArgs, RunArgs};
 
 /// A configuration that was checked, its prompts and its model folder.
 pub(crate) struct Settings {
@@ -26,16 +26,39 @@ pub(crate) struct Settings {
 impl Settings {
     /// Defaults, then the configuration file, then `--param`, then the options of their own.
     pub(crate) fn from_args(args: &RunArgs) -> anyhow::Result<Self> {
-        let config = load_config(args)?;
-        let mut prompts = config.prompt_set(1).map_err(|error| Refused(error.to_string()))?;
-        prompts.prompts.extend(typed_prompts(args));
+        let config = load_config(args, ConfigLoader::new(), |_| ())?;
+        let prompts = prompts(args, &config)?;
         if prompts.prompts.is_empty() {
             let how = "nothing to look for: give --prompt TEXT (several times for several things), \
                        --prompts FILE.yaml, or `prompts` in a configuration file";
             return Err(Refused(how.to_owned()).into());
         }
-        // What is wrong with the prompts is said by the detector: it knows the tokenizer, too, and
-        // all reasons come at once.
+        Self::new(config, prompts)
+    }
+
+    /// The same for a live node, whose prompts may come while it runs. Its name, where it is given,
+    /// also chooses the sections of the configuration file.
+    pub(crate) fn for_node(args: &NodeArgs) -> anyhow::Result<Self> {
+        let loader = match &args.node {
+            Some(name) => ConfigLoader::for_node(&format!("/{name}")),
+            None => ConfigLoader::new(),
+        };
+        let config = load_config(&args.run, loader, |loading| {
+            loading.set("node", args.node.clone());
+            for (name, given) in [("zenoh_connect", &args.connect), ("zenoh_listen", &args.listen)]
+            {
+                if !given.is_empty() {
+                    loading.loader.apply_list_override(name, given);
+                }
+            }
+        })?;
+        let prompts = prompts(&args.run, &config)?;
+        Self::new(config, prompts)
+    }
+
+    /// Finds the model of a configuration. What is wrong with the prompts is said by the detector:
+    /// it knows the tokenizer, too, and all reasons come at once.
+    pub(crate) fn new(config: Config, prompts: PromptSet) -> anyhow::Result<Self> {
         let model_dir = find_model(&config.model)?;
         let random_weights = model_dir.file(RANDOM_MARK).is_some();
         if random_weights {
@@ -99,44 +122,99 @@ pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn
     Ok(Box::new(detector))
 }
 
-fn load_config(args: &RunArgs) -> Result<Config, Refused> {
-    let mut loader = ConfigLoader::new();
-    if let Some(path) = &args.config {
-        loader.add_file(path);
-    }
-    let mut problems = Vec::new();
-    for param in &args.params {
-        match param.split_once('=') {
-            Some((name, value)) => loader.apply_override(name.trim(), value),
-            None => problems.push(format!("--param: expected NAME=VALUE, found {param:?}")),
-        }
-    }
-    let mut set = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            loader.apply_override(name, &value);
-        }
-    };
-    set("model", args.model.clone());
-    set("threshold", args.threshold.map(|threshold| threshold.to_string()));
-    set("device", args.device.map(|device| device.to_string()));
-    set("dtype", args.dtype.map(|dtype| dtype.to_string()));
+/// The prompts of the configuration and those that were typed.
+fn prompts(args: &RunArgs, config: &Config) -> Result<PromptSet, Refused> {
+    let mut prompts = config.prompt_set(1).map_err(|error| Refused(error.to_string()))?;
+    prompts.prompts.extend(typed_prompts(args));
+    Ok(prompts)
+}
+
+/// `more` sets what a command has options for that others lack.
+fn load_config(
+    args: &RunArgs,
+    loader: ConfigLoader,
+    more: impl FnOnce(&mut Loading),
+) -> Result<Config, Refused> {
+    let mut loading = Loading::start(&args.model, loader, &[]);
+    loading.set("threshold", args.threshold.map(|threshold| threshold.to_string()));
+    more(&mut loading);
     if !args.prompts.is_empty() || args.prompts_file.is_some() {
         // What was typed is meant: it takes the place of all prompts of the configuration.
-        let path = args.prompts_file.as_deref().unwrap_or(Path::new(""));
-        loader.apply_override("prompts_file", &path.display().to_string());
-        loader.apply_list_override("prompts", &[]);
+        loading.set_prompts(args.prompts_file.as_deref());
     }
-    match loader.finish() {
-        Ok(config) if problems.is_empty() => return Ok(config),
-        Ok(_) => {}
-        Err(error) => problems.push(error.to_string()),
+    let typed = typed_prompts(args).collect();
+    loading.finish(typed)
+}
+
+/// The configuration of a command that has prompts of its own: those of the configuration are not
+/// used. `defaults` take the place of what a configuration file says, and `--param` wins over them.
+pub(crate) fn load_config_without_prompts(
+    args: &ModelArgs,
+    threshold: Option<f32>,
+    prompts_file: Option<&Path>,
+    defaults: &[(&str, String)],
+) -> Result<Config, Refused> {
+    let mut loading = Loading::start(args, ConfigLoader::new(), defaults);
+    loading.set("threshold", threshold.map(|threshold| threshold.to_string()));
+    loading.set_prompts(prompts_file);
+    loading.finish(Vec::new())
+}
+
+/// Gathers a configuration, and what was wrong with the command line before it came to it.
+struct Loading {
+    loader: ConfigLoader,
+    problems: Vec<String>,
+}
+
+impl Loading {
+    fn start(args: &ModelArgs, loader: ConfigLoader, defaults: &[(&str, String)]) -> Self {
+        let mut loading = Self { loader, problems: Vec::new() };
+        if let Some(path) = &args.config {
+            loading.loader.add_file(path);
+        }
+        for (name, value) in defaults {
+            loading.loader.apply_override(name, value);
+        }
+        for param in &args.params {
+            match param.split_once('=') {
+                Some((name, value)) => loading.loader.apply_override(name.trim(), value),
+                None => {
+                    loading.problems.push(format!("--param: expected NAME=VALUE, found {param:?}"));
+                }
+            }
+        }
+        loading.set("model", args.model.clone());
+        loading.set("device", args.device.map(|device| device.to_string()));
+        loading.set("dtype", args.dtype.map(|dtype| dtype.to_string()));
+        loading
     }
-    let prompts: Vec<_> = typed_prompts(args).collect();
-    if !prompts.is_empty() {
-        let typed = PromptSet { version: 1, prompts, default_threshold: 0.0 };
-        problems.extend(typed.check().err().map(|refused| refused.to_string()));
+
+    fn set(&mut self, name: &str, value: Option<String>) {
+        if let Some(value) = value {
+            self.loader.apply_override(name, &value);
+        }
     }
-    Err(Refused(problems.join("\n")))
+
+    fn set_prompts(&mut self, file: Option<&Path>) {
+        let path = file.unwrap_or(Path::new(""));
+        self.loader.apply_override("prompts_file", &path.display().to_string());
+        self.loader.apply_list_override("prompts", &[]);
+    }
+
+    /// `typed` are checked where something else is wrong, so that all is told at once.
+    fn finish(self, typed: Vec<Prompt>) -> Result<Config, Refused> {
+        let mut problems = self.problems;
+        match self.loader.finish() {
+            Ok(config) if problems.is_empty() => return Ok(config),
+            Ok(_) => {}
+            Err(error) => problems.push(error.to_string()),
+        }
+        if !typed.is_empty() {
+            let typed = PromptSet { version: 1, prompts: typed, default_threshold: 0.0 };
+            problems.extend(typed.check().err().map(|refused| refused.to_string()));
+        }
+        Err(Refused(problems.join("\n")))
+    }
 }
 
 /// Not through the configuration: whether they can be used is said with all else that is wrong

@@ -36,6 +36,9 @@ use crate::types::{DeviceChoice, DtypeChoice, Prompt, PromptSet};
 /// The name of the node where no other is given.
 pub const DEFAULT_NODE: &str = "/owlet";
 
+/// The checkpoint that comes with Owlet (`models/owlet-nano` of the source tree).
+pub const BUILTIN_MODEL: &str = "owlet-nano";
+
 /// A configuration that was checked. [`PARAMETERS`] describes each field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -67,12 +70,26 @@ pub struct Config {
     pub report_pictures: usize,
     /// Quality of written pictures, in `[1, 100]`.
     pub jpeg_quality: u8,
+    /// Name of the live node, with its namespace (`cell/owlet`).
+    pub node: String,
+    /// zenoh's own configuration file; already joined with the folder of the file that named it.
+    pub zenoh_config: Option<PathBuf>,
+    /// `peer` or `client`; `None` leaves it to `zenoh_config`, or else to zenoh.
+    pub zenoh_mode: Option<String>,
+    /// Endpoints that zenoh connects to; empty leaves it to `zenoh_config`.
+    pub zenoh_connect: Vec<String>,
+    /// Endpoints that zenoh listens on; empty leaves it to `zenoh_config`.
+    pub zenoh_listen: Vec<String>,
+    /// Key expressions of images; empty for the default below the node's own key.
+    pub zenoh_images: Vec<String>,
+    /// Whether detections also go out as CDR.
+    pub zenoh_cdr: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            model: "owlvit-base-patch32".to_owned(),
+            model: BUILTIN_MODEL.to_owned(),
             device: DeviceChoice::Auto,
             dtype: DtypeChoice::Auto,
             threads: 0,
@@ -86,6 +103,13 @@ impl Default for Config {
             overlay: true,
             report_pictures: 40,
             jpeg_quality: 85,
+            node: DEFAULT_NODE.trim_start_matches('/').to_owned(),
+            zenoh_config: None,
+            zenoh_mode: None,
+            zenoh_connect: Vec::new(),
+            zenoh_listen: Vec::new(),
+            zenoh_images: Vec::new(),
+            zenoh_cdr: false,
         }
     }
 }

@@ -1,9 +1,13 @@
 //! Every parameter as data: the checks, the default file, the tables for people and (with a node)
 //! the descriptors of ROS all come from this one table.
 
-use std::path::{Path, PathBuf};
+mod table;
 
-use super::{Config, ros_name};
+use std::path::Path;
+
+pub use table::PARAMETERS;
+
+use super::Config;
 
 /// When a change of a parameter can take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,191 +89,6 @@ pub enum ParameterKind {
         set: fn(&mut Config, Vec<String>),
     },
 }
-
-/// All parameters, in the order in which files and tables show them.
-pub static PARAMETERS: &[Parameter] = &[
-    Parameter {
-        name: "model",
-        description: "The model: a known name (see `owlet models`) or a folder in Hugging Face \
-                      layout.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Text {
-            form: "the name of a model or the path of a folder",
-            get: |config| config.model.clone(),
-            set: |config, text, _| {
-                let usable = !text.trim().is_empty();
-                if usable {
-                    config.model = text.to_owned();
-                }
-                usable
-            },
-        },
-    },
-    Parameter {
-        name: "device",
-        description: "Where the model runs. `auto` takes the first CUDA device where there is one; \
-                      a device that is asked for by name and is missing stops the start.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Text {
-            form: "auto, cpu, cuda or cuda:N",
-            get: |config| config.device.to_string(),
-            set: |config, text, _| text.parse().map(|device| config.device = device).is_ok(),
-        },
-    },
-    Parameter {
-        name: "dtype",
-        description: "The number format of the model. `auto` is f16 on CUDA and f32 on the CPU.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Text {
-            form: "auto, f32, f16 or bf16",
-            get: |config| config.dtype.to_string(),
-            set: |config, text, _| text.parse().map(|dtype| config.dtype = dtype).is_ok(),
-        },
-    },
-    Parameter {
-        name: "threads",
-        description: "CPU threads of the model; 0 uses every core.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 0,
-            max: 1024,
-            get: |config| config.threads as i64,
-            set: |config, value| config.threads = value as usize,
-        },
-    },
-    Parameter {
-        name: "prompts",
-        description: "What to look for; each text is also the name of what it finds. Added after \
-                      those of `prompts_file`.",
-        changes: Changes::WhileRunning,
-        example: Some("[\"a cat\", \"a remote control\"]"),
-        kind: ParameterKind::TextList {
-            item: "a text that is not blank",
-            accepts: |text| !text.trim().is_empty(),
-            get: |config| config.prompts.clone(),
-            set: |config, prompts| config.prompts = prompts,
-        },
-    },
-    Parameter {
-        name: "prompts_file",
-        description: "A file of prompts with synonyms, thresholds and distractors (see \
-                      `config/prompts.yaml`), relative to the file that names it. Empty for none.",
-        changes: Changes::WhileRunning,
-        example: Some("prompts.yaml"),
-        kind: ParameterKind::Text {
-            form: "the path of a file",
-            get: |config| {
-                config.prompts_file.as_deref().map_or("".into(), Path::to_string_lossy).into_owned()
-            },
-            set: |config, text, folder| {
-                config.prompts_file = (!text.is_empty()).then(|| folder.join(PathBuf::from(text)));
-                true
-            },
-        },
-    },
-    Parameter {
-        name: "threshold",
-        description: "Lowest score that is reported, for prompts with no threshold of their own.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Number {
-            min: 0.0,
-            min_included: true,
-            max: 1.0,
-            get: |config| config.threshold,
-            set: |config, value| config.threshold = value,
-        },
-    },
-    Parameter {
-        name: "nms_iou",
-        description: "Of two boxes of one prompt that overlap by more than this (intersection over \
-                      union) only the better one stays; 1.0 keeps all, as the reference does.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Number {
-            min: 0.0,
-            min_included: false,
-            max: 1.0,
-            get: |config| config.nms_iou.unwrap_or(1.0),
-            set: |config, value| config.nms_iou = (value < 1.0).then_some(value),
-        },
-    },
-    Parameter {
-        name: "max_detections",
-        description: "The most detections of one frame; the best are kept.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 1,
-            max: 10_000,
-            get: |config| config.max_detections as i64,
-            set: |config, value| config.max_detections = value as usize,
-        },
-    },
-    Parameter {
-        name: "max_batch",
-        description: "The most frames that go through the model in one pass.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 1,
-            max: 64,
-            get: |config| config.max_batch as i64,
-            set: |config, value| config.max_batch = value as usize,
-        },
-    },
-    Parameter {
-        name: "image_topics",
-        description: "Image topics to use. Empty: in a recording, every topic of colour images.",
-        changes: Changes::AtStart,
-        example: Some("[/camera/image_raw]"),
-        kind: ParameterKind::TextList {
-            item: "a ROS topic name",
-            accepts: ros_name::is_topic,
-            get: |config| config.image_topics.clone(),
-            set: |config, topics| config.image_topics = topics,
-        },
-    },
-    Parameter {
-        name: "overlay",
-        description: "Whether pictures with the boxes drawn in are made.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Flag {
-            get: |config| config.overlay,
-            set: |config, value| config.overlay = value,
-        },
-    },
-    Parameter {
-        name: "report_pictures",
-        description: "The most pictures in a report, spread over the run; the best frame of each \
-                      prompt comes on top of them.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 0,
-            max: 500,
-            get: |config| config.report_pictures as i64,
-            set: |config, value| config.report_pictures = value as usize,
-        },
-    },
-    Parameter {
-        name: "jpeg_quality",
-        description: "Quality of the pictures that are written.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 1,
-            max: 100,
-            get: |config| i64::from(config.jpeg_quality),
-            set: |config, value| config.jpeg_quality = value as u8,
-        },
-    },
-];
 
 impl Parameter {
     /// The parameter with this name.
@@ -366,7 +185,8 @@ mod tests {
             let before = parameter.yaml(&config);
             match parameter.kind {
                 ParameterKind::Text { set, .. } => {
-                    let taken = ["cpu", "f16"].map(|text| set(&mut config, text, Path::new("")));
+                    let taken =
+                        ["cpu", "f16", "client"].map(|text| set(&mut config, text, Path::new("")));
                     assert!(taken.contains(&true), "{}", parameter.name);
                 }
                 ParameterKind::Flag { get, set } => {

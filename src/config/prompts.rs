@@ -23,6 +23,8 @@ use super::yaml::{self, Entry, Node, Value};
 use crate::types::Prompt;
 
 const ROOT_KEYS: [&str; 2] = ["prompts", "default_threshold"];
+/// What a message may say beyond a file.
+const MESSAGE_KEYS: [&str; 3] = ["prompts", "default_threshold", "version"];
 const PROMPT_KEYS: [&str; 4] = ["name", "texts", "threshold", "negative"];
 
 /// Reads a file of prompts: at least one, names unique, nothing blank, thresholds in `[0, 1]`.
@@ -32,7 +34,8 @@ const PROMPT_KEYS: [&str; 4] = ["name", "texts", "threshold", "negative"];
 /// expected and what was found.
 pub fn read(path: &Path) -> Result<Vec<Prompt>, ConfigError> {
     let mut problems = Problems::of(path.to_string_lossy());
-    let prompts = yaml::read(path, &mut problems).map(|root| from_tree(&root, &mut problems));
+    let prompts =
+        yaml::read(path, &mut problems).map(|root| from_tree(&root, &ROOT_KEYS, &mut problems));
     let problems = problems.into_vec();
     if problems.is_empty() {
         Ok(prompts.unwrap_or_default())
@@ -41,13 +44,94 @@ pub fn read(path: &Path) -> Result<Vec<Prompt>, ConfigError> {
     }
 }
 
-fn from_tree(root: &Node, problems: &mut Problems) -> Vec<Prompt> {
+/// A file that [`read`] gives the same prompts back from, with `comment` above them. Texts are
+/// quoted as in JSON, so that none is taken for something else.
+#[must_use]
+pub fn to_yaml(prompts: &[Prompt], comment: &str) -> String {
+    let mut text = String::new();
+    for line in comment.lines() {
+        text += &format!("# {line}\n");
+    }
+    text += "prompts:\n";
+    for Prompt { name, texts, threshold, negative } in prompts {
+        let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+        text += &format!("  - name: {}\n    texts: [{}]\n", quoted(name), texts.join(", "));
+        if let Some(threshold) = threshold {
+            text += &format!("    threshold: {threshold}\n");
+        }
+        if *negative {
+            text += "    negative: true\n";
+        }
+    }
+    text
+}
+
+/// In double quotes, with everything escaped that is not plainly visible.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            // Control characters, and breaks of line that YAML would fold.
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                quoted += &format!("\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+/// Prompts that came as a message while the node runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptsMessage {
+    /// At least one; a threshold of the message stands in those that have none of their own.
+    pub prompts: Vec<Prompt>,
+    /// The version of the set that the sender means to replace.
+    pub replaces: Option<u64>,
+}
+
+/// Reads prompts in the form of a file from a message, in which `version` may say which set they
+/// are to replace.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse_message(bytes: &[u8]) -> Result<PromptsMessage, ConfigError> {
+    let mut problems = Problems::of("prompts");
+    let mut replaces = None;
+    let prompts = yaml::parse_bytes(bytes, &mut problems).map(|root| {
+        if let Value::Map(entries) = &root.value
+            && let Some(node) = find(entries, "version")
+        {
+            replaces = version(node, &mut problems);
+        }
+        from_tree(&root, &MESSAGE_KEYS, &mut problems)
+    });
+    let problems = problems.into_vec();
+    match prompts {
+        Some(prompts) if problems.is_empty() => Ok(PromptsMessage { prompts, replaces }),
+        _ => Err(ConfigError { problems }),
+    }
+}
+
+fn version(node: &Node, problems: &mut Problems) -> Option<u64> {
+    match node.value {
+        Value::Integer(version) if version >= 0 => u64::try_from(version).ok(),
+        _ => {
+            let expected = "the version of a prompt set, a whole number";
+            problems.add("version", Some(node.line), expected, node.value.to_string());
+            None
+        }
+    }
+}
+
+fn from_tree(root: &Node, known: &[&str], problems: &mut Problems) -> Vec<Prompt> {
     let Value::Map(entries) = &root.value else {
         let expected = "a map with a list `prompts`";
         problems.add("", Some(root.line), expected, root.value.to_string());
         return Vec::new();
     };
-    check_keys("", entries, &ROOT_KEYS, problems);
+    check_keys("", entries, known, problems);
     let default_threshold = find(entries, "default_threshold")
         .and_then(|node| threshold(node, "default_threshold", problems));
     let items = match find(entries, "prompts") {

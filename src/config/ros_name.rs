@@ -15,6 +15,12 @@ pub(super) fn is_topic(name: &str) -> bool {
         })
 }
 
+/// Whether `name` can name a node, with or without its namespace (`owlet`, `cell/owlet`): tokens as
+/// in [`is_topic`]. It is also a zenoh key.
+pub(super) fn is_node(name: &str) -> bool {
+    !name.starts_with(['/', '~']) && is_topic(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +35,16 @@ mod tests {
             ["", "/", "~", "//a", "/a/", "/a//b", "/9a", "/a b", "/a.b", "/{node}", "a/~/b", &long]
         {
             assert!(!is_topic(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn nodes_are_named_without_a_slash_in_front() {
+        for name in ["owlet", "cell/left_owlet"] {
+            assert!(is_node(name), "{name}");
+        }
+        for name in ["", "/owlet", "~/owlet", "a b", "a//b", "owlet/", "a/*"] {
+            assert!(!is_node(name), "{name}");
         }
     }
 }

@@ -179,12 +179,18 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
             return None;
         }
     };
+    parse_bytes(&bytes, problems)
+}
+
+/// Parses what should be one document in UTF-8 of bounded size. What goes wrong becomes one
+/// problem.
+pub(super) fn parse_bytes(bytes: &[u8], problems: &mut Problems) -> Option<Node> {
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        let expected = format!("a file of at most {MAX_FILE_BYTES} bytes");
-        problems.add("", None, expected, "a larger one");
+        let expected = format!("at most {MAX_FILE_BYTES} bytes");
+        problems.add("", None, expected, format!("{} bytes", bytes.len()));
         return None;
     }
-    let text = match std::str::from_utf8(&bytes) {
+    let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             let found = format!("a byte that is not at offset {}", error.valid_up_to());
@@ -194,7 +200,7 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
     };
     match parse(text) {
         Ok(Node { value: Value::Null, .. }) => {
-            problems.add("", None, "a YAML map", "an empty file");
+            problems.add("", None, "a YAML map", "nothing");
             None
         }
         Ok(root) => Some(root),

@@ -28,6 +28,9 @@ pub(super) struct HeadOutput {
     fields: usize,
     /// `[batch, patches, fields]`: [`FIELDS`], and objectness where the model has it.
     values: Vec<f32>,
+    /// `[batch, texts]`: the best score of each text over all patches, whatever its threshold.
+    best_of_texts: Vec<f32>,
+    texts: usize,
 }
 
 impl HeadOutput {
@@ -51,8 +54,9 @@ impl HeadOutput {
     ) -> Result<Self, ForwardError> {
         let boxes = model.boxes(features)?;
         let (batch, patches, _) = boxes.size3()?;
-        let (logit, text) =
-            best_texts(model, features, prompts, logits_per_pass / (batch * patches).max(1))?;
+        let texts_per_pass = logits_per_pass / (batch * patches).max(1);
+        let Best { logit, text, logit_of_text } =
+            best_texts(model, features, prompts, texts_per_pass)?;
         let mut columns = vec![
             logit.f_sigmoid()?.f_unsqueeze(-1)?,
             // Exact: there are far fewer than 2^24 texts.
@@ -62,17 +66,36 @@ impl HeadOutput {
         if let Some(objectness) = model.objectness(features)? {
             columns.push(objectness.f_sigmoid()?.f_unsqueeze(-1)?);
         }
-        let packed = Tensor::f_cat(&columns, -1)?.f_to_device(Device::Cpu)?.f_contiguous()?;
-        let fields = packed.size().last().copied().unwrap_or(FIELDS) as usize;
-        let mut values = vec![0.0f32; packed.numel()];
-        packed.f_copy_data(&mut values, packed.numel())?;
-        Ok(Self { patches: patches as usize, fields, values })
+        let fields = FIELDS as usize + (columns.len() - 3);
+        let of_patches = Tensor::f_cat(&columns, -1)?.f_view([batch, -1])?;
+        let packed = Tensor::f_cat(&[of_patches, logit_of_text.f_sigmoid()?], -1)?;
+        let packed = packed.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut all = vec![0.0f32; packed.numel()];
+        packed.f_copy_data(&mut all, packed.numel())?;
+        let (patches, texts) = (patches as usize, prompts.prompt_of_text.len());
+        let (mut values, mut best_of_texts) = (Vec::new(), Vec::new());
+        for image in all.chunks_exact(patches * fields + texts) {
+            let (of_patches, of_texts) = image.split_at(patches * fields);
+            values.extend_from_slice(of_patches);
+            best_of_texts.extend_from_slice(of_texts);
+        }
+        Ok(Self { patches, fields, values, best_of_texts, texts })
     }
 
     /// Patches of the whole batch whose score or box is not a number.
     pub(super) fn not_numbers(&self) -> usize {
         let broken = |patch: &&[f32]| patch.iter().any(|value| value.is_nan());
         self.values.chunks_exact(self.fields).filter(broken).count()
+    }
+
+    /// The best score of each prompt in the image at `index` of the batch.
+    pub(super) fn best_scores(&self, index: usize, prompts: &ActivePrompts) -> Vec<f32> {
+        let mut best = vec![0.0_f32; prompts.set.prompts.len()];
+        let of_texts = &self.best_of_texts[index * self.texts..(index + 1) * self.texts];
+        for (score, prompt) in of_texts.iter().zip(&prompts.prompt_of_text) {
+            best[*prompt] = best[*prompt].max(*score);
+        }
+        best
     }
 
     /// Detections of the image at `index` of the batch.
@@ -130,33 +153,44 @@ pub(super) struct Rules {
     pub(super) max_detections: usize,
 }
 
-/// The highest logit of each patch among texts above their thresholds, and which text it was:
-/// f32 and i64 `[batch, patches]`. `-inf` where there is none; NaN where any logit is NaN.
+/// What is kept of all logits.
+struct Best {
+    /// The highest logit of each patch among texts above their thresholds: f32 `[batch, patches]`.
+    /// `-inf` where there is none; NaN where any logit is NaN.
+    logit: Tensor,
+    /// Which text that was: i64 `[batch, patches]`.
+    text: Tensor,
+    /// The highest logit of each text among all patches: f32 `[batch, texts]`.
+    logit_of_text: Tensor,
+}
+
 fn best_texts(
     model: &Owl,
     features: &Tensor,
     prompts: &ActivePrompts,
     texts_per_pass: i64,
-) -> Result<(Tensor, Tensor), ForwardError> {
+) -> Result<Best, ForwardError> {
     let texts = prompts.queries.size()[0];
     let per_pass = texts_per_pass.clamp(1, texts.max(1));
-    let mut best = Vec::new();
+    let (mut best, mut of_texts) = (Vec::new(), Vec::new());
     for first in (0..texts).step_by(per_pass as usize) {
         let count = per_pass.min(texts - first);
         let logits = model.class_logits(features, &prompts.queries.f_narrow(0, first, count)?)?;
         let thresholds = prompts.threshold_logits.f_narrow(0, first, count)?;
         let (logit, text) = above_threshold(&logits, &thresholds)?;
         best.push((logit, text.f_add_scalar(first)?));
+        of_texts.push(logits.f_amax([1].as_slice(), false)?);
     }
+    let logit_of_text = Tensor::f_cat(&of_texts, -1)?;
     if best.len() == 1
-        && let Some(only) = best.pop()
+        && let Some((logit, text)) = best.pop()
     {
-        return Ok(only);
+        return Ok(Best { logit, text, logit_of_text });
     }
     let (logits, texts): (Vec<_>, Vec<_>) = best.into_iter().unzip();
     let (logit, pass) = Tensor::f_stack(&logits, -1)?.f_max_dim(-1, true)?;
     let text = Tensor::f_stack(&texts, -1)?.f_gather(-1, &pass, false)?;
-    Ok((logit.f_squeeze_dim(-1)?, text.f_squeeze_dim(-1)?))
+    Ok(Best { logit: logit.f_squeeze_dim(-1)?, text: text.f_squeeze_dim(-1)?, logit_of_text })
 }
 
 /// Maximum and its place over the last dimension, among logits above `thresholds`. NaN is never
@@ -193,8 +227,8 @@ mod tests {
         let prompts = prompts(&model, &texts, 0.3);
         let pixels = Tensor::randn([2, 3, 64, 64], (Kind::Float, Device::Cpu));
         let features = model.image_features(&pixels).unwrap();
-        let whole =
-            HeadOutput::compute(&model, &features, &prompts, LOGITS_PER_PASS).unwrap().values;
+        let HeadOutput { values: whole, best_of_texts, .. } =
+            HeadOutput::compute(&model, &features, &prompts, LOGITS_PER_PASS).unwrap();
         // 2 images of 64 patches: passes of one text, of four and the rest, of all.
         for logits_per_pass in [1, 4 * 128, 6 * 128] {
             let found = HeadOutput::compute(&model, &features, &prompts, logits_per_pass).unwrap();
@@ -202,6 +236,10 @@ mod tests {
                 // Matrix products of other sizes sum in another order.
                 assert!((a - b).abs() < 1e-5, "{logits_per_pass}: {a} {b}");
             }
+            for (a, b) in found.best_of_texts.iter().zip(&best_of_texts) {
+                assert!((a - b).abs() < 1e-5, "{logits_per_pass}: {a} {b}");
+            }
+            assert_eq!(found.best_of_texts.len(), best_of_texts.len());
         }
         assert!(whole.chunks_exact(7).any(|patch| patch[0] > 0.0 && patch[1] > 0.0));
     }
@@ -226,11 +264,17 @@ mod tests {
         let model = Owl::load(&folder(), Device::Cpu, Kind::Float).unwrap();
         let pixels = Tensor::randn([1, 3, 64, 64], (Kind::Float, Device::Cpu));
         let features = model.image_features(&pixels).unwrap();
+        let mut best = Vec::new();
         for (threshold, expected) in [(0.0, 64), (1.0, 0)] {
             let prompts = prompts(&model, &["a cat"], threshold);
             let output = HeadOutput::compute(&model, &features, &prompts, LOGITS_PER_PASS).unwrap();
             let scored = output.values.chunks_exact(7).filter(|patch| patch[0] > threshold);
             assert_eq!(scored.count(), expected);
+            // What nothing reaches still says how near it came.
+            best.push(output.best_scores(0, &prompts));
+            let highest = output.values.chunks_exact(7).map(|patch| patch[0]).fold(0.0, f32::max);
+            assert!(expected == 0 || best[0] == [highest], "{best:?} {highest}");
         }
+        assert_eq!(best[0], best[1], "thresholds change nothing of it");
     }
 }

@@ -244,13 +244,18 @@ impl Detector for OwlDetector {
             .enumerate()
             .map(|(index, image)| {
                 let geometry = preprocessor.recipe().geometry(image.width(), image.height());
-                output.detections(index, &geometry, prompts, &self.rules)
+                let detections = output.detections(index, &geometry, prompts, &self.rules);
+                (detections, output.best_scores(index, prompts))
             })
             .collect();
         timings.add(Stage::Postprocess, clock.lap());
         Ok(found
             .into_iter()
-            .map(|detections| ImageDetections { detections, timings: timings.clone() })
+            .map(|(detections, best_scores)| ImageDetections {
+                detections,
+                best_scores,
+                timings: timings.clone(),
+            })
             .collect())
     }
 }

@@ -50,6 +50,14 @@ impl ModelLocations {
     pub fn search_list(&self) -> impl Iterator<Item = &Path> {
         self.models_dir.iter().chain(&self.builtin_dirs).map(PathBuf::as_path)
     }
+
+    /// The folder of a model that comes with Owlet, by its bare name.
+    #[must_use]
+    pub fn builtin(&self, name: &str) -> Option<PathBuf> {
+        let bare = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
+        let mut folders = self.builtin_dirs.iter().map(|dir| dir.join(name));
+        bare.then(|| folders.find(|folder| folder.is_dir())).flatten()
+    }
 }
 
 /// Finds a checkpoint by the path of its folder, its short name or `owner/name`, and checks its
@@ -145,6 +153,18 @@ mod tests {
         );
         assert!(of("/src/target/debug/owlet").contains(&PathBuf::from("/src/models")));
         assert!(of("/src/target/debug/deps/it-1").contains(&PathBuf::from("/src/models")));
+    }
+
+    #[test]
+    fn a_model_that_comes_along_is_found_by_its_bare_name() {
+        let here = tempfile::tempdir().unwrap();
+        std::fs::create_dir(here.path().join("nano")).unwrap();
+        let locations =
+            ModelLocations { models_dir: None, builtin_dirs: vec![here.path().to_owned()] };
+        assert_eq!(locations.builtin("nano"), Some(here.path().join("nano")));
+        for other in ["", ".", "..", "micro", "a/nano", "nano/"] {
+            assert_eq!(locations.builtin(other), None, "{other:?}");
+        }
     }
 
     #[test]

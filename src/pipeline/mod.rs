@@ -3,7 +3,8 @@
 //! ```text
 //! camera A ── post ──> [mailbox A] ─┐
 //! camera B ── post ──> [mailbox B] ─┼─> inference thread ──> results (bounded channel)
-//! prompts ── command ─> [commands] ─┘   owns every tensor
+//! prompts ── command ─> [commands] ─┤   owns every tensor
+//! single frames ──────> [requests] ─┘
 //! ```
 //!
 //! The mailbox is the one place where a frame may be dropped, and only under

@@ -2,5 +2,7 @@
 
 pub mod frames;
 pub mod inspect;
+pub mod live;
 pub mod records;
 pub mod rosbag2;
+pub mod zenoh;

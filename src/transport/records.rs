@@ -61,6 +61,16 @@ pub struct FrameRecord {
     pub failed: Option<String>,
 }
 
+/// One frame of a live camera.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LiveRecord {
+    /// What stands in a recording, too.
+    #[serde(flatten)]
+    pub frame: FrameRecord,
+    /// Whose clock gave the stamp: `camera`, `transport` or `arrival`.
+    pub stamp_from: &'static str,
+}
+
 /// Why a line is not a frame of this run.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {

@@ -18,7 +18,7 @@ mod timings;
 pub use boxes::PixelBox;
 pub use detection::{Detection, FrameDetections};
 pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
-pub use frame::{DepthImage, Frame, FrameHeader, Picture};
+pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
 pub use prompt::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
 pub use stamp::Stamp;
 pub use timings::{Stage, StageTimings};

@@ -97,6 +97,13 @@ fn every_parameter_can_be_set_in_a_file() {
     overlay: false
     report_pictures: 0
     jpeg_quality: 100
+    node: cell/left
+    zenoh_config: zenoh.json5
+    zenoh_mode: client
+    zenoh_connect: [tcp/router:7447]
+    zenoh_listen: [\"tcp/[::]:0\"]
+    zenoh_images: [\"cell/*/rgb\"]
+    zenoh_cdr: true
 ",
     )
     .unwrap();
@@ -115,7 +122,16 @@ fn every_parameter_can_be_set_in_a_file() {
         overlay: false,
         report_pictures: 0,
         jpeg_quality: 100,
+        node: "cell/left".to_owned(),
+        zenoh_config: config.zenoh_config.clone(),
+        zenoh_mode: Some("client".to_owned()),
+        zenoh_connect: vec!["tcp/router:7447".to_owned()],
+        zenoh_listen: vec!["tcp/[::]:0".to_owned()],
+        zenoh_images: vec!["cell/*/rgb".to_owned()],
+        zenoh_cdr: true,
     };
+    // Beside the file that names it.
+    assert!(config.zenoh_config.as_deref().is_some_and(|path| path.ends_with("zenoh.json5")));
     assert_eq!(config, expected);
     assert_eq!(config.prompt_set(3).unwrap().version, 3);
 }
@@ -147,7 +163,8 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
         [
             "3: /**.ros__parameters.treshold: expected one of model, device, dtype, threads, \
              prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, found the key \"treshold\" (did you mean \
+             overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
+             zenoh_listen, zenoh_images, zenoh_cdr, found the key \"treshold\" (did you mean \
              \"threshold\"?)",
             "4: /**.ros__parameters.device: expected auto, cpu, cuda or cuda:N, found the text \
              \"gpu\"",
@@ -168,7 +185,8 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
              \"/camera/image_raw\" (put it in brackets: [a cat, a dog])",
             "14: /**.ros__parameters.camera.topic: expected one of model, device, dtype, threads, \
              prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, found the key \"camera.topic\"",
+             overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
+             zenoh_listen, zenoh_images, zenoh_cdr, found the key \"camera.topic\"",
             "15: /**.ros__parameters.model: expected the name of a model or the path of a folder, \
              found nothing",
             "16: /**.ros__parameters.overlay: expected each key once, found it again (first on \
@@ -284,7 +302,7 @@ fn files_that_are_no_configuration_are_refused_by_name() {
         (b"a: [1, 2\n", "YAML"),
         (b"\xff\xfea\0", "UTF-8 text"),
         (b"\x80", "UTF-8 text"),
-        (huge.as_bytes(), "a file of at most 1048576 bytes"),
+        (huge.as_bytes(), "at most 1048576 bytes"),
         (deep.as_bytes(), "YAML"),
         (bomb.as_bytes(), "YAML"),
     ] {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn python() -> PathBuf {
+/// The Python that has the packages of `tests/peers/requirements.txt`.
+pub(crate) fn python() -> PathBuf {
     if let Some(python) = std::env::var_os("OWLET_TEST_PYTHON") {
         return python.into();
     }

@@ -18,8 +18,17 @@ SIDE_PX = 256
 INSTANCE_SIDE_PX = 128
 MOST_OBJECTS = 12
 
+# With objects that were put in from other pictures.
+MOST_OBJECTS_IN_BATCH = 20
+
 # A cut keeps an object if this share of its box is inside.
 LEAST_KEPT_SHARE = 0.45
+
+# This share of the pictures is shown in grey, and nothing is asked about colours there: a kind
+# must be known by its shape. Else the colours that a kind is never seen in would speak against it.
+GREY_SHARE = 0.25
+LUMA = torch.tensor([0.299, 0.587, 0.114])
+UNKNOWN = -1
 
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])
@@ -87,13 +96,13 @@ class Batch:
     instances: torch.Tensor
     """i64 `[batch, grid, grid]`: number of the object at each patch's centre, 0 for none."""
     boxes: torch.Tensor
-    """f32 `[batch, MOST_OBJECTS, 4]`: x0, y0, x1, y1 in [0, 1]; of objects that are not there, 0."""
+    """f32 `[batch, MOST_OBJECTS_IN_BATCH, 4]`: x0, y0, x1, y1 in [0, 1]; of objects that are not there, 0."""
     attributes: np.ndarray
-    """int `[batch, MOST_OBJECTS, 4]`: kind, colour, size, material."""
+    """int `[batch, MOST_OBJECTS_IN_BATCH, 4]`: kind, colour (may be `UNKNOWN`), size, material."""
     valid: torch.Tensor
-    """bool `[batch, MOST_OBJECTS]`: to be found."""
+    """bool `[batch, MOST_OBJECTS_IN_BATCH]`: to be found."""
     ignored: torch.Tensor
-    """bool `[batch, MOST_OBJECTS]`: there, but too little of it to be found."""
+    """bool `[batch, MOST_OBJECTS_IN_BATCH]`: there, but too little of it to be found."""
 
 
 class Data:
@@ -113,9 +122,9 @@ class Data:
     def batch(self, rng: np.random.Generator, size: int, augment: bool = True) -> Batch:
         """`size` random pictures."""
         chosen = [self.where[i] for i in rng.integers(0, len(self.where), size)]
-        pixels = torch.from_numpy(np.stack([self.pixels[d][i] for d, i in chosen]))
-        instances = torch.from_numpy(np.stack([self.instances[d][i] for d, i in chosen]))
-        objects = np.stack([self.objects[d][i] for d, i in chosen])
+        drawn = [self._crowded(rng, *where) if augment else self._plain(*where) for where in chosen]
+        pixels, instances, objects = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
+        pixels, instances = torch.from_numpy(pixels), torch.from_numpy(instances)
 
         # The window of each picture that is kept, and whether it is mirrored.
         wide = rng.uniform(0.62, 1.0, size)
@@ -138,8 +147,10 @@ class Data:
 
         image = sampled(pixels.permute(0, 3, 1, 2).float() / 255, self.side_px, "bilinear")
         at_patches = sampled(instances[:, None].float(), self.grid, "nearest")[:, 0].long()
+        grey = rng.random(size) < GREY_SHARE if augment else np.zeros(size, bool)
         if augment:
             image = self._recoloured(image, rng)
+        image[grey] = (image[grey] * LUMA[:, None, None]).sum(1, keepdim=True)
         image = (image - MEAN[:, None, None]) / STD[:, None, None]
 
         boxes = objects[..., :4].copy()
@@ -152,14 +163,55 @@ class Data:
         present = objects[..., 4] >= 0
         valid = present & (objects[..., 8] == 0) & (kept >= LEAST_KEPT_SHARE)
         boxes[~valid] = 0
+        attributes = objects[..., 4:8].astype(int)
+        attributes[grey, :, 1] = UNKNOWN
         return Batch(
             image,
             at_patches,
             torch.from_numpy(boxes.astype(np.float32)),
-            objects[..., 4:8].astype(int),
+            attributes,
             torch.from_numpy(valid),
             torch.from_numpy(present & ~valid),
         )
+
+    def _plain(self, d: int, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A picture as it was taken: pixels, instances, objects."""
+        objects = np.full((MOST_OBJECTS_IN_BATCH, 9), -1, np.float32)
+        objects[:MOST_OBJECTS] = self.objects[d][i]
+        return self.pixels[d][i], self.instances[d][i], objects
+
+    def _crowded(self, rng: np.random.Generator, d: int, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A picture with objects of two others where there was only table: twice as much to learn
+        from for the price of one."""
+        pixels, instances, objects = (array.copy() for array in self._plain(d, i))
+        count = int((objects[:, 4] >= 0).sum())
+        scale = SIDE_PX // INSTANCE_SIDE_PX
+        for _ in range(2):
+            d, i = self.where[rng.integers(len(self.where))]
+            other_pixels, other_instances = self.pixels[d][i], self.instances[d][i]
+            for number, row in enumerate(self.objects[d][i], 1):
+                if row[4] < 0 or row[8] > 0 or count == MOST_OBJECTS_IN_BATCH:
+                    continue
+                x0, y0 = (row[:2] * INSTANCE_SIDE_PX).astype(int)
+                x1, y1 = np.ceil(row[2:4] * INSTANCE_SIDE_PX).astype(int)
+                mask = other_instances[y0:y1, x0:x1] == number
+                for _ in range(4):
+                    to_x, to_y = rng.integers(0, INSTANCE_SIDE_PX - (x1 - x0) + 1), rng.integers(0, INSTANCE_SIDE_PX - (y1 - y0) + 1)
+                    window = (slice(to_y, to_y + y1 - y0), slice(to_x, to_x + x1 - x0))
+                    if not instances[window].any():
+                        break
+                else:
+                    continue
+                instances[window][mask] = count + 1
+                source = other_pixels[y0 * scale : y1 * scale, x0 * scale : x1 * scale]
+                target = pixels[to_y * scale : (to_y + y1 - y0) * scale, to_x * scale : (to_x + x1 - x0) * scale]
+                fine = mask.repeat(scale, 0).repeat(scale, 1)
+                target[fine] = source[fine]
+                row = row.copy()
+                row[:4] += np.array([to_x - x0, to_y - y0] * 2) / INSTANCE_SIDE_PX
+                objects[count] = row
+                count += 1
+        return pixels, instances, objects
 
     @staticmethod
     def _recoloured(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:

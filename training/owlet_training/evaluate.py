@@ -53,7 +53,8 @@ class Evaluation:
             values = self.pixels[start : start + 32].float() / 255
             values = (values - MEAN[:, None, None]) / STD[:, None, None]
             features, boxes = network.look(model, values)
-            score, text = network.class_logits(model, features, queries).sigmoid().max(-1)
+            cosine = network.similarity(model, features, queries)
+            score, text = network.class_logits(model, features, cosine).sigmoid().max(-1)
             for image, s, t, b in zip(self.images[start:], score, text, corners(boxes), strict=False):
                 for i in (s > LEAST_SCORE).nonzero()[:, 0].tolist():
                     x0, y0, x1, y1 = b[i].clamp(0, 1).tolist()

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchvision.ops import generalized_box_iou_loss
 
 from . import texts
-from .data import MOST_OBJECTS, Batch
+from .data import MOST_OBJECTS_IN_BATCH, UNKNOWN, Batch
 
 
 def corners(boxes: torch.Tensor) -> torch.Tensor:
@@ -58,6 +58,12 @@ def assign(
     return torch.where(score > 0, owner, -1)
 
 
+UNSEEN = torch.from_numpy(texts.UNSEEN)
+
+# What cross entropy skips.
+NOT_ASKED = -100
+
+
 class Auxiliary(nn.Module):
     """Says of every patch which kind and colour covers its middle. Only training has it: it
     gives the image tower something to learn at every patch from the first step on."""
@@ -71,12 +77,43 @@ class Auxiliary(nn.Module):
         """Mean cross entropy over patches; those with nothing on them count less."""
         covered = batch.instances.flatten(1)
         attributes = torch.from_numpy(batch.attributes)
-        padded = F.pad(attributes[..., :2] + 1, (0, 0, 1, 0))
-        truth = padded.gather(1, covered[..., None].expand(-1, -1, 2)).clamp(min=0)
+        named = torch.where(attributes[..., :2] == UNKNOWN, NOT_ASKED, attributes[..., :2] + 1)
+        truth = F.pad(named, (0, 0, 1, 0)).gather(1, covered[..., None].expand(-1, -1, 2))
         weight = torch.where(covered > 0, 1.0, 0.15).flatten()
-        kind = F.cross_entropy(self.kind(features).flatten(0, 1).float(), truth[..., 0].flatten(), reduction="none")
-        colour = F.cross_entropy(self.colour(features).flatten(0, 1).float(), truth[..., 1].flatten(), reduction="none")
+        # Nothing is kept out for patches with nothing on them, and where the colour is unknown.
+        unseen = F.pad(UNSEEN, (1, 0, 1, 0))
+        of_kind = self.kind(features).float().masked_fill(unseen.T[truth[..., 1].clamp(min=0)], -torch.inf)
+        of_colour = self.colour(features).float().masked_fill(unseen[truth[..., 0].clamp(min=0)], -torch.inf)
+        kind = F.cross_entropy(of_kind.flatten(0, 1), truth[..., 0].flatten(), reduction="none")
+        colour = F.cross_entropy(of_colour.flatten(0, 1), truth[..., 1].flatten(), reduction="none")
         return ((kind + colour) * weight).sum() / weight.sum()
+
+
+SHARPNESS = 12.0
+
+
+def naming_loss(cosine: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Cross entropy of the names of whatever covers a patch: its combination among all seen ones,
+    its kind among the kinds, its colour among the colours. It pulls a patch's embedding to the
+    right text and away from the others much harder than the focal loss, which decides between yes
+    and no. `cosine` `[batch, patches, queries]`, in the order of `texts.sample_queries`."""
+    covered = batch.instances.flatten(1)
+    at = covered > 0
+    attributes = torch.from_numpy(batch.attributes)
+    kind, colour = attributes[..., :2].gather(1, (covered - 1).clamp(min=0)[..., None].expand(-1, -1, 2))[at].T
+    table = torch.full((len(texts.KINDS), len(texts.COLOURS) + 1), NOT_ASKED)
+    for i, (k, c) in enumerate(texts.SEEN):
+        table[k, c] = i
+    seen, kinds, colours = len(texts.SEEN), len(texts.KINDS), len(texts.COLOURS)
+    logits = SHARPNESS * cosine[at]
+    names, of_kind, of_colour, _ = logits.split([seen, kinds, colours, logits.shape[1] - seen - kinds - colours], 1)
+    # See `texts.not_deniable`; the last row is for colours that are unknown.
+    of_kind = of_kind.masked_fill(F.pad(UNSEEN.T, (0, 0, 0, 1))[colour], -torch.inf)
+    of_colour = of_colour.masked_fill(UNSEEN[kind], -torch.inf)
+    loss = F.cross_entropy(of_kind, kind)
+    loss = loss + F.cross_entropy(of_colour, torch.where(colour == UNKNOWN, NOT_ASKED, colour))
+    # Column -1 of the table is that of unknown colours.
+    return loss + F.cross_entropy(names, table[kind, colour])
 
 
 @dataclass
@@ -99,20 +136,32 @@ def detection_losses(
     """`logits` `[batch, patches, queries]`, `boxes` `[batch, patches, 4]` (centre and size)."""
     true_of = torch.from_numpy(texts.true_of(queries, batch.attributes)) & batch.valid[..., None]
     own_text = {combination: i for i, combination in enumerate(texts.SEEN)}
-    own = [[own_text.get((k, c), 0) for k, c, _, _ in image] for image in batch.attributes.tolist()]
+    # Without a colour the kind alone is asked; those texts follow the combinations.
+    own = [
+        [own_text.get((k, c), len(texts.SEEN) + max(k, 0)) for k, c, _, _ in image]
+        for image in batch.attributes.tolist()
+    ]
     own = torch.tensor(own)[:, None].expand(-1, logits.shape[1], -1)
     found = corners(boxes)
     owner = assign(found, logits.gather(2, own).sigmoid(), batch, grid, patches_each)
 
     answers = F.pad(true_of, (0, 0, 0, 1))  # the last row: nothing
-    index = torch.where(owner >= 0, owner, MOST_OBJECTS)
+    index = torch.where(owner >= 0, owner, MOST_OBJECTS_IN_BATCH)
     truth = answers.gather(1, index[..., None].expand(-1, -1, len(queries))).float()
     # Patches on things that are too hidden to be named are asked nothing.
     ignored = F.pad(batch.ignored, (1, 0)).gather(1, batch.instances.flatten(1)) & (owner < 0)
+    grey = torch.from_numpy((batch.attributes[..., 1] == UNKNOWN).all(1))[:, None, None]
+    asks_colour = torch.tensor([q.colour != texts.ANY for q in queries])
+    not_asked = ignored[..., None] | (grey & (owner >= 0)[..., None] & asks_colour)
+    # Of whatever covers a patch, or is answered for by it.
+    undeniable = F.pad(torch.from_numpy(texts.not_deniable(queries, batch.attributes)), (0, 0, 0, 1))
+    covering = torch.where(owner >= 0, owner, batch.instances.flatten(1) - 1)
+    covering = torch.where(covering >= 0, covering, MOST_OBJECTS_IN_BATCH)
+    not_asked |= undeniable.gather(1, covering[..., None].expand(-1, -1, len(queries)))
     bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
     p = logits.sigmoid()
     focal = torch.where(truth > 0, 0.5 * (1 - p).square(), 0.5 * p.square()) * bce
-    classes = (focal * ~ignored[..., None]).sum() / truth.sum().clamp(min=1)
+    classes = (focal * ~not_asked).sum() / truth.sum().clamp(min=1)
 
     at = owner >= 0
     target = batch.boxes.gather(1, owner.clamp(min=0)[..., None].expand(-1, -1, 4))[at]

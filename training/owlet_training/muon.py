@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024): momentum whose matrices are made orthogonal before each step.
 
-`torch.optim.Muon` works in bfloat16, matrix by matrix, which on a CPU takes longer than the rest
-of a training step; here matrices of one shape are taken together, in float32.
+`torch.optim.Muon` takes matrix by matrix, which on a CPU takes longer than the rest of a training
+step; here matrices of one shape are taken together.
 """
 
 from collections import defaultdict

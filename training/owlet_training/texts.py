@@ -85,6 +85,10 @@ def make_query(
 SEEN = [(KINDS.index(k), COLOURS.index(c)) for k, c in v.combinations(unseen=False)]
 
 
+# [kinds, colours]: the combinations that training does not see.
+UNSEEN = np.array([[v.is_unseen(k, c) for c in COLOURS] for k in KINDS])
+
+
 def sample_queries(rng: np.random.Generator, more: int = 30) -> list[Query]:
     """One step's questions: every combination that training sees, every kind, every colour, some
     with size or material, and some for things that are nowhere. Combinations that training must
@@ -118,6 +122,18 @@ def true_of(queries: list[Query], attributes: np.ndarray) -> np.ndarray:
     size, material); returns bool `[..., queries]`."""
     asked = np.array([[q.kind, q.colour, q.size, q.material] for q in queries])
     return ((asked == ANY) | (asked == attributes[..., None, :])).all(-1)
+
+
+def not_deniable(queries: list[Query], attributes: np.ndarray) -> np.ndarray:
+    """Which of `queries` must not be called wrong for which object. No purple star is ever shown;
+    if every purple thing were therefore said to be no star, the network would learn that the two
+    exclude each other. `attributes`: int `[..., 4]`; returns bool `[..., queries]`."""
+    kind, colour = attributes[..., 0, None], attributes[..., 1, None]
+    asked_kind = np.array([q.kind for q in queries])
+    asked_colour = np.array([q.colour for q in queries])
+    only_kind = (asked_kind >= 0) & (asked_colour == ANY) & (colour >= 0)
+    only_colour = (asked_kind == ANY) & (asked_colour >= 0) & (kind >= 0)
+    return (only_kind & UNSEEN[asked_kind, colour]) | (only_colour & UNSEEN[kind, asked_colour])
 
 
 def all_words() -> list[str]:

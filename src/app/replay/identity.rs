@@ -1,13 +1,11 @@
 //! What decides what a replay finds.
 
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
-use owlet::hub::ModelDir;
 use owlet::transport::rosbag2::BagInfo;
-use owlet::types::Prompt;
 use serde::{Deserialize, Serialize};
 
+use super::super::fingerprint::{PromptIdentity, weights};
 use super::super::settings::Settings;
 use super::source::Topic;
 use crate::ReplayArgs;
@@ -39,16 +37,6 @@ struct BagIdentity {
     start_ns: Option<i64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct PromptIdentity {
-    name: String,
-    texts: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    threshold: Option<f32>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    negative: bool,
-}
-
 impl RunIdentity {
     pub(super) fn new(
         args: &ReplayArgs,
@@ -78,37 +66,8 @@ impl RunIdentity {
     }
 }
 
-impl PromptIdentity {
-    fn of(prompt: &Prompt) -> Self {
-        Self {
-            name: prompt.name.clone(),
-            texts: prompt.texts.clone(),
-            threshold: prompt.threshold,
-            negative: prompt.negative,
-        }
-    }
-}
-
 /// The name of a recording, also where it is given as `.` or with a slash at its end.
 pub(super) fn name_of(bag: &Path) -> String {
     let path = bag.canonicalize().unwrap_or_else(|_| bag.to_owned());
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// Another checkpoint at the same path is another one.
-fn weights(model: &ModelDir) -> String {
-    if let Some(manifest) = model.manifest() {
-        return format!("{} at {}", manifest.repo, manifest.commit);
-    }
-    let files = model.weight_files().iter().cloned().chain([model.config_path()]);
-    let facts = files.map(|path| {
-        let about = path.metadata().ok();
-        let size = about.as_ref().map_or(0, std::fs::Metadata::len);
-        let modified = about.and_then(|about| about.modified().ok());
-        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let secs = modified.map_or(0.0, |time| time.as_secs_f64());
-        format!("{name}, {size} bytes, of {secs:.6}")
-    });
-    facts.collect::<Vec<_>>().join("; ")
 }

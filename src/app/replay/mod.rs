@@ -11,15 +11,14 @@ mod run_file;
 mod shared_report;
 mod source;
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use owlet::pipeline::{Outcome, Pipeline, PipelineOptions, Policy, SetPromptsError, StartError};
+use indicatif::ProgressBar;
+use owlet::pipeline::Outcome;
 use owlet::report::LossSummary;
 use owlet::transport::inspect::inspect;
 use owlet::transport::rosbag2::BagReader;
@@ -30,15 +29,14 @@ use self::identity::RunIdentity;
 use self::outputs::{OutputOptions, Outputs};
 use self::run_file::RunFile;
 use self::shared_report::SharedReport;
-use self::source::{Source, SourceReport, Topic};
+use self::source::{Source, SourceReport};
 use super::console::{PrintError, in_words, print_out};
 use super::interrupt::Interrupt;
-use super::settings::{Settings, load_detector};
+use super::running::{CloseOnDrop, frames_bar, start_lossless};
+use super::settings::Settings;
 use super::{Chatter, Finish, Refused};
 use crate::ReplayArgs;
 
-/// Results that may wait to be written before inference waits.
-const RESULTS_CAPACITY: usize = 8;
 /// Frames of an earlier run that may wait to be written.
 const KNOWN_CAPACITY: usize = 8;
 
@@ -53,7 +51,8 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
     let topics = source::choose_topics(&recording, asked)?;
     let identity = RunIdentity::new(args, &settings, bag.info(), &topics);
     let folder = OutFolder::claim(args, &identity)?;
-    let (pipeline, results) = start_pipeline(&settings, &topics)?;
+    let cameras = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
+    let (pipeline, results) = start_lossless(&settings, cameras)?;
 
     // Only now, with a model that runs and prompts that it takes, an earlier run is touched.
     let run_file = RunFile::new(identity, &args.bag, pipeline.info());
@@ -81,7 +80,7 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
 
     let started = Instant::now();
     let is_resumed = known.left() > 0;
-    let progress = progress_bar(&topics, chatter);
+    let progress = frames_bar(topics.iter().map(|topic| topic.messages).sum(), chatter);
     let source = Source {
         topics: &topics,
         prompts: &settings.prompts,
@@ -125,40 +124,6 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
         }
     });
     finish(args, outputs, run_file, read.interrupted)
-}
-
-fn start_pipeline(
-    settings: &Settings,
-    topics: &[Topic],
-) -> anyhow::Result<(Pipeline, mpsc::Receiver<Outcome>)> {
-    let options = settings.detector_options();
-    let (pipeline, results) = Pipeline::start(
-        PipelineOptions {
-            cameras: topics.iter().map(|topic| Arc::clone(&topic.name)).collect(),
-            policy: Policy::Block,
-            max_batch: settings.config.max_batch,
-            results_capacity: RESULTS_CAPACITY,
-        },
-        move || load_detector(&options),
-    )
-    .map_err(|error| match error {
-        StartError::Detector(error) => error,
-        error @ StartError::Thread { .. } => anyhow!("{error}"),
-    })?;
-    pipeline.set_prompts(Arc::clone(&settings.prompts)).map_err(|error| match error {
-        SetPromptsError::Refused(refused) => anyhow::Error::new(Refused(refused.to_string())),
-        SetPromptsError::Closed(closed) => closed.into(),
-    })?;
-    Ok((pipeline, results))
-}
-
-/// Takes no more frames once it is dropped, by a panic as well: nobody then waits for ever.
-struct CloseOnDrop<'a>(&'a Pipeline);
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 /// The reader on a thread of its own, the writer on this one, to the end of both.
@@ -219,22 +184,6 @@ fn write_all(
         written += 1;
     }
     Ok(written)
-}
-
-fn progress_bar(topics: &[Topic], chatter: &Chatter) -> ProgressBar {
-    let frames = topics.iter().map(|topic| topic.messages).sum();
-    let bar = chatter.show(ProgressBar::new(frames));
-    let form = "{bar:40} {pos}/{len} frames, {rate} frames/s, {eta} left";
-    let style = ProgressStyle::with_template(form).expect("the template is a constant").with_key(
-        "rate",
-        |state: &ProgressState, text: &mut dyn fmt::Write| {
-            // A bar that cannot be drawn is not worth an error.
-            let _ = write!(text, "{:.1}", state.per_sec());
-        },
-    );
-    bar.set_style(style);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
 
 fn finish(

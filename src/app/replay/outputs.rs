@@ -17,7 +17,6 @@ use owlet::vision::overlay;
 use owlet::wire::Message;
 use owlet::wire::vision_msgs::{Detection2DArray, detection_2d_array};
 
-use super::super::detect::overlay_items;
 use super::super::settings::Settings;
 use super::identity::name_of;
 use super::shared_report::SharedReport;
@@ -98,7 +97,7 @@ impl<'a> Outputs<'a> {
     pub(super) fn add(&mut self, outcome: Outcome) -> anyhow::Result<()> {
         self.frames += 1;
         match outcome {
-            Outcome::Found { detections, frame } => {
+            Outcome::Found { detections, frame, .. } => {
                 self.record(|| FrameRecord::new(&detections))?;
                 self.add_found(&detections, &frame)
             }
@@ -131,7 +130,7 @@ impl<'a> Outputs<'a> {
         }
         let quality = self.jpeg_quality;
         let draw = || {
-            let items = overlay_items(&found.detections, &found.prompts);
+            let items = overlay::items(&found.detections, &found.prompts);
             encode_jpeg(&overlay::draw(&frame.image, &items), quality)
         };
         let mut drawn = None;

@@ -8,6 +8,7 @@ use owlet::tasks::ModelInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::super::fingerprint::model_record;
 use super::super::{Refused, replace_file};
 use super::identity::RunIdentity;
 
@@ -29,15 +30,7 @@ pub(super) struct RunFile {
 
 impl RunFile {
     pub(super) fn new(run: RunIdentity, bag: &Path, model: &ModelInfo) -> Self {
-        let model = serde_json::json!({
-            "name": model.name,
-            "architecture": model.architecture,
-            "device": model.device,
-            "dtype": model.dtype,
-            "input_size_px": [model.input_size.1, model.input_size.0],
-            "parameters": model.parameters,
-            "useful_batch": model.useful_batch,
-        });
+        let model = model_record(model);
         let bag = bag.canonicalize().unwrap_or_else(|_| bag.to_owned()).display().to_string();
         Self { state: "running".to_owned(), bag, run, model, summary: None }
     }

@@ -11,7 +11,7 @@ use owlet::pipeline::{Incoming, Outcome, Pipeline, Posted};
 use owlet::transport::frames::{MessagePicture, frame_from_message};
 use owlet::transport::inspect::{Inspection, TopicInspection, UsedAs};
 use owlet::transport::rosbag2::{BagReader, RawMessage};
-use owlet::types::{Frame, Picture, PromptSet, Stage, StageTimings};
+use owlet::types::{Frame, Picture, PromptSet, Stage, StageTimings, StampSource};
 
 use super::super::interrupt::Interrupt;
 use super::super::{Refused, visible};
@@ -157,7 +157,8 @@ impl Source<'_> {
             Ok(_) if log_time.0 < 0 => "it was received before the epoch".to_owned(),
             Ok(MessagePicture { header, picture: Picture::Color(image), .. }) => {
                 let (camera, image) = (Arc::clone(topic), Arc::new(image));
-                let frame = Frame { camera, header, received: *log_time, image };
+                let stamp_from = StampSource::Camera;
+                let frame = Frame { camera, header, stamp_from, received: *log_time, image };
                 let mut timings = StageTimings::default();
                 timings.add(Stage::Decode, started.elapsed());
                 return Some(Incoming { frame, timings });

@@ -116,3 +116,54 @@ fn a_thousand_prompts_are_read() {
         (0..1203).fold("prompts:\n".to_owned(), |text, n| text + &format!("  - thing {n}\n"));
     assert_eq!(prompts_of(text).unwrap().len(), 1203);
 }
+
+#[test]
+fn what_is_written_is_read_back() {
+    let odd = [
+        "7",
+        "true",
+        "a: b # c",
+        "\"it's\" \\n",
+        "två\tkatter\r\n",
+        "\u{85}\u{2028}\u{feff}猫",
+        "- x",
+        "~",
+    ];
+    let mut prompts: Vec<Prompt> = odd
+        .iter()
+        .map(|text| Prompt { threshold: Some(0.123), ..Prompt::from_text(text) })
+        .collect();
+    prompts[0].texts = odd.iter().map(|text| (*text).to_owned()).collect();
+    prompts[1].threshold = None;
+    prompts[2].negative = true;
+    prompts[3].threshold = Some(1e-9);
+    prompts[4].threshold = Some(1.0);
+    let text = prompts::to_yaml(&prompts, "first line\nsecond: line");
+    assert!(text.starts_with("# first line\n# second: line\nprompts:\n"), "{text}");
+    assert_eq!(prompts_of(text).unwrap(), prompts);
+}
+
+#[test]
+fn a_message_is_read_like_a_file_and_may_say_what_it_replaces() {
+    let read = |text: &str| prompts::parse_message(text.as_bytes());
+    let message =
+        read("{\"prompts\": [\"a cat\"], \"version\": 3, \"default_threshold\": 0.5}").unwrap();
+    assert_eq!(message.replaces, Some(3));
+    assert_eq!(message.prompts, [Prompt { threshold: Some(0.5), ..Prompt::from_text("a cat") }]);
+    assert_eq!(read("prompts: [a cat]").unwrap().replaces, None);
+    let error = read("version: new\nprompts: [\"\"]\ncolour: red\n").unwrap_err().to_string();
+    for expected in ["prompts:1: version", "prompts:2: prompts[0]", "prompts:3: colour"] {
+        assert!(error.contains(expected), "{error}");
+    }
+    let huge = vec![b'x'; 2 << 20];
+    for (bytes, expected) in [
+        (b"".as_slice(), "expected a YAML map"),
+        (b"\xff", "expected UTF-8 text"),
+        (&huge, "expected at most 1048576 bytes, found 2097152 bytes"),
+    ] {
+        let error = prompts::parse_message(bytes).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    // What only a message may say.
+    assert!(prompts_of("version: 3\nprompts: [a cat]\n").is_err());
+}

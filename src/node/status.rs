@@ -1,0 +1,110 @@
+//! The status as data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::cameras::{Camera, Mishap, Newest};
+use super::{Node, STATUS_EVERY, words};
+use crate::transport::live::{
+    BestScore, CameraStatus, ModelStatus, NodeOutput, PromptsStatus, RequestCounts, Status,
+};
+
+impl Node {
+    /// The status thread.
+    pub(super) fn publish_status(&self, output: &dyn NodeOutput) {
+        loop {
+            output.look_around();
+            output.status(&self.make_status());
+            if self.stopping.wait(STATUS_EVERY) {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn make_status(&self) -> Status {
+        let output = self.output();
+        let output = output.as_deref();
+        let connected = output.map(NodeOutput::connections).unwrap_or_default();
+        let waits_for = output.map(NodeOutput::waits_for).unwrap_or_default();
+        let (cameras, strays) = self.cameras.snapshot();
+        let info = self.pipeline.info();
+        let prompts = self.prompts.in_use();
+        let cameras: BTreeMap<_, _> = cameras
+            .into_iter()
+            .map(|(name, camera)| (name.to_string(), self.camera_status(&camera)))
+            .collect();
+        let mut status = Status {
+            node: self.options.name.clone(),
+            owlet: env!("CARGO_PKG_VERSION").to_owned(),
+            state: words::state(prompts.version, cameras.values()),
+            why: Vec::new(),
+            uptime_secs: self.started.elapsed().as_secs_f64(),
+            model: ModelStatus {
+                name: info.name.clone(),
+                device: info.device.clone(),
+                dtype: info.dtype.clone(),
+            },
+            prompts: PromptsStatus {
+                version: prompts.version,
+                names: prompts.prompts.iter().map(|prompt| prompt.name.clone()).collect(),
+            },
+            connected,
+            waits_for,
+            cameras,
+            refused_images: strays.as_ref().map(Mishap::to_record),
+            requests: RequestCounts {
+                answered: self.requests.answered.load(Ordering::Relaxed),
+                refused: self.requests.refused.load(Ordering::Relaxed),
+            },
+        };
+        status.why = words::why(&status, &output.map(NodeOutput::prompts_key).unwrap_or_default());
+        status
+    }
+
+    fn camera_status(&self, camera: &Camera) -> CameraStatus {
+        let age = |at: Instant| at.elapsed().as_secs_f64();
+        let newest = camera.newest.as_ref();
+        let in_mailbox = self.pipeline.counts(camera.mailbox);
+        CameraStatus {
+            key: camera.topic.to_string(),
+            received: camera.received,
+            bad: camera.bad.as_ref().map_or(0, |mishap| mishap.count),
+            dropped: camera.dropped + in_mailbox.dropped,
+            answered: camera.answered,
+            failed: camera.failed.as_ref().map_or(0, |mishap| mishap.count),
+            newest_bad: camera.bad.as_ref().map(Mishap::to_record),
+            newest_failure: camera.failed.as_ref().map(Mishap::to_record),
+            size_px: camera.size_px,
+            encoding: camera.encoding.clone(),
+            newest_image_age_secs: age(camera.newest_image),
+            newest_good_image_age_secs: camera.newest_good.map(age),
+            newest_output_age_secs: newest.map(|newest| age(newest.at)),
+            detections: newest.map_or(0, |newest| newest.detections),
+            best_scores: newest.map(best_scores).unwrap_or_default(),
+            stages_ms: newest
+                .map(|newest| {
+                    let stages = newest.timings.iter();
+                    stages
+                        .map(|(s, time)| (s.name().to_owned(), 1e3 * time.as_secs_f64()))
+                        .collect()
+                })
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// How near each prompt came to being found; distractors are left out.
+fn best_scores(newest: &Newest) -> Vec<BestScore> {
+    let set = Arc::clone(&newest.prompts);
+    let scored = set.prompts.iter().zip(&newest.best_scores).enumerate();
+    scored
+        .filter(|(_, (prompt, _))| !prompt.negative)
+        .map(|(index, (prompt, score))| BestScore {
+            prompt: prompt.name.clone(),
+            score: *score,
+            threshold: set.threshold_of(index),
+        })
+        .collect()
+}

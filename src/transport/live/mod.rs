@@ -1,0 +1,99 @@
+//! What a live transport and the node say to each other, whatever the transport.
+//!
+//! A transport calls [`NodeInput`] for what arrives and implements [`NodeOutput`] for what goes
+//! out. It knows keys and payloads; the node knows cameras, prompts and the pipeline.
+
+mod prompts;
+mod status;
+
+use image::RgbImage;
+
+pub use prompts::{PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
+pub use status::{
+    BestScore, CameraStatus, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
+    State, Status, WaitsFor,
+};
+
+use super::records::LiveRecord;
+use crate::types::{FrameDetections, FrameHeader, Stamp, StampSource};
+
+/// Why a message is not a picture, in words.
+pub type ImageError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A message that should hold an image. It is decoded on a thread of the node.
+pub trait ImageMessage: Send {
+    /// Decodes it.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    fn decode(&self) -> Result<LiveImage, ImageError>;
+}
+
+/// A message with an image, decoded.
+#[derive(Clone, Debug)]
+pub struct LiveImage {
+    /// Stamp and coordinate frame.
+    pub header: FrameHeader,
+    /// Whose clock gave the stamp.
+    pub stamp_from: StampSource,
+    /// When the message arrived.
+    pub received: Stamp,
+    /// How the message names its layout.
+    pub encoding: String,
+    /// The pixels.
+    pub image: RgbImage,
+}
+
+/// Takes what was found in one image, or why nothing was. Called once, on any thread.
+pub type DetectAnswer = Box<dyn FnOnce(Result<LiveRecord, String>) + Send>;
+
+/// Takes the answer to a prompt set. Called once, on any thread.
+pub type PromptsReply = Box<dyn FnOnce(&PromptsAnswer) + Send>;
+
+/// What a node takes. None of it waits for work to be done: a transport may call it from the
+/// thread that reads its socket.
+pub trait NodeInput: Send + Sync {
+    /// An image of a camera's stream, which came on `topic`. `camera` is empty where the topic
+    /// names none.
+    fn image(&self, camera: &str, topic: &str, message: Box<dyn ImageMessage>);
+
+    /// One image to look at. `topic` is where it was asked for.
+    fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer);
+
+    /// A prompt set as text, in the form of a prompts file, that is to replace the one in use.
+    fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply);
+
+    /// The prompt set in use.
+    fn prompts(&self) -> PromptsRecord;
+
+    /// How the node is doing.
+    fn status(&self) -> Status;
+}
+
+/// What a node gives out. What cannot be sent is logged: the node goes on.
+pub trait NodeOutput: Send + Sync {
+    /// What was found in a frame; `found` is `None` where the model failed on it.
+    fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>);
+
+    /// Whether somebody takes this camera's overlays.
+    fn wants_overlay(&self, camera: &str) -> bool;
+
+    /// The frame with its boxes drawn in, as JPEG.
+    fn overlay(&self, camera: &str, header: &FrameHeader, jpeg: Vec<u8>);
+
+    /// The node's status.
+    fn status(&self, status: &Status);
+
+    /// Who the transport is connected to.
+    fn connections(&self) -> Connections;
+
+    /// Finds out what others do, which may take some hundred milliseconds: never called from the
+    /// thread that reads the socket.
+    fn look_around(&self);
+
+    /// Where the transport waits for images, and who was there when it last looked around.
+    fn waits_for(&self) -> Vec<WaitsFor>;
+
+    /// Where prompts are set, in words for the status.
+    fn prompts_key(&self) -> String;
+}

@@ -1,0 +1,169 @@
+//! The status of a node as data: what there is, or why there is nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How a node is doing, as it is published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Name of the node.
+    pub node: String,
+    /// Version of Owlet.
+    pub owlet: String,
+    /// In one word.
+    pub state: State,
+    /// Why it finds nothing, or less than it could, in sentences; empty where all is well.
+    pub why: Vec<String>,
+    /// Seconds since it was ready.
+    pub uptime_secs: f64,
+    /// What is running and where.
+    pub model: ModelStatus,
+    /// The prompts in use.
+    pub prompts: PromptsStatus,
+    /// Who it is connected to.
+    pub connected: Connections,
+    /// Where it waits for images.
+    pub waits_for: Vec<WaitsFor>,
+    /// Every camera that has sent anything, by name.
+    pub cameras: BTreeMap<String, CameraStatus>,
+    /// Images that belong to no camera, with the newest reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_images: Option<Failure>,
+    /// Single images that somebody asked about.
+    pub requests: RequestCounts,
+}
+
+/// The state of a node in one word. Of several cameras the best one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// No prompts are set: there is nothing to look for.
+    NoPrompts,
+    /// No image has come yet.
+    NoImages,
+    /// Images came and none could be read.
+    BadImages,
+    /// Images came and come no more.
+    ImagesStopped,
+    /// The model fails on the images.
+    Failing,
+    /// The first image is being looked at.
+    Starting,
+    /// Nothing in the newest images is above its threshold.
+    NothingFound,
+    /// Things are being found.
+    Finding,
+}
+
+/// What is running and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// Name or folder.
+    pub name: String,
+    /// The device (`cpu`, `cuda:0`).
+    pub device: String,
+    /// The number format.
+    pub dtype: String,
+}
+
+/// The prompts in use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptsStatus {
+    /// Their version; 0 where none are set.
+    pub version: u64,
+    /// Their names.
+    pub names: Vec<String>,
+}
+
+/// Who a transport is connected to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// Routers.
+    pub routers: usize,
+    /// Peers.
+    pub peers: usize,
+}
+
+/// Where images are waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsFor {
+    /// The key expression or topic.
+    pub keys: String,
+    /// Publishers that are declared on it; `None` where nobody can tell.
+    pub publishers: Option<usize>,
+}
+
+/// How often something went wrong, and how last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// How often.
+    pub count: u64,
+    /// The newest reason.
+    pub newest: String,
+    /// Seconds since then.
+    pub age_secs: f64,
+}
+
+/// One camera.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CameraStatus {
+    /// The key or topic of its images.
+    pub key: String,
+    /// Images that came.
+    pub received: u64,
+    /// Images that could not be read.
+    pub bad: u64,
+    /// Images that a newer one took the place of.
+    pub dropped: u64,
+    /// Images that were looked at.
+    pub answered: u64,
+    /// Images that the model failed on.
+    pub failed: u64,
+    /// The newest image that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_bad: Option<Failure>,
+    /// The newest image that the model failed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_failure: Option<Failure>,
+    /// Columns and rows of the newest image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_px: Option<[u32; 2]>,
+    /// Layout of the newest image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+    /// Seconds since the newest image came.
+    pub newest_image_age_secs: f64,
+    /// Seconds since the newest image that could be read was decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_good_image_age_secs: Option<f64>,
+    /// Seconds since the newest detections went out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_output_age_secs: Option<f64>,
+    /// Detections in the newest image.
+    pub detections: usize,
+    /// The best score of each prompt in the newest image, whatever its threshold.
+    pub best_scores: Vec<BestScore>,
+    /// What the newest image took in each stage, in milliseconds.
+    pub stages_ms: BTreeMap<String, f64>,
+}
+
+/// How near a prompt came to being found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestScore {
+    /// The prompt's name.
+    pub prompt: String,
+    /// Its best score anywhere in the image, in `[0, 1]`.
+    pub score: f32,
+    /// What it has to be above.
+    pub threshold: f32,
+}
+
+/// What became of single images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestCounts {
+    /// Answered with detections, even if there were none.
+    pub answered: u64,
+    /// Answered with a reason.
+    pub refused: u64,
+}

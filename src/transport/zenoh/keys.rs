@@ -1,0 +1,164 @@
+//! The keys of a node, and the cameras in them.
+
+use zenoh::key_expr::{OwnedKeyExpr, keyexpr};
+
+/// All keys of one node.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    node: OwnedKeyExpr,
+    images: Vec<OwnedKeyExpr>,
+}
+
+impl Keys {
+    /// The keys of the node called `node`, with images at these expressions, or at
+    /// `owlet/<node>/camera/*/image` where there are none.
+    ///
+    /// # Errors
+    /// Each expression that is none, and each that takes in what the node itself publishes.
+    pub(super) fn new(node: &str, images: &[String]) -> Result<Self, Vec<String>> {
+        let node = OwnedKeyExpr::autocanonize(format!("owlet/{node}"))
+            .map_err(|error| vec![format!("node: expected a key, found {node:?}: {error}")])?;
+        let mut keys = Self { node, images: Vec::new() };
+        if images.is_empty() {
+            keys.images.push(keys.below("camera/*/image"));
+        }
+        let own = keys.own();
+        let mut problems = Vec::new();
+        for (index, text) in images.iter().enumerate() {
+            match OwnedKeyExpr::autocanonize(text.clone()) {
+                Ok(expression) => match own.iter().find(|own| expression.intersects(own)) {
+                    Some(own) => problems.push(format!(
+                        "zenoh_images[{index}]: expected keys of images only, found {text:?}, \
+                         which takes in what the node publishes on {own}"
+                    )),
+                    None => keys.images.push(expression),
+                },
+                Err(error) => problems.push(format!(
+                    "zenoh_images[{index}]: expected a key expression, found {text:?}: {error}"
+                )),
+            }
+        }
+        if problems.is_empty() { Ok(keys) } else { Err(problems) }
+    }
+
+    /// Where images are waited for.
+    pub(super) fn images(&self) -> impl Iterator<Item = &OwnedKeyExpr> {
+        self.images.iter()
+    }
+
+    /// The key of the liveliness token.
+    pub(super) fn node(&self) -> OwnedKeyExpr {
+        self.node.clone()
+    }
+
+    pub(super) fn prompts(&self) -> OwnedKeyExpr {
+        self.below("prompts")
+    }
+
+    pub(super) fn prompts_answer(&self) -> OwnedKeyExpr {
+        self.below("prompts/answer")
+    }
+
+    pub(super) fn detect(&self) -> OwnedKeyExpr {
+        self.below("detect")
+    }
+
+    pub(super) fn status(&self) -> OwnedKeyExpr {
+        self.below("status")
+    }
+
+    /// A key for one of the outputs of a camera; `None` where its name cannot stand in a key.
+    pub(super) fn output(&self, output: &str, camera: &str) -> Option<OwnedKeyExpr> {
+        OwnedKeyExpr::new(format!("{}/{output}/{camera}", self.node)).ok()
+    }
+
+    /// What the node itself publishes or answers on.
+    fn own(&self) -> Vec<OwnedKeyExpr> {
+        let below = ["detections/**", "detections_cdr/**", "overlay/**", "prompts/**"];
+        below.map(|key| self.below(key)).into_iter().chain([self.detect(), self.status()]).collect()
+    }
+
+    fn below(&self, rest: &str) -> OwnedKeyExpr {
+        let rest = keyexpr::new(rest).expect("it is a constant of this file");
+        &*self.node / rest
+    }
+}
+
+/// The camera's name: what the wildcards of `expression` stand for in `key`, joined by `/`. Where
+/// they stand for nothing, the last part of the key that is not `image`. `None` where the key has
+/// wildcards itself, or does not match.
+pub(super) fn camera_name(expression: &keyexpr, key: &str) -> Option<String> {
+    if key.contains('*') {
+        return None;
+    }
+    let pattern: Vec<_> = expression.as_str().split('/').collect();
+    let chunks: Vec<_> = key.split('/').collect();
+    let captured = capture(&pattern, &chunks)?;
+    if !captured.is_empty() {
+        return Some(captured.join("/"));
+    }
+    let last = chunks.iter().rev().find(|chunk| **chunk != "image")?;
+    Some((*last).to_owned())
+}
+
+/// The parts of `key` that the wildcards of `pattern` stand for.
+fn capture<'a>(pattern: &[&str], key: &[&'a str]) -> Option<Vec<&'a str>> {
+    let Some((first, rest)) = pattern.split_first() else {
+        return key.is_empty().then(Vec::new);
+    };
+    if *first == "**" {
+        return (0..=key.len()).find_map(|taken| {
+            let after = capture(rest, &key[taken..])?;
+            Some([&key[..taken], &after].concat())
+        });
+    }
+    let (chunk, others) = key.split_first()?;
+    let after = || capture(rest, others);
+    match first.contains('*') {
+        true => {
+            let is_match = keyexpr::new(*first).ok()?.includes(keyexpr::new(*chunk).ok()?);
+            is_match.then(after)?.map(|after| [&[*chunk], after.as_slice()].concat())
+        }
+        false => (first == chunk).then(after)?,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_are_named_by_what_the_wildcards_stand_for() {
+        for (expression, key, expected) in [
+            ("owlet/owlet/camera/*/image", "owlet/owlet/camera/front/image", Some("front")),
+            ("cell/*/arm/*/rgb", "cell/3/arm/left/rgb", Some("3/left")),
+            ("robot/**/image", "robot/head/left/image", Some("head/left")),
+            ("robot/**", "robot/image", Some("image")),
+            ("robot/**/image", "robot/image", Some("robot")),
+            ("robot/front/image", "robot/front/image", Some("front")),
+            ("robot/front", "robot/front", Some("front")),
+            ("robot/cam$*/image", "robot/cam7/image", Some("cam7")),
+            ("robot/cam$*/image", "robot/lidar/image", None),
+            ("robot/*/image", "robot/*/image", None),
+            ("image", "image", None),
+        ] {
+            let expression = keyexpr::new(expression).unwrap();
+            assert_eq!(camera_name(expression, key).as_deref(), expected, "{expression} {key}");
+        }
+    }
+
+    #[test]
+    fn expressions_that_are_none_or_take_in_the_outputs_are_refused_together() {
+        let images = ["a//b", "**", "owlet/left/overlay/*", "owlet/other/overlay/*", "a/#"];
+        let problems = Keys::new("left", &images.map(str::to_owned)).unwrap_err();
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(problems[0].starts_with("zenoh_images[0]: expected a key expression"));
+        assert!(problems[1].contains("publishes on owlet/left/"), "{problems:?}");
+        assert!(problems[2].contains("owlet/left/overlay/**"), "{problems:?}");
+        let keys = Keys::new("cell/left", &[]).unwrap();
+        let images: Vec<_> = keys.images().map(ToString::to_string).collect();
+        assert_eq!(images, ["owlet/cell/left/camera/*/image"]);
+        let output = keys.output("detections", "front").unwrap();
+        assert_eq!(output.as_str(), "owlet/cell/left/detections/front");
+    }
+}

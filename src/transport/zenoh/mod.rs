@@ -1,0 +1,301 @@
+//! A live node over plain zenoh, without ROS. The only place that names the crate.
+//!
+//! Of a node `N` (see [`keys`] for cameras, [`payload`] for images):
+//!
+//! | key | direction | payload |
+//! | --- | --- | --- |
+//! | `owlet/N/camera/*/image`, or the key expressions asked for | in | an image |
+//! | `owlet/N/detections/<camera>` | out | JSON ([`LiveRecord`]) |
+//! | `owlet/N/detections_cdr/<camera>` | out, where asked for | `vision_msgs/msg/Detection2DArray` |
+//! | `owlet/N/overlay/<camera>` | out, while somebody subscribes | JPEG |
+//! | `owlet/N/prompts` | put, get | JSON or YAML in the form of a prompts file |
+//! | `owlet/N/prompts/answer` | out | what became of a put |
+//! | `owlet/N/detect` | get | an image in, JSON back |
+//! | `owlet/N/status` | out, get | JSON ([`Status`]) |
+//! | `owlet/N` | liveliness token | |
+
+mod answers;
+mod error;
+mod keys;
+mod options;
+mod payload;
+mod publishers;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use zenoh::key_expr::OwnedKeyExpr;
+use zenoh::liveliness::LivelinessToken;
+use zenoh::pubsub::Subscriber;
+use zenoh::query::Queryable;
+use zenoh::sample::{Sample, SampleKind};
+use zenoh::{Session, Wait};
+
+pub use error::ZenohError;
+pub use options::ZenohOptions;
+pub use payload::PayloadError;
+
+use self::answers::QueryAnswer;
+use self::keys::Keys;
+use self::options::Prepared;
+use self::payload::ImagePayload;
+use self::publishers::{Publishers, to_json};
+use super::live::{
+    Connections, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord, Status, WaitsFor,
+};
+use super::records::LiveRecord;
+use crate::types::{FrameDetections, FrameHeader};
+
+/// How often zenoh is asked who publishes where images are waited for.
+const PUBLISHERS_EVERY: Duration = Duration::from_secs(5);
+
+/// A session with everything that a node declares in it. Dropping it undeclares all.
+pub struct ZenohTransport {
+    session: Session,
+    keys: Keys,
+    publishers: Publishers,
+    found_publishers: Mutex<Option<FoundPublishers>>,
+    declared: Mutex<Option<Declared>>,
+}
+
+/// Kept only for being dropped.
+struct Declared {
+    _subscribers: Vec<Subscriber<()>>,
+    _queryables: Vec<Queryable<()>>,
+    _token: LivelinessToken,
+}
+
+struct FoundPublishers {
+    asked_at: Instant,
+    /// For each key expression of images.
+    counts: Vec<Option<usize>>,
+}
+
+/// All options in the form that zenoh takes, checked.
+pub struct CheckedOptions(Prepared);
+
+impl ZenohOptions {
+    /// Checks all of them, and reads zenoh's own configuration file.
+    ///
+    /// # Errors
+    /// Every problem, not only the first.
+    pub fn check(&self) -> Result<CheckedOptions, ZenohError> {
+        options::prepare(self).map(CheckedOptions)
+    }
+}
+
+impl ZenohTransport {
+    /// Opens the session. Nothing is taken from it before [`serve`](Self::serve).
+    ///
+    /// # Errors
+    /// Whatever keeps zenoh from opening it: a router that cannot be reached, an address that is
+    /// taken.
+    pub fn open(options: CheckedOptions) -> Result<Arc<Self>, ZenohError> {
+        let Prepared { config, keys, cdr } = options.0;
+        let session = zenoh::open(config)
+            .wait()
+            .map_err(|error| ZenohError::Open { reason: error.to_string() })?;
+        let publishers = Publishers::new(session.clone(), keys.clone(), cdr);
+        Ok(Arc::new(Self {
+            session,
+            keys,
+            publishers,
+            found_publishers: Mutex::new(None),
+            declared: Mutex::new(None),
+        }))
+    }
+
+    /// Subscribes, answers, and says that the node is there.
+    ///
+    /// # Errors
+    /// What zenoh reports of a key.
+    pub fn serve(&self, input: &Arc<dyn NodeInput>) -> Result<(), ZenohError> {
+        let mut subscribers = Vec::new();
+        for expression in self.keys.images() {
+            subscribers.push(self.images(expression, Arc::clone(input))?);
+        }
+        subscribers.push(self.prompts_put(Arc::clone(input))?);
+        let queryables = vec![
+            self.prompts_get(Arc::clone(input))?,
+            self.detect(Arc::clone(input))?,
+            self.status_get(Arc::clone(input))?,
+        ];
+        let key = self.keys.node();
+        self.warn_of_namesake(&key);
+        let token = self.session.liveliness().declare_token(key.clone()).wait();
+        let token = token.map_err(|error| ZenohError::declare(&key, &*error))?;
+        let declared =
+            Declared { _subscribers: subscribers, _queryables: queryables, _token: token };
+        *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = Some(declared);
+        Ok(())
+    }
+
+    /// Closes the session, so that everybody knows at once; waits no longer than `patience`.
+    pub fn close(&self, patience: Duration) {
+        let session = self.session.clone();
+        let (done, closed) = std::sync::mpsc::channel();
+        let closer = thread::Builder::new().name("zenoh-close".to_owned()).spawn(move || {
+            if let Err(error) = session.close().wait() {
+                tracing::debug!("zenoh: {error}");
+            }
+            // Nobody may be waiting any more.
+            let _ = done.send(());
+        });
+        if closer.is_ok() && closed.recv_timeout(patience).is_err() {
+            tracing::debug!("zenoh did not close within {patience:?}");
+        }
+    }
+
+    /// Two nodes of one name would answer each other's questions.
+    fn warn_of_namesake(&self, key: &OwnedKeyExpr) {
+        let alive = self.session.liveliness().get(key).timeout(Duration::from_millis(500)).wait();
+        if alive.is_ok_and(|replies| replies.recv().is_ok()) {
+            tracing::warn!("{key}: a node of this name is alive already; give this one another");
+        }
+    }
+
+    fn images(
+        &self,
+        expression: &OwnedKeyExpr,
+        input: Arc<dyn NodeInput>,
+    ) -> Result<Subscriber<()>, ZenohError> {
+        let pattern = expression.clone();
+        self.session
+            .declare_subscriber(expression.clone())
+            .callback(move |sample: Sample| {
+                let key = sample.key_expr().as_str();
+                // A key with wildcards in it is allowed in a put, and names no camera.
+                let camera = keys::camera_name(&pattern, key).unwrap_or_default();
+                let message = ImagePayload::of_sample(&sample, &camera);
+                input.image(&camera, key, Box::new(message));
+            })
+            .wait()
+            .map_err(|error| ZenohError::declare(expression, &*error))
+    }
+
+    fn prompts_put(&self, input: Arc<dyn NodeInput>) -> Result<Subscriber<()>, ZenohError> {
+        let key = self.keys.prompts();
+        let answers = self.publishers.answers();
+        self.session
+            .declare_subscriber(key.clone())
+            .callback(move |sample: Sample| {
+                let answers = answers.clone();
+                // A delete has no payload, and an empty payload is refused with its reason.
+                let text = match sample.kind() {
+                    SampleKind::Put => sample.payload().to_bytes().into_owned(),
+                    SampleKind::Delete => Vec::new(),
+                };
+                input.set_prompts(text, Box::new(move |answer| answers.publish(answer)));
+            })
+            .wait()
+            .map_err(|error| ZenohError::declare(&key, &*error))
+    }
+
+    fn prompts_get(&self, input: Arc<dyn NodeInput>) -> Result<Queryable<()>, ZenohError> {
+        let key = self.keys.prompts();
+        self.session
+            .declare_queryable(key.clone())
+            .callback(move |query| {
+                let text = query.payload().map(|payload| payload.to_bytes().into_owned());
+                let answer = QueryAnswer::new(query);
+                match text {
+                    None => answer.send::<_, PromptsRecord>(Ok(&input.prompts())),
+                    Some(text) => {
+                        let reply = move |prompts: &PromptsAnswer| answer.send(prompts.as_ref());
+                        input.set_prompts(text, Box::new(reply));
+                    }
+                }
+            })
+            .wait()
+            .map_err(|error| ZenohError::declare(&key, &*error))
+    }
+
+    fn detect(&self, input: Arc<dyn NodeInput>) -> Result<Queryable<()>, ZenohError> {
+        let key = self.keys.detect();
+        let topic = key.to_string();
+        self.session
+            .declare_queryable(key.clone())
+            .callback(move |query| {
+                let message = ImagePayload::of_query(&query);
+                let answer = QueryAnswer::new(query);
+                match message {
+                    Some(message) => {
+                        let reply = move |found: Result<LiveRecord, String>| match found {
+                            Ok(record) => answer.send::<_, PromptsRecord>(Ok(&record)),
+                            Err(reason) => answer.refuse(&reason),
+                        };
+                        input.detect(&topic, Box::new(message), Box::new(reply));
+                    }
+                    None => answer.refuse("expected an image as payload, found none"),
+                }
+            })
+            .wait()
+            .map_err(|error| ZenohError::declare(&key, &*error))
+    }
+
+    fn status_get(&self, input: Arc<dyn NodeInput>) -> Result<Queryable<()>, ZenohError> {
+        let key = self.keys.status();
+        self.session
+            .declare_queryable(key.clone())
+            .callback(move |query| {
+                QueryAnswer::new(query).send::<_, PromptsRecord>(Ok(&input.status()));
+            })
+            .wait()
+            .map_err(|error| ZenohError::declare(&key, &*error))
+    }
+}
+
+impl NodeOutput for ZenohTransport {
+    fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>) {
+        self.publishers.detections(camera, record, found);
+    }
+
+    fn wants_overlay(&self, camera: &str) -> bool {
+        self.publishers.wants_overlay(camera)
+    }
+
+    fn overlay(&self, camera: &str, header: &FrameHeader, jpeg: Vec<u8>) {
+        self.publishers.overlay(camera, header, jpeg);
+    }
+
+    fn status(&self, status: &Status) {
+        self.publishers.put(&self.keys.status(), to_json(status));
+    }
+
+    fn connections(&self) -> Connections {
+        let info = self.session.info();
+        Connections {
+            routers: info.routers_zid().wait().count(),
+            peers: info.peers_zid().wait().count(),
+        }
+    }
+
+    /// Asks routers for publishers now and then: a subscriber is not told of them.
+    fn look_around(&self) {
+        let found = || self.found_publishers.lock().unwrap_or_else(PoisonError::into_inner);
+        if found().as_ref().is_some_and(|found| found.asked_at.elapsed() < PUBLISHERS_EVERY) {
+            return;
+        }
+        let images = self.keys.images();
+        let counts = images.map(|keys| publishers::declared_on(&self.session, keys)).collect();
+        *found() = Some(FoundPublishers { asked_at: Instant::now(), counts });
+    }
+
+    fn waits_for(&self) -> Vec<WaitsFor> {
+        let found = self.found_publishers.lock().unwrap_or_else(PoisonError::into_inner);
+        let images = self.keys.images().enumerate();
+        images
+            .map(|(index, keys)| WaitsFor {
+                keys: keys.to_string(),
+                publishers: found
+                    .as_ref()
+                    .and_then(|found| found.counts.get(index).copied().flatten()),
+            })
+            .collect()
+    }
+
+    fn prompts_key(&self) -> String {
+        self.keys.prompts().to_string()
+    }
+}

@@ -1,0 +1,302 @@
+//! Images as they travel: an encoding, a payload and an attachment.
+//!
+//! | encoding | payload |
+//! | --- | --- |
+//! | `image/jpeg`, `image/png`, or none at all | a JPEG or PNG; which of them, its first bytes say |
+//! | `zenoh/bytes;ENCODING;WIDTHxHEIGHT[;step=BYTES][;bigendian]` | pixels as they are; ENCODING is one of [`known_encodings`], `step` the bytes from one row to the next (without it there is no padding) |
+//!
+//! The attachment may be JSON with `stamp_ns` (an integer) and `frame_id` (a text). Without a stamp
+//! in it, zenoh's timestamp of the sample holds, or else the time of arrival.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use zenoh::bytes::ZBytes;
+use zenoh::query::Query;
+use zenoh::sample::{Sample, SampleKind};
+use zenoh::time::Timestamp;
+
+use super::super::live::{ImageError, ImageMessage, LiveImage};
+use crate::types::{FrameHeader, Picture, Stamp, StampSource};
+use crate::vision::decode::{
+    DecodeError, RawImage, decode_compressed, decode_raw, known_encodings, packed_step,
+};
+
+/// zenoh's encoding where none is given, and of raw images.
+const BYTES: &str = "zenoh/bytes";
+/// A longer attachment is refused: it holds a number and a name.
+const MAX_ATTACHMENT_BYTES: usize = 4 << 10;
+/// Texts of a sender are cut to this many characters in errors.
+const MAX_SHOWN_CHARS: usize = 120;
+
+/// Why a sample is not an image.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// A delete.
+    #[error("expected an image, found a delete")]
+    Deleted,
+    /// Another encoding than those of images.
+    #[error(
+        "encoding: expected image/jpeg, image/png or \
+         zenoh/bytes;ENCODING;WIDTHxHEIGHT[;step=BYTES][;bigendian], found {found:?}"
+    )]
+    Encoding {
+        /// What was found.
+        found: String,
+    },
+    /// A part of the description of a raw image.
+    #[error("encoding {encoding:?}: expected {expected}, found {found:?}")]
+    Layout {
+        /// The whole description.
+        encoding: String,
+        /// What was expected.
+        expected: String,
+        /// The part that is wrong.
+        found: String,
+    },
+    /// The attachment.
+    #[error(
+        "attachment: expected JSON such as {{\"stamp_ns\": 1, \"frame_id\": \"camera\"}}: {reason}"
+    )]
+    Attachment {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The payload.
+    #[error(transparent)]
+    Pixels(#[from] DecodeError),
+    /// A depth image.
+    #[error("expected a colour image, found depth ({encoding})")]
+    Depth {
+        /// Its encoding.
+        encoding: String,
+    },
+}
+
+/// What is understood of an attachment; other keys are the sender's own.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+struct Attachment {
+    stamp_ns: Option<i64>,
+    frame_id: Option<String>,
+}
+
+/// An image as it came. Its payload is shared with zenoh, not copied.
+pub(super) struct ImagePayload {
+    default_frame_id: String,
+    is_delete: bool,
+    encoding: String,
+    payload: ZBytes,
+    attachment: Option<ZBytes>,
+    sent: Option<Stamp>,
+    received: Stamp,
+}
+
+impl ImagePayload {
+    /// `default_frame_id` holds where the attachment names none.
+    pub(super) fn of_sample(sample: &Sample, default_frame_id: &str) -> Self {
+        Self {
+            default_frame_id: default_frame_id.to_owned(),
+            is_delete: sample.kind() == SampleKind::Delete,
+            encoding: sample.encoding().to_string(),
+            payload: sample.payload().clone(),
+            attachment: sample.attachment().cloned(),
+            sent: sample.timestamp().map(stamp_of),
+            received: now(),
+        }
+    }
+
+    /// `None` where the query has no payload.
+    pub(super) fn of_query(query: &Query) -> Option<Self> {
+        Some(Self {
+            default_frame_id: String::new(),
+            is_delete: false,
+            encoding: query.encoding().map_or_else(|| BYTES.to_owned(), ToString::to_string),
+            payload: query.payload()?.clone(),
+            attachment: query.attachment().cloned(),
+            sent: None,
+            received: now(),
+        })
+    }
+
+    fn decoded(&self) -> Result<LiveImage, PayloadError> {
+        if self.is_delete {
+            return Err(PayloadError::Deleted);
+        }
+        let attachment = self.attachment.as_ref().map(|bytes| parse_attachment(&bytes.to_bytes()));
+        let Attachment { stamp_ns, frame_id } = attachment.transpose()?.unwrap_or_default();
+        let (stamp, stamp_from) = match (stamp_ns, self.sent) {
+            (Some(nanos), _) => (Stamp(nanos), StampSource::Camera),
+            (None, Some(sent)) => (sent, StampSource::Transport),
+            (None, None) => (self.received, StampSource::Arrival),
+        };
+        let picture = decode_payload(&self.encoding, &self.payload.to_bytes())?;
+        let Picture::Color(image) = picture else {
+            return Err(PayloadError::Depth { encoding: shortened(&self.encoding) });
+        };
+        let frame_id: Arc<str> = frame_id.unwrap_or_else(|| self.default_frame_id.clone()).into();
+        Ok(LiveImage {
+            header: FrameHeader { stamp, frame_id },
+            stamp_from,
+            received: self.received,
+            encoding: self.encoding.clone(),
+            image,
+        })
+    }
+}
+
+impl ImageMessage for ImagePayload {
+    fn decode(&self) -> Result<LiveImage, ImageError> {
+        Ok(self.decoded()?)
+    }
+}
+
+fn decode_payload(encoding: &str, payload: &[u8]) -> Result<Picture, PayloadError> {
+    let (kind, description) = encoding.split_once(';').unwrap_or((encoding, ""));
+    match (kind, description) {
+        ("image/jpeg" | "image/png", _) | (BYTES, "") => {
+            // What follows the kind says nothing that the file does not say itself.
+            Ok(decode_compressed(kind, payload)?)
+        }
+        (BYTES, description) => {
+            let layout = RawLayout::parse(description)?;
+            Ok(decode_raw(&RawImage {
+                width: layout.width,
+                height: layout.height,
+                encoding: layout.encoding,
+                is_bigendian: layout.is_bigendian,
+                step: layout.step,
+                data: payload,
+            })?)
+        }
+        _ => Err(PayloadError::Encoding { found: shortened(encoding) }),
+    }
+}
+
+/// `rgb8;640x480;step=1920` in parts.
+#[derive(Debug, PartialEq, Eq)]
+struct RawLayout<'a> {
+    encoding: &'a str,
+    width: u32,
+    height: u32,
+    step: u32,
+    is_bigendian: bool,
+}
+
+impl<'a> RawLayout<'a> {
+    fn parse(description: &'a str) -> Result<Self, PayloadError> {
+        let wrong = |expected: &str, found: &str| PayloadError::Layout {
+            encoding: shortened(description),
+            expected: expected.to_owned(),
+            found: shortened(found),
+        };
+        let mut parts = description.split(';');
+        let encoding = parts.next().unwrap_or_default();
+        let size = parts.next().unwrap_or_default();
+        let (width, height) = size
+            .split_once('x')
+            .and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)))
+            .ok_or_else(|| wrong("a size such as 640x480", size))?;
+        let Some(packed) = packed_step(encoding, width) else {
+            let known: Vec<_> = known_encodings().collect();
+            return Err(wrong(&format!("one of {}", known.join(", ")), encoding));
+        };
+        let mut layout = Self { encoding, width, height, step: packed, is_bigendian: false };
+        for part in parts {
+            match part.split_once('=') {
+                Some(("step", bytes)) => {
+                    layout.step = bytes
+                        .parse()
+                        .map_err(|_| wrong("step=BYTES with a whole number of bytes", part))?;
+                }
+                None if part == "bigendian" => layout.is_bigendian = true,
+                _ => return Err(wrong("step=BYTES or bigendian", part)),
+            }
+        }
+        Ok(layout)
+    }
+}
+
+fn parse_attachment(bytes: &[u8]) -> Result<Attachment, PayloadError> {
+    let refused = |reason: String| PayloadError::Attachment { reason };
+    if bytes.len() > MAX_ATTACHMENT_BYTES {
+        return Err(refused(format!("{} bytes are too many", bytes.len())));
+    }
+    serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))
+}
+
+fn stamp_of(timestamp: &Timestamp) -> Stamp {
+    let since_epoch = timestamp.get_time().to_duration();
+    Stamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn now() -> Stamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_images_are_described_in_one_way() {
+        let parse = |text| RawLayout::parse(text).unwrap();
+        let layout = parse("rgb8;640x480");
+        assert_eq!((layout.width, layout.height, layout.step), (640, 480, 1920));
+        assert_eq!(parse("mono16;3x2;step=8;bigendian").step, 8);
+        assert!(parse("mono16;3x2;bigendian").is_bigendian);
+        for (text, expected) in [
+            ("rgb8", "a size such as 640x480, found \"\""),
+            ("rgb8;640", "found \"640\""),
+            ("rgb8;640x-1", "found \"640x-1\""),
+            ("rgb9;4x4", "expected one of rgb8, "),
+            ("rgb8;4x4;step=", "found \"step=\""),
+            ("rgb8;4x4;stride=12", "expected step=BYTES or bigendian"),
+            ("rgb8;4x4;", "expected step=BYTES or bigendian"),
+            ("application/x-camera", "a size such as 640x480"),
+        ] {
+            let error = RawLayout::parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn payloads_are_decoded_by_their_encoding_and_refused_with_a_reason() {
+        let picture = decode_payload("zenoh/bytes;rgb8;1x2;step=4", &[1, 2, 3, 0, 4, 5, 6, 0]);
+        let Ok(Picture::Color(image)) = picture else { panic!("{picture:?}") };
+        assert_eq!(image.as_raw(), &[1, 2, 3, 4, 5, 6]);
+        let huge = format!("zenoh/bytes;rgb8;{0}x{0}", u32::MAX);
+        for (encoding, payload, expected) in [
+            ("image/webp", &b"RIFF"[..], "expected image/jpeg, image/png or zenoh/bytes"),
+            ("image/jpeg", b"{}", "JPEG"),
+            ("zenoh/bytes", b"", "JPEG"),
+            ("zenoh/bytes;rgb8;2x2", b"123", "12"),
+            (huge.as_str(), b"123", "4294967295"),
+        ] {
+            let error = decode_payload(encoding, payload).unwrap_err().to_string();
+            assert!(error.contains(expected), "{encoding}: {error}");
+        }
+    }
+
+    #[test]
+    fn attachments_are_json_and_other_keys_are_left_alone() {
+        let read = |text: &str| parse_attachment(text.as_bytes());
+        let whole = read("{\"stamp_ns\": -5, \"frame_id\": \"optical\", \"exposure\": 3}").unwrap();
+        let expected = Attachment { stamp_ns: Some(-5), frame_id: Some("optical".to_owned()) };
+        assert_eq!(whole, expected);
+        assert_eq!(read("{}").unwrap(), Attachment::default());
+        for text in ["", "5", "{\"stamp_ns\": 1.5}", "{\"stamp_ns\": \"1\"}", "{\"frame_id\": 3}"] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.starts_with("attachment: expected JSON"), "{error}");
+        }
+        assert!(parse_attachment(&vec![b' '; MAX_ATTACHMENT_BYTES + 1]).is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! What goes out.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use zenoh::bytes::Encoding;
+use zenoh::key_expr::{OwnedKeyExpr, keyexpr};
+use zenoh::pubsub::Publisher;
+use zenoh::{Session, Wait};
+
+use super::super::live::PromptsAnswer;
+use super::super::records::LiveRecord;
+use super::keys::Keys;
+use crate::types::{FrameDetections, FrameHeader};
+use crate::wire::Message;
+use crate::wire::vision_msgs::{Detection2DArray, detection_2d_array};
+
+/// How long routers may take to say who publishes.
+const ADMIN_PATIENCE: Duration = Duration::from_millis(300);
+
+/// The publishers of a node, made as cameras turn up.
+pub(super) struct Publishers {
+    session: Session,
+    keys: Keys,
+    cdr: bool,
+    cameras: Mutex<HashMap<String, Option<Arc<CameraPublishers>>>>,
+}
+
+struct CameraPublishers {
+    detections: Publisher<'static>,
+    cdr: Option<Publisher<'static>>,
+    overlay: Publisher<'static>,
+}
+
+impl Publishers {
+    pub(super) fn new(session: Session, keys: Keys, cdr: bool) -> Self {
+        Self { session, keys, cdr, cameras: Mutex::default() }
+    }
+
+    pub(super) fn detections(
+        &self,
+        camera: &str,
+        record: &LiveRecord,
+        found: Option<&FrameDetections>,
+    ) {
+        let Some(publishers) = self.of(camera) else { return };
+        let sent = publishers.detections.put(to_json(record)).wait();
+        log(&self.session, publishers.detections.key_expr(), sent);
+        if let (Some(publisher), Some(found)) = (&publishers.cdr, found) {
+            let message = detection_2d_array(found).encode();
+            log(&self.session, publisher.key_expr(), publisher.put(message).wait());
+        }
+    }
+
+    pub(super) fn wants_overlay(&self, camera: &str) -> bool {
+        self.of(camera).is_some_and(|publishers| {
+            publishers.overlay.matching_status().wait().is_ok_and(|status| status.matching())
+        })
+    }
+
+    pub(super) fn overlay(&self, camera: &str, header: &FrameHeader, jpeg: Vec<u8>) {
+        let Some(publishers) = self.of(camera) else { return };
+        let attachment = json!({ "stamp_ns": header.stamp.0, "frame_id": &*header.frame_id });
+        let sent = publishers.overlay.put(jpeg).attachment(to_json(&attachment)).wait();
+        log(&self.session, publishers.overlay.key_expr(), sent);
+    }
+
+    pub(super) fn put(&self, key: &OwnedKeyExpr, json: Vec<u8>) {
+        let put = self.session.put(key, json).encoding(Encoding::APPLICATION_JSON);
+        log(&self.session, key, put.wait());
+    }
+
+    /// Where what became of a put of prompts is published.
+    pub(super) fn answers(&self) -> AnswerPublisher {
+        AnswerPublisher { session: self.session.clone(), key: self.keys.prompts_answer() }
+    }
+
+    /// The publishers of a camera; a camera for which they cannot be had is told once.
+    fn of(&self, camera: &str) -> Option<Arc<CameraPublishers>> {
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = cameras.get(camera) {
+            return known.clone();
+        }
+        let made = self.declare(camera).map(Arc::new);
+        cameras.insert(camera.to_owned(), made.clone());
+        made
+    }
+
+    fn declare(&self, camera: &str) -> Option<CameraPublishers> {
+        let declare = |output: &str, encoding: Encoding| {
+            let key = self.keys.output(output, camera)?;
+            let publisher = self.session.declare_publisher(key.clone()).encoding(encoding).wait();
+            publisher.inspect_err(|error| tracing::warn!("zenoh: {key}: {error}")).ok()
+        };
+        let cdr = Encoding::APPLICATION_CDR.with_schema(Detection2DArray::TYPE);
+        Some(CameraPublishers {
+            detections: declare("detections", Encoding::APPLICATION_JSON)?,
+            cdr: if self.cdr { Some(declare("detections_cdr", cdr)?) } else { None },
+            overlay: declare("overlay", Encoding::IMAGE_JPEG)?,
+        })
+    }
+}
+
+/// Publishes what became of prompts that were put.
+#[derive(Clone)]
+pub(super) struct AnswerPublisher {
+    session: Session,
+    key: OwnedKeyExpr,
+}
+
+impl AnswerPublisher {
+    pub(super) fn publish(&self, answer: &PromptsAnswer) {
+        let json = match answer {
+            Ok(prompts) => to_json(prompts),
+            Err(refused) => to_json(refused),
+        };
+        let put = self.session.put(&self.key, json).encoding(Encoding::APPLICATION_JSON);
+        log(&self.session, &self.key, put.wait());
+    }
+}
+
+/// Publishers that are declared on `keys`, by what routers with an admin space say; `None` where
+/// there is none. Our own subscription shows whether there is one. A plain put declares nothing.
+pub(super) fn declared_on(session: &Session, keys: &keyexpr) -> Option<usize> {
+    let selector = format!("@/*/*/*/{keys}");
+    let replies = session.get(selector).timeout(ADMIN_PATIENCE).wait().ok()?;
+    let kinds: Vec<String> = replies
+        .into_iter()
+        .filter_map(|reply| {
+            let key = reply.result().ok()?.key_expr().to_string();
+            key.split('/').nth(3).map(str::to_owned)
+        })
+        .collect();
+    let publishers = kinds.iter().filter(|kind| *kind == "publisher").count();
+    kinds.iter().any(|kind| kind == "subscriber").then_some(publishers)
+}
+
+/// Plain data as JSON.
+pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("records hold no map with keys that are not texts")
+}
+
+/// What is sent while the session closes reaches nobody any more, and nobody misses it.
+fn log(session: &Session, key: &keyexpr, sent: zenoh::Result<()>) {
+    if let Err(error) = sent
+        && !session.is_closed()
+    {
+        tracing::warn!("zenoh: {key}: {error}");
+    }
+}
