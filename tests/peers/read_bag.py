@@ -28,7 +28,9 @@ def plain(value):
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     names = getattr(value, "__slots__", None) or vars(value)
-    return {name: plain(getattr(value, name)) for name in names if not name.startswith("__")}
+    # Fields are lower case; upper case are constants, which are no part of a message.
+    fields = [name for name in names if not name.startswith("__") and not name.isupper()]
+    return {name: plain(getattr(value, name)) for name in fields}
 
 
 def by_rosbags(folder: Path):

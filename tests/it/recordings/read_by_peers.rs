@@ -111,7 +111,7 @@ fn detections_are_read_by_other_programs_field_by_field() {
     assert_eq!(rosbags["qos"], json!({ "/camera/detections": ["RELIABLE"] }));
     assert_eq!(rosbags["hashes"], json!({ "/camera/detections": definition.type_hash }));
     assert_eq!(rosbags["message_count"], 5);
-    assert_eq!(rosbags["same_bytes"], json!([true; 5]));
+    assert_eq!(rosbags["same_bytes"], json!(vec![true; 5]));
     assert_eq!(rosbags["start"], START);
     let expected: Vec<_> = (0..5).map(message_json).collect();
     // rosbags calls every type by a class of its own; the names of the fields are the same.
