@@ -69,12 +69,10 @@ pub fn rigid(translation: [f64; 3], rotation: [f64; 4]) -> Result<Isometry3<f64>
 #[must_use]
 pub fn between(from: &Isometry3<f64>, to: &Isometry3<f64>, share: f64) -> Isometry3<f64> {
     let translation = from.translation.vector.lerp(&to.translation.vector, share);
-    // The arc is not defined for opposite quaternions, and the shorter one never is between those.
-    let rotation = from.rotation.try_slerp(&to.rotation, share, 1e-12).unwrap_or(if share < 0.5 {
-        from.rotation
-    } else {
-        to.rotation
-    });
+    // A share of the turn from one to the other: exact for the smallest turns too, where the arc
+    // cosine that slerp is usually written with is not.
+    let turn = from.rotation.rotation_to(&to.rotation);
+    let rotation = turn.powf(share) * from.rotation;
     Isometry3::from_parts(Translation3::from(translation), rotation)
 }
 

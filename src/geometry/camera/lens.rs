@@ -212,7 +212,8 @@ impl Lens {
             let scale = if distance > 0.0 { angle.tan() / distance } else { 0.0 };
             self.newton(distorted, Point2::from(distorted.coords * scale))
         });
-        let beyond = distorted.coords.norm() > self.widest_distorted;
+        // Tangential terms move the fold a little.
+        let beyond = distorted.coords.norm() > 0.9 * self.widest_distorted;
         settled.ok_or(if beyond { RayError::OutsideLens } else { RayError::NotSettled })
     }
 

