@@ -8,7 +8,7 @@
 //! | floor | modules | what lives there |
 //! | --- | --- | --- |
 //! | 0 | [`types`] | the words: stamps, frames, prompts, boxes, detections, timings |
-//! | 1 | [`vision`], [`wire`], [`config`], [`hub`] | host image work; message structs and CDR; configuration; checkpoints on disk and on the hub |
+//! | 1 | [`vision`], [`geometry`], [`track`], [`wire`], [`config`], [`hub`] | host image work; cameras, transforms and places in space; ids over time; message structs and CDR; configuration; checkpoints on disk and on the hub |
 //! | 2 | [`tasks`], [`nn`] | the contract of every task; shared torch blocks |
 //! | 3 | [`weights`], [`tokenize`], [`models`] (together) | strict loading; text to ids; one file per architecture |
 //! | 4 | [`detect`] | a task: preprocess, forward, decode |
@@ -24,6 +24,7 @@
 pub mod config;
 pub mod detect;
 pub mod eval;
+pub mod geometry;
 pub mod hub;
 pub mod models;
 pub mod nn;
@@ -32,6 +33,7 @@ pub mod pipeline;
 pub mod report;
 pub mod tasks;
 pub mod tokenize;
+pub mod track;
 pub mod transport;
 pub mod types;
 pub mod vision;

@@ -1,7 +1,11 @@
-//! `sensor_msgs/msg/Image`, `CompressedImage` and `CameraInfo`.
+//! `sensor_msgs/msg/Image`, `CompressedImage`, `CameraInfo` and `PointCloud2`.
+
+mod point_cloud;
 
 use super::cdr::{FieldError, Message, Reader, Writer};
 use super::std_msgs::Header;
+
+pub use point_cloud::{PointCloud2, PointField, coloured_points, datatype};
 
 /// `sensor_msgs/msg/Image`. Nothing is checked against anything here: whether `step` and the
 /// length of `data` fit the size and the encoding is for the decoder of pixels to say.

@@ -1,48 +1,18 @@
-//! `vision_msgs/msg/Detection2DArray` and what it is made of, as in `vision_msgs` 4.x.
+//! `vision_msgs`, as in 4.x: detections in images and in space, and what their classes mean.
+
+mod detection_3d;
+mod info;
 
 use std::borrow::Cow;
 
 use crate::types::FrameDetections;
 
 use super::cdr::{FieldError, Message, Reader, Writer};
+use super::geometry_msgs::PoseWithCovariance;
 use super::std_msgs::Header;
 
-/// `geometry_msgs/msg/PoseWithCovariance`, flattened: position, quaternion, and a 6x6 covariance
-/// row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoseWithCovariance {
-    /// `x, y, z` in metres.
-    pub position: [f64; 3],
-    /// `x, y, z, w`.
-    pub orientation: [f64; 4],
-    /// Over `x, y, z` and rotations about X, Y, Z, row by row.
-    pub covariance: [f64; 36],
-}
-
-impl Default for PoseWithCovariance {
-    /// The identity, as an unset pose is in ROS.
-    fn default() -> Self {
-        Self { position: [0.0; 3], orientation: [0.0, 0.0, 0.0, 1.0], covariance: [0.0; 36] }
-    }
-}
-
-impl<'a> Message<'a> for PoseWithCovariance {
-    const TYPE: &'static str = "geometry_msgs/msg/PoseWithCovariance";
-
-    fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
-        Ok(Self {
-            position: reader.f64_array("pose.position")?,
-            orientation: reader.f64_array("pose.orientation")?,
-            covariance: reader.f64_array("covariance")?,
-        })
-    }
-
-    fn write(&self, writer: &mut Writer) {
-        writer.f64_array(&self.position);
-        writer.f64_array(&self.orientation);
-        writer.f64_array(&self.covariance);
-    }
-}
+pub use detection_3d::{BoundingBox3D, Detection3D, Detection3DArray};
+pub use info::{LabelInfo, VisionClass, VisionInfo};
 
 /// `vision_msgs/msg/ObjectHypothesisWithPose`, with its `hypothesis` flattened.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,7 +27,7 @@ pub struct ObjectHypothesisWithPose<'a> {
 
 impl<'a> ObjectHypothesisWithPose<'a> {
     /// Length of an empty class id, the score and the pose.
-    const SMALLEST: usize = 4 + 8 + (3 + 4 + 36) * 8;
+    pub(super) const SMALLEST: usize = 4 + 8 + (3 + 4 + 36) * 8;
 }
 
 impl<'a> Message<'a> for ObjectHypothesisWithPose<'a> {

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("types", 0),
     ("vision", 1),
+    ("geometry", 1),
+    ("track", 1),
     ("wire", 1),
     ("config", 1),
     ("hub", 1),
@@ -33,6 +35,8 @@ const GUESTS: &[(&str, &[&str])] = &[
     ("tch", &["nn", "models", "weights", "detect"]),
     ("opencv", &["vision"]),
     ("turbojpeg", &["vision"]),
+    ("nalgebra", &["geometry", "track"]),
+    ("pathfinding", &["track"]),
     ("mcap", &["transport"]),
     ("rusqlite", &["transport"]),
     ("hf_hub", &["hub"]),

@@ -8,6 +8,7 @@ mod config;
 mod detect;
 mod eval;
 mod floors;
+mod geometry;
 mod golden_models;
 mod golden_preprocess;
 mod hub;

@@ -1,5 +1,6 @@
 //! Recordings: read those of other programs, be read by other programs, survive damage.
 
+mod all_types;
 mod damage;
 mod inspected;
 mod mutated;
