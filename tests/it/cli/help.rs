@@ -56,6 +56,9 @@ fn known_models_are_listed_with_nothing_pulled() {
     // Beside them there is what comes with Owlet.
     let installed = list["installed"].as_array().unwrap();
     assert_eq!(installed.len(), 1, "{list}");
-    assert_eq!((&installed[0]["name"], &installed[0]["builtin"]), (&"owlet-nano".into(), &true.into()));
+    assert_eq!(
+        (&installed[0]["name"], &installed[0]["builtin"]),
+        (&"owlet-nano".into(), &true.into())
+    );
     assert_eq!(installed[0]["state"]["state"], "no_manifest");
 }
