@@ -20,6 +20,8 @@ fn of_camera(camera: &CameraStatus) -> State {
     let good = camera.newest_good_image_age_secs;
     let failed = camera.newest_failure.as_ref().map(|failure| failure.age_secs);
     match (good, camera.newest_output_age_secs) {
+        // One has come and is being read.
+        (None, _) if camera.bad == 0 => State::Starting,
         (None, _) => State::BadImages,
         _ if camera.newest_image_age_secs > STOPPED_AFTER_SECS => State::ImagesStopped,
         (Some(age), _) if age > STOPPED_AFTER_SECS => State::BadImages,
@@ -92,7 +94,7 @@ fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
             format!("no image for {:.1} s", camera.newest_image_age_secs)
         }
         State::Failing => format!("the model fails: {}", newest(&camera.newest_failure)),
-        State::Starting => "the model is looking at its first image".to_owned(),
+        State::Starting => "its first image is being looked at".to_owned(),
         State::NothingFound => nothing_found(camera),
         State::Finding | State::NoPrompts | State::NoImages => return bad_ones(name, camera),
     };
@@ -193,8 +195,10 @@ mod tests {
         is(&CameraStatus { newest_failure, ..found.clone() }, State::Finding, None);
 
         let first = CameraStatus { newest_output_age_secs: None, ..camera() };
-        let text = "front: the model is looking at its first image";
+        let text = "front: its first image is being looked at";
         is(&first, State::Starting, Some(text));
+        let being_read = CameraStatus { newest_good_image_age_secs: None, ..first };
+        is(&being_read, State::Starting, Some(text));
         let stopped = CameraStatus { newest_image_age_secs: 2.5, ..found.clone() };
         is(&stopped, State::ImagesStopped, Some("front: no image for 2.5 s"));
 
