@@ -5,11 +5,11 @@
 #   pip install -r sim/requirements.txt -r training/requirements.txt
 #   training/train.sh
 #
-#   PYTHON=python3   STEPS=4600   SCENES=500 (of each of four data sets, five pictures a scene)
+#   PYTHON=python3   STEPS=3600   SCENES=500 (of each of four data sets, five pictures a scene)
 #   RUN=out/training
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-PYTHON=${PYTHON:-python3} STEPS=${STEPS:-4600} SCENES=${SCENES:-500} RUN=${RUN:-out/training}
+PYTHON=${PYTHON:-python3} STEPS=${STEPS:-3600} SCENES=${SCENES:-500} RUN=${RUN:-out/training}
 export PYTHONPATH=sim:training HF_HUB_OFFLINE=1
 # Large arrays come and go at every step: handing them back to the system each time costs a third
 # of the speed.

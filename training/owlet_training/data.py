@@ -116,13 +116,10 @@ class Data:
         self.where = [(d, i) for d, array in enumerate(self.objects) for i in range(len(array))]
         self.side_px, self.grid = side_px, grid
 
-    def __len__(self) -> int:
-        return len(self.where)
-
-    def batch(self, rng: np.random.Generator, size: int, augment: bool = True) -> Batch:
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`size` random pictures."""
         chosen = [self.where[i] for i in rng.integers(0, len(self.where), size)]
-        drawn = [self._crowded(rng, *where) if augment else self._plain(*where) for where in chosen]
+        drawn = [self._crowded(rng, *where) for where in chosen]
         pixels, instances, objects = (np.stack(arrays) for arrays in zip(*drawn, strict=True))
         pixels, instances = torch.from_numpy(pixels), torch.from_numpy(instances)
 
@@ -133,8 +130,6 @@ class Data:
         wide, high = np.where(whole, 1.0, wide), np.where(whole, 1.0, high)
         x0, y0 = rng.uniform(0, 1 - wide), rng.uniform(0, 1 - high)
         mirror = rng.random(size) < 0.5
-        if not augment:
-            wide, high, x0, y0, mirror = (np.full(size, value) for value in (1.0, 1.0, 0.0, 0.0, False))
 
         def sampled(source: torch.Tensor, side: int, mode: str) -> torch.Tensor:
             steps = (np.arange(side) + 0.5) / side
@@ -147,9 +142,8 @@ class Data:
 
         image = sampled(pixels.permute(0, 3, 1, 2).float() / 255, self.side_px, "bilinear")
         at_patches = sampled(instances[:, None].float(), self.grid, "nearest")[:, 0].long()
-        grey = rng.random(size) < GREY_SHARE if augment else np.zeros(size, bool)
-        if augment:
-            image = self._recoloured(image, rng)
+        grey = rng.random(size) < GREY_SHARE
+        image = self._recoloured(image, rng)
         image[grey] = (image[grey] * LUMA[:, None, None]).sum(1, keepdim=True)
         image = (image - MEAN[:, None, None]) / STD[:, None, None]
 
@@ -174,16 +168,12 @@ class Data:
             torch.from_numpy(present & ~valid),
         )
 
-    def _plain(self, d: int, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """A picture as it was taken: pixels, instances, objects."""
-        objects = np.full((MOST_OBJECTS_IN_BATCH, 9), -1, np.float32)
-        objects[:MOST_OBJECTS] = self.objects[d][i]
-        return self.pixels[d][i], self.instances[d][i], objects
-
     def _crowded(self, rng: np.random.Generator, d: int, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A picture with objects of two others where there was only table: twice as much to learn
         from for the price of one."""
-        pixels, instances, objects = (array.copy() for array in self._plain(d, i))
+        pixels, instances = self.pixels[d][i].copy(), self.instances[d][i].copy()
+        objects = np.full((MOST_OBJECTS_IN_BATCH, 9), -1, np.float32)
+        objects[:MOST_OBJECTS] = self.objects[d][i]
         count = int((objects[:, 4] >= 0).sum())
         scale = SIDE_PX // INSTANCE_SIDE_PX
         for _ in range(2):
