@@ -5,15 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
+use nalgebra::{Isometry3, Point3};
+use owlet::geometry::rigid;
 use owlet::transport::frames::frame_from_message;
 use owlet::transport::rosbag2::RawMessage;
 use owlet::types::{DepthImage, Picture};
 use owlet::wire::Message;
+use owlet::wire::geometry_msgs::Transform;
 use owlet::wire::sensor_msgs::CameraInfo;
 use owlet::wire::std_msgs::Header;
-use owlet::wire::vision_msgs::{BoundingBox2D, Detection2DArray};
+use owlet::wire::tf2_msgs::TFMessage;
+use owlet::wire::vision_msgs::{BoundingBox2D, Detection2DArray, Detection3DArray};
 
-use super::messages::{Detection3DArray, TfMessage, Transform};
 use super::{simulates, unseen_among};
 use crate::recordings::read_whole;
 
@@ -38,7 +41,7 @@ fn on<'a>(messages: &'a [RawMessage], topic: &str) -> Vec<&'a RawMessage> {
 struct Truth {
     name: String,
     box_2d: Option<BoundingBox2D>,
-    optical_from_box: Transform,
+    optical_from_box: Isometry3<f64>,
     size_m: [f64; 3],
 }
 
@@ -47,7 +50,7 @@ struct Frame {
     color: RgbImage,
     depth: DepthImage,
     info: [f64; 9],
-    world_from_link: Transform,
+    world_from_link: Isometry3<f64>,
     truth: BTreeMap<String, Truth>,
 }
 
@@ -74,7 +77,7 @@ fn frames_of(messages: &[RawMessage]) -> Vec<Frame> {
         belongs(boxes_3d.header);
         let boxes_2d = Detection2DArray::decode(&boxes_2d[i].data).unwrap();
         belongs(boxes_2d.header);
-        let pose = TfMessage::decode(&poses[i].data).unwrap();
+        let pose = TFMessage::decode(&poses[i].data).unwrap();
         let [pose] = pose.transforms.as_slice() else { panic!("one transform: {pose:?}") };
         assert_eq!((pose.header.frame_id, pose.child_frame_id), ("world", "camera_link"));
         assert_eq!(pose.header.stamp, info.header.stamp);
@@ -89,10 +92,17 @@ fn frames_of(messages: &[RawMessage]) -> Vec<Frame> {
             let about = Truth {
                 name: name.to_owned(),
                 box_2d: box_2d.map(|flat| flat.bbox),
-                optical_from_box: found.optical_from_box,
-                size_m: found.size_m,
+                optical_from_box: {
+                    let pose = found.bbox.center;
+                    rigid(pose.position, pose.orientation).unwrap()
+                },
+                size_m: found.bbox.size,
             };
-            assert!(truth.insert(found.id.to_owned(), about).is_none(), "two of {}", found.id);
+            assert!(
+                truth.insert(found.id.clone().into_owned(), about).is_none(),
+                "two of {}",
+                found.id
+            );
         }
         let ids = boxes_2d.detections.iter().map(|flat| &*flat.id);
         assert!(ids.clone().all(|id| truth.contains_key(id)), "{:?}", ids.collect::<Vec<_>>());
@@ -101,9 +111,18 @@ fn frames_of(messages: &[RawMessage]) -> Vec<Frame> {
         };
         assert_eq!((info.width, info.height), color.dimensions());
         assert_eq!((depth.width(), depth.height()), color.dimensions());
-        Frame { color, depth, info: info.k, world_from_link: pose.parent_from_child, truth }
+        Frame { color, depth, info: info.k, world_from_link: from_message(&pose.transform), truth }
     };
     (0..color.len()).map(frame).collect()
+}
+
+fn from_message(transform: &Transform) -> Isometry3<f64> {
+    rigid(transform.translation, transform.rotation).unwrap()
+}
+
+/// Where a point of the child is in the parent.
+fn placed(parent_from_child: &Isometry3<f64>, point: [f64; 3]) -> [f64; 3] {
+    parent_from_child.transform_point(&Point3::from(point)).coords.into()
 }
 
 /// Pixel of a point in the optical frame, centres at whole numbers.
@@ -119,7 +138,7 @@ fn hold_boxes(frame: &Frame) -> usize {
         let Some(flat) = about.box_2d else { continue };
         let corners = (0..8).map(|corner| {
             let side = |axis: usize| (f64::from(corner >> axis & 1) - 0.5) * about.size_m[axis];
-            project(&frame.info, about.optical_from_box.apply([side(0), side(1), side(2)]))
+            project(&frame.info, placed(&about.optical_from_box, [side(0), side(1), side(2)]))
         });
         let corners: Vec<(f64, f64)> = corners.collect();
         let range = |of: fn(&(f64, f64)) -> f64| {
@@ -141,7 +160,7 @@ fn hold_boxes(frame: &Frame) -> usize {
             continue;
         }
         whole += 1;
-        let middle = about.optical_from_box.translation;
+        let middle = placed(&about.optical_from_box, [0.0; 3]);
         let (u, v) = project(&frame.info, middle);
         assert!(
             (u + 0.5 - flat.center_x).abs() < 0.25 * flat.size_x
@@ -170,16 +189,17 @@ fn a_recording_is_consistent_in_picture_space_and_depth() {
     }
 
     let fixed = on(&messages, "/tf_static");
-    let fixed = TfMessage::decode(&fixed[0].data).unwrap();
+    let fixed = TFMessage::decode(&fixed[0].data).unwrap();
     let to_optical = fixed.transforms.iter().find(|edge| edge.child_frame_id == OPTICAL).unwrap();
     assert_eq!(to_optical.header.frame_id, "camera_link");
+    let link_from_optical = from_message(&to_optical.transform);
     let mut in_world: BTreeMap<&str, [f64; 3]> = BTreeMap::new();
     let mut held = 0;
     for frame in &frames {
         held += hold_boxes(frame);
         for (id, about) in &frame.truth {
-            let in_link = to_optical.parent_from_child.apply(about.optical_from_box.translation);
-            let place = frame.world_from_link.apply(in_link);
+            let in_link = placed(&link_from_optical, placed(&about.optical_from_box, [0.0; 3]));
+            let place = placed(&frame.world_from_link, in_link);
             let first = *in_world.entry(id).or_insert(place);
             // Nothing on the table moves: only the camera does.
             assert!((0..3).all(|i| (place[i] - first[i]).abs() < 1e-9), "{about:?}: {first:?}");

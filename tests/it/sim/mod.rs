@@ -2,7 +2,6 @@
 
 mod bags;
 mod dataset;
-mod messages;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
