@@ -20,7 +20,7 @@ setup: ## Debian packages, libtorch and test tools; does only what is missing
 build: setup ## the owlet binary, in target/debug
 	cargo build
 
-demo: setup ## replay a recording through a full-size OWL-ViT and show what it found
+demo: setup ## replay the sample recording through the built-in checkpoint and show what it found
 	@scripts/demo
 
 test: setup ## all tests
