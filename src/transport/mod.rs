@@ -4,5 +4,6 @@ pub mod frames;
 pub mod inspect;
 pub mod live;
 pub mod records;
+pub mod ros;
 pub mod rosbag2;
 pub mod zenoh;

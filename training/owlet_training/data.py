@@ -14,8 +14,8 @@ from torch.nn.functional import grid_sample
 from . import texts
 
 # A little more than the network sees, so that a random cut from it stays sharp.
-SIDE_PX = 256
-INSTANCE_SIDE_PX = 128
+SIDE_PX = 320
+INSTANCE_SIDE_PX = 160
 MOST_OBJECTS = 12
 
 # With objects that were put in from other pictures.

@@ -23,15 +23,14 @@ LEAST_SCORE = 0.01
 class Evaluation:
     """The pictures of a data set, kept at the network's size, and its truth."""
 
-    def __init__(self, folder: Path, tokens: Tokens, most_images: int | None = None) -> None:
+    def __init__(self, folder: Path, tokens: Tokens, side_px: int, most_images: int | None = None) -> None:
         content = json.loads((folder / "annotations.json").read_text())
         self.images = content["images"][:most_images]
         kept = {image["id"] for image in self.images}
         content["images"] = self.images
         content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
-        side = network.IMAGE_SIDE_PX
         pixels = [
-            np.asarray(Image.open(folder / image["file_name"]).resize((side, side), Image.Resampling.BICUBIC))
+            np.asarray(Image.open(folder / image["file_name"]).resize((side_px, side_px), Image.Resampling.BICUBIC))
             for image in self.images
         ]
         self.pixels = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)

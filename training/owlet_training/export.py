@@ -21,8 +21,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    run = Training(args.run, seed=0)
-    run.load(args.run / "newest.pt")
+    run = Training.of(args.run)
     args.out.mkdir(parents=True, exist_ok=True)
     for name in ("vocab.json", "merges.txt", "tokenizer_config.json"):
         shutil.copy(args.run / "tokenizer" / name, args.out / name)
@@ -30,7 +29,7 @@ def main() -> None:
     config = run.ema.config.to_dict() | {"architectures": ["OwlViTForObjectDetection"], "dtype": "float16"}
     config.pop("_name_or_path", None)
     (args.out / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    side = {"height": network.IMAGE_SIDE_PX, "width": network.IMAGE_SIDE_PX}
+    side = dict.fromkeys(("height", "width"), network.side_px(run.ema))
     preprocessor = {
         "image_processor_type": "OwlViTImageProcessor",
         "processor_class": "OwlViTProcessor",

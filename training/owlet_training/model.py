@@ -1,15 +1,16 @@
 """The network: OWL-ViT as in transformers, small, and started so that it learns from nothing."""
 
 import math
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from transformers import OwlViTConfig, OwlViTForObjectDetection
 
 from . import tokenizer
 
-IMAGE_SIDE_PX, PATCH_PX = 224, 16
-GRID = IMAGE_SIDE_PX // PATCH_PX
+PATCH_PX = 16
 IMAGE_WIDTH, IMAGE_LAYERS, IMAGE_HEADS = 192, 6, 3
 TEXT_WIDTH, TEXT_LAYERS, TEXT_HEADS = 128, 3, 4
 
@@ -17,8 +18,8 @@ TEXT_WIDTH, TEXT_LAYERS, TEXT_HEADS = 128, 3, 4
 FIRST_LOGIT_SCALE, FIRST_LOGIT_SHIFT = 8.0, -0.5
 
 
-def make(vocabulary: int) -> OwlViTForObjectDetection:
-    """A network with weights to start from, drawn from torch's generator."""
+def make(vocabulary: int, side_px: int) -> OwlViTForObjectDetection:
+    """A network for pictures of `side_px` with weights to start from, drawn from torch's generator."""
     ends = {"bos_token_id": vocabulary - 2, "eos_token_id": vocabulary - 1, "pad_token_id": 0}
     config = OwlViTConfig(
         text_config={
@@ -32,7 +33,7 @@ def make(vocabulary: int) -> OwlViTForObjectDetection:
             **ends,
         },
         vision_config={
-            "image_size": IMAGE_SIDE_PX,
+            "image_size": side_px,
             "patch_size": PATCH_PX,
             "hidden_size": IMAGE_WIDTH,
             "intermediate_size": 4 * IMAGE_WIDTH,
@@ -60,7 +61,7 @@ def make(vocabulary: int) -> OwlViTForObjectDetection:
     nn.init.normal_(text.position_embedding.weight, std=0.05)
     with torch.no_grad():
         vision.position_embedding.weight[0] = 0
-        vision.position_embedding.weight[1:] = 0.5 * _waves(GRID, IMAGE_WIDTH)
+        vision.position_embedding.weight[1:] = 0.5 * _waves(side_px // PATCH_PX, IMAGE_WIDTH)
     for tower in (model.owlvit.vision_model, model.owlvit.text_model):
         for layer in tower.encoder.layers:
             _start_attention(layer.self_attn)
@@ -74,6 +75,29 @@ def make(vocabulary: int) -> OwlViTForObjectDetection:
     nn.init.zeros_(model.class_head.logit_shift.weight)
     nn.init.constant_(model.class_head.logit_shift.bias, FIRST_LOGIT_SHIFT)
     return model
+
+
+def take_weights(model: OwlViTForObjectDetection, checkpoint: Path) -> None:
+    """Starts from a checkpoint in Hugging Face layout, whose pictures may have another size: its
+    positions are then interpolated."""
+    weights = {name: tensor.float() for name, tensor in load_file(checkpoint / "model.safetensors").items()}
+    name = "owlvit.vision_model.embeddings.position_embedding.weight"
+    of_class, of_patches = weights[name][:1], weights[name][1:]
+    had, wanted = math.isqrt(len(of_patches)), grid(model)
+    square = of_patches.T.reshape(1, -1, had, had)
+    square = nn.functional.interpolate(square, size=(wanted, wanted), mode="bicubic", align_corners=False)
+    weights[name] = torch.cat([of_class, square[0].flatten(1).T])
+    model.load_state_dict(weights)
+
+
+def side_px(model: OwlViTForObjectDetection) -> int:
+    """Pixels that the network's pictures are wide and high."""
+    return model.config.vision_config.image_size
+
+
+def grid(model: OwlViTForObjectDetection) -> int:
+    """Patches in a row."""
+    return side_px(model) // PATCH_PX
 
 
 def _start_attention(attention: nn.Module) -> None:

@@ -6,6 +6,7 @@ import csv
 import os
 import time
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from .data import Data
 from .evaluate import Evaluation
 from .muon import Muon
 
+NEWEST = "newest.pt"
 BATCH = 32
 MATRIX_LEARNING_RATE = 3e-3
 OTHER_LEARNING_RATE = 1.5e-3
@@ -43,11 +45,11 @@ def patches_each(progress: float) -> int:
 class Training:
     """All that a run consists of, and how it is saved and loaded."""
 
-    def __init__(self, out: Path, seed: int) -> None:
+    def __init__(self, out: Path, seed: int, side_px: int) -> None:
         torch.manual_seed(seed)
         vocabulary = tokenizer.write(out / "tokenizer")
         self.tokens = tokenizer.Tokens(out / "tokenizer")
-        self.model = network.make(vocabulary)
+        self.model = network.make(vocabulary, side_px)
         self.auxiliary = losses.Auxiliary(network.IMAGE_WIDTH)
         self.ema = copy.deepcopy(self.model)
         # Matrices of the towers and heads are orthogonalised (Muon, Jordan et al. 2024); all else
@@ -66,10 +68,29 @@ class Training:
         self.rng = np.random.default_rng(seed)
         self.step, self.seconds = 0, 0.0
 
-    def save(self, path: Path) -> None:
-        partial = path.with_suffix(".partial")
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """What an interrupted or finished run has left in its folder."""
+        state = torch.load(folder / NEWEST, weights_only=True)
+        run = cls(folder, 0, state["side_px"])
+        run._load(state)
+        return run
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Takes the weights of a checkpoint in Hugging Face layout; all else starts anew."""
+        network.take_weights(self.model, checkpoint)
+        self.ema.load_state_dict(self.model.state_dict())
+
+    def start_anew(self, pixel_values: torch.Tensor) -> None:
+        """With weights that know the statistics of these pictures and nothing else."""
+        network.whiten_patches(self.model, pixel_values)
+        self.ema.load_state_dict(self.model.state_dict())
+
+    def save(self, folder: Path) -> None:
+        partial = folder / (NEWEST + ".partial")
         torch.save(
             {
+                "side_px": network.side_px(self.model),
                 "model": self.model.state_dict(),
                 "auxiliary": self.auxiliary.state_dict(),
                 "ema": self.ema.state_dict(),
@@ -80,10 +101,9 @@ class Training:
             },
             partial,
         )
-        partial.rename(path)
+        partial.rename(folder / NEWEST)
 
-    def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
+    def _load(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])
         self.auxiliary.load_state_dict(state["auxiliary"])
         self.ema.load_state_dict(state["ema"])
@@ -113,7 +133,7 @@ class Training:
             logits = network.class_logits(self.model, features.float(), cosine)
         naming = losses.naming_loss(cosine, batch)
         found = losses.detection_losses(
-            logits, boxes.float(), batch, queries, network.GRID, patches_each(progress)
+            logits, boxes.float(), batch, queries, network.grid(self.model), patches_each(progress)
         )
         loss = found.total + (1 - 0.8 * progress) * (auxiliary + 0.5 * naming)
         loss.backward()
@@ -144,6 +164,8 @@ def main() -> None:
     parser.add_argument("--validate", type=Path, nargs="*", default=[], help="data sets that are never learnt from")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; an interrupted run goes on from it")
     parser.add_argument("--steps", type=int, default=4000, help="may be changed when a run goes on")
+    parser.add_argument("--side-px", type=int, default=288, help="size of the network's pictures, a multiple of 16")
+    parser.add_argument("--start-from", type=Path, help="a checkpoint in Hugging Face layout, its pictures of any size")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--every", type=int, default=200, help="steps between validations")
@@ -151,16 +173,17 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
-    data = Data(args.data, network.IMAGE_SIDE_PX, network.GRID)
-    run = Training(args.out, args.seed)
-    newest = args.out / "newest.pt"
-    if newest.exists():
-        run.load(newest)
+    if (args.out / NEWEST).exists():
+        run = Training.of(args.out)
     else:
-        network.whiten_patches(run.model, data.batch(run.rng, 128).pixel_values)
-        run.ema.load_state_dict(run.model.state_dict())
+        run = Training(args.out, args.seed, args.side_px)
+    data = Data(args.data, network.side_px(run.model), network.grid(run.model))
+    if run.step == 0 and args.start_from:
+        run.start_from(args.start_from)
+    elif run.step == 0:
+        run.start_anew(data.batch(run.rng, 128).pixel_values)
     print(f"{sum(p.numel() for p in run.model.parameters()) / 1e6:.2f} million parameters, from step {run.step}")
-    validations = {folder.name: Evaluation(folder, run.tokens, 150) for folder in args.validate}
+    validations = {folder.name: Evaluation(folder, run.tokens, network.side_px(run.model), 150) for folder in args.validate}
     log_path = args.out / "log.csv"
     fields = ["step", "images", "seconds", "loss", "classes", "l1", "giou", "auxiliary", "naming", "gradient", *validations]
     fresh = not log_path.exists()
@@ -180,11 +203,11 @@ def main() -> None:
                 row |= {"step": run.step, "images": run.step * BATCH, "seconds": round(run.seconds)}
                 if due:
                     row |= {name: round(v.ap50(run.ema), 4) for name, v in validations.items()}
-                    run.save(newest)
+                    run.save(args.out)
                 log.writerow(row)
                 file.flush()
                 print(row, flush=True)
-    run.save(newest)
+    run.save(args.out)
 
 
 if __name__ == "__main__":

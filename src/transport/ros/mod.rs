@@ -1,0 +1,9 @@
+//! The node as ROS 2 sees it, written once over [`RosLink`]: whatever carries the bytes, topics,
+//! types, QoS and services are the same.
+
+mod link;
+
+pub use link::{
+    Durability, Held, LinkError, PublisherSeen, Qos, Reliability, RosBytes, RosEndpoint, RosLink,
+    RosPublisher, RosReply, RosType,
+};
