@@ -19,9 +19,10 @@ mod loader;
 mod parameters;
 mod problem;
 pub mod prompts;
-mod ros_name;
+pub mod ros_name;
 mod sections;
 mod tables;
+mod transport;
 mod yaml;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub use loader::ConfigLoader;
 pub use parameters::{Changes, PARAMETERS, Parameter, ParameterKind};
 pub use problem::{ConfigError, Problem};
 pub use tables::{default_file, help_text, markdown_table};
+pub use transport::{Transport, UnknownTransport};
 
 use crate::types::{DeviceChoice, DtypeChoice, Prompt, PromptSet};
 
@@ -72,6 +74,18 @@ pub struct Config {
     pub jpeg_quality: u8,
     /// Name of the live node, with its namespace (`cell/owlet`).
     pub node: String,
+    /// What the live node speaks.
+    pub transport: Transport,
+    /// Names of the cameras in ROS 2; empty for one camera without a name.
+    pub cameras: Vec<String>,
+    /// Remapping rules of ROS 2, `from:=to`.
+    pub ros_remap: Vec<String>,
+    /// Domain of ROS 2; `None` leaves it to `ROS_DOMAIN_ID`.
+    pub ros_domain_id: Option<u32>,
+    /// Mebibytes of shared memory for large messages in ROS 2; 0 for none.
+    pub ros_shm_mib: usize,
+    /// Bytes from which on a message goes through shared memory.
+    pub ros_shm_threshold_bytes: usize,
     /// zenoh's own configuration file; already joined with the folder of the file that named it.
     pub zenoh_config: Option<PathBuf>,
     /// `peer` or `client`; `None` leaves it to `zenoh_config`, or else to zenoh.
@@ -104,6 +118,12 @@ impl Default for Config {
             report_pictures: 40,
             jpeg_quality: 85,
             node: DEFAULT_NODE.trim_start_matches('/').to_owned(),
+            transport: Transport::Zenoh,
+            cameras: Vec::new(),
+            ros_remap: Vec::new(),
+            ros_domain_id: None,
+            ros_shm_mib: 0,
+            ros_shm_threshold_bytes: 4096,
             zenoh_config: None,
             zenoh_mode: None,
             zenoh_connect: Vec::new(),

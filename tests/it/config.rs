@@ -98,6 +98,12 @@ fn every_parameter_can_be_set_in_a_file() {
     report_pictures: 0
     jpeg_quality: 100
     node: cell/left
+    transport: rmw_zenoh
+    cameras: [front, rear/left]
+    ros_remap: [\"image:=/camera/image_raw\"]
+    ros_domain_id: 7
+    ros_shm_mib: 64
+    ros_shm_threshold_bytes: 1000
     zenoh_config: zenoh.json5
     zenoh_mode: client
     zenoh_connect: [tcp/router:7447]
@@ -123,6 +129,12 @@ fn every_parameter_can_be_set_in_a_file() {
         report_pictures: 0,
         jpeg_quality: 100,
         node: "cell/left".to_owned(),
+        transport: Transport::RmwZenoh,
+        cameras: vec!["front".to_owned(), "rear/left".to_owned()],
+        ros_remap: vec!["image:=/camera/image_raw".to_owned()],
+        ros_domain_id: Some(7),
+        ros_shm_mib: 64,
+        ros_shm_threshold_bytes: 1000,
         zenoh_config: config.zenoh_config.clone(),
         zenoh_mode: Some("client".to_owned()),
         zenoh_connect: vec!["tcp/router:7447".to_owned()],
@@ -163,8 +175,9 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
         [
             "3: /**.ros__parameters.treshold: expected one of model, device, dtype, threads, \
              prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
-             zenoh_listen, zenoh_images, zenoh_cdr, found the key \"treshold\" (did you mean \
+             overlay, report_pictures, jpeg_quality, node, transport, cameras, ros_remap, \
+             ros_domain_id, ros_shm_mib, ros_shm_threshold_bytes, zenoh_config, zenoh_mode, \
+             zenoh_connect, zenoh_listen, zenoh_images, zenoh_cdr, found the key \"treshold\" (did you mean \
              \"threshold\"?)",
             "4: /**.ros__parameters.device: expected auto, cpu, cuda or cuda:N, found the text \
              \"gpu\"",
@@ -185,8 +198,9 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
              \"/camera/image_raw\" (put it in brackets: [a cat, a dog])",
             "14: /**.ros__parameters.camera.topic: expected one of model, device, dtype, threads, \
              prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
-             zenoh_listen, zenoh_images, zenoh_cdr, found the key \"camera.topic\"",
+             overlay, report_pictures, jpeg_quality, node, transport, cameras, ros_remap, \
+             ros_domain_id, ros_shm_mib, ros_shm_threshold_bytes, zenoh_config, zenoh_mode, \
+             zenoh_connect, zenoh_listen, zenoh_images, zenoh_cdr, found the key \"camera.topic\"",
             "15: /**.ros__parameters.model: expected the name of a model or the path of a folder, \
              found nothing",
             "16: /**.ros__parameters.overlay: expected each key once, found it again (first on \
