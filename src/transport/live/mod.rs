@@ -15,7 +15,10 @@ pub use status::{
 };
 
 use super::records::LiveRecord;
-use crate::types::{FrameDetections, FrameHeader, Stamp, StampSource};
+use crate::types::{
+    Calibration, Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, FrameTransform, Stamp,
+    StampSource,
+};
 
 /// Why a message is not a picture, in words.
 pub type ImageError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,6 +30,40 @@ pub trait ImageMessage: Send {
     /// # Errors
     /// What was expected and what was found.
     fn decode(&self) -> Result<LiveImage, ImageError>;
+}
+
+/// A message that should hold a depth picture. Most of them are never decoded: only those that
+/// belong to an image in which something was found.
+pub trait DepthMessage: Send {
+    /// Its stamp and frame, without decoding pixels.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    fn header(&self) -> Result<FrameHeader, ImageError>;
+
+    /// Decodes it, on a thread of the node.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    fn decode(&self) -> Result<DepthImage, ImageError>;
+}
+
+/// Which of the two cameras of an RGB-D camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CameraPart {
+    /// The one whose images are looked at.
+    Colour,
+    /// The one that measures depth, where its pictures are not registered to the images.
+    Depth,
+}
+
+/// How long transforms hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransformKind {
+    /// At their stamps (`/tf`).
+    Moving,
+    /// Always (`/tf_static`).
+    Static,
 }
 
 /// A message with an image, decoded.
@@ -57,6 +94,27 @@ pub trait NodeInput: Send + Sync {
     /// names none.
     fn image(&self, camera: &str, topic: &str, message: Box<dyn ImageMessage>);
 
+    /// A calibration of a camera, or why the message on `topic` is none. `camera` is named as for
+    /// its images.
+    fn calibration(
+        &self,
+        camera: &str,
+        part: CameraPart,
+        topic: &str,
+        calibration: Result<Calibration, String>,
+    );
+
+    /// A depth picture of a camera, which came on `topic`.
+    fn depth(&self, camera: &str, topic: &str, message: Box<dyn DepthMessage>);
+
+    /// Transforms between frames, or why the message on `topic` holds none.
+    fn transforms(
+        &self,
+        topic: &str,
+        kind: TransformKind,
+        transforms: Result<Vec<FrameTransform>, String>,
+    );
+
     /// One image to look at. `topic` is where it was asked for.
     fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer);
 
@@ -74,6 +132,26 @@ pub trait NodeInput: Send + Sync {
 pub trait NodeOutput: Send + Sync {
     /// What was found in a frame; `found` is `None` where the model failed on it.
     fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>);
+
+    /// Where the things are that were found in a frame: after [`detections`](Self::detections) of
+    /// the same frame, and only where places are looked for. `record` holds the places, too.
+    fn places(
+        &self,
+        camera: &str,
+        record: &LiveRecord,
+        found: &FrameDetections,
+        places: &FramePlaces,
+    );
+
+    /// Whether somebody takes this camera's clouds.
+    fn wants_cloud(&self, camera: &str) -> bool;
+
+    /// The visible surfaces of what was found in a frame.
+    fn cloud(&self, camera: &str, cloud: &Cloud);
+
+    /// Where this camera's depth is waited for, in words for the status; `None` where it cannot
+    /// come.
+    fn depth_key(&self, camera: &str) -> Option<String>;
 
     /// Whether somebody takes this camera's overlays.
     fn wants_overlay(&self, camera: &str) -> bool;
