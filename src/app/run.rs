@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use owlet::node::{Node, NodeOptions};
+use owlet::node::{Node, NodeOptions, SpaceOptions};
 use owlet::pipeline::{Pipeline, PipelineOptions, Policy};
 use owlet::transport::live::{NodeInput, NodeOutput};
 use owlet::transport::zenoh::{ZenohError, ZenohOptions, ZenohTransport};
+use owlet::types::LocateMode;
 
 use super::console::end_at_once;
 use super::interrupt::Interrupt;
@@ -36,6 +37,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
         listen: config.zenoh_listen.clone(),
         images: config.zenoh_images.clone(),
         cdr: config.zenoh_cdr,
+        locates: config.locate != LocateMode::Off,
     };
     let zenoh = zenoh.check().map_err(|error| Refused(error.to_string()))?;
     let (pipeline, results) = start_pipeline(
@@ -59,6 +61,12 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
             threshold: config.threshold,
             overlay: config.overlay,
             jpeg_quality: config.jpeg_quality,
+            tracking: config.tracking,
+            space: SpaceOptions {
+                mode: config.locate,
+                clouds: config.clouds,
+                settings: settings.spatial(),
+            },
         },
         pipeline,
     );

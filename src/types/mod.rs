@@ -22,7 +22,8 @@ pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
 pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
 pub use prompt::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
 pub use space::{
-    Calibration, Cloud, CloudPoint, FramePlaces, FrameTransform, NoPlace, NoPlaceKind, Place,
+    Calibration, Cloud, CloudPoint, FramePlaces, FrameTransform, LocateMode, NoPlace, NoPlaceKind,
+    Place, UnknownLocateMode,
 };
 pub use stamp::Stamp;
 pub use timings::{Stage, StageTimings};

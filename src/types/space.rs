@@ -1,9 +1,50 @@
 //! Where things are in space, and what it takes to say so.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::{FrameHeader, Stamp};
+
+/// Whether places are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocateMode {
+    /// Never.
+    Off,
+    /// For cameras that have depth.
+    #[default]
+    Auto,
+    /// For all cameras: one without depth is said to lack it.
+    On,
+}
+
+impl fmt::Display for LocateMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Auto => "auto",
+            Self::On => "on",
+        })
+    }
+}
+
+/// Neither `off`, `auto` nor `on`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected off, auto or on")]
+pub struct UnknownLocateMode;
+
+impl FromStr for LocateMode {
+    type Err = UnknownLocateMode;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            _ => Err(UnknownLocateMode),
+        }
+    }
+}
 
 /// A camera as its calibration describes it: the fields of `sensor_msgs/CameraInfo`, unchecked.
 #[derive(Clone, Debug, PartialEq)]

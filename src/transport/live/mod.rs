@@ -11,13 +11,13 @@ use image::RgbImage;
 pub use prompts::{PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
 pub use status::{
     BestScore, CameraStatus, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
-    State, Status, WaitsFor,
+    SpaceStatus, State, Status, TransformsStatus, WaitsFor,
 };
 
 use super::records::LiveRecord;
 use crate::types::{
-    Calibration, Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, FrameTransform, Stamp,
-    StampSource,
+    Calibration, Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, FrameTransform,
+    Stamp, StampSource,
 };
 
 /// Why a message is not a picture, in words.

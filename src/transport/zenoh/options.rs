@@ -28,6 +28,8 @@ pub struct ZenohOptions {
     pub images: Vec<String>,
     /// Whether detections also go out as CDR.
     pub cdr: bool,
+    /// Whether places in space are looked for: what they need is subscribed to.
+    pub locates: bool,
 }
 
 /// Options that were checked.
@@ -35,6 +37,7 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) keys: Keys,
     pub(super) cdr: bool,
+    pub(super) locates: bool,
 }
 
 /// # Errors
@@ -70,7 +73,10 @@ pub(super) fn prepare(options: &ZenohOptions) -> Result<Prepared, ZenohError> {
         }
     }
     match Keys::new(&options.node, &options.images) {
-        Ok(keys) if problems.is_empty() => Ok(Prepared { config, keys, cdr: options.cdr }),
+        Ok(keys) if problems.is_empty() => {
+            let ZenohOptions { cdr, locates, .. } = *options;
+            Ok(Prepared { config, keys, cdr, locates })
+        }
         Ok(_) => Err(ZenohError::Refused { problems }),
         Err(more) => {
             problems.extend(more);
@@ -114,7 +120,7 @@ mod tests {
             connect: vec!["tcp/localhost:7447".into(), "nowhere".into(), "quic/a:1".into()],
             listen: vec!["tcp".into()],
             images: vec!["a//b".into()],
-            cdr: false,
+            ..ZenohOptions::default()
         };
         let Err(ZenohError::Refused { problems }) = prepare(&options) else { panic!("refused") };
         let starts: Vec<_> =

@@ -98,9 +98,7 @@ fn add_pictures(written: &mut Written) {
     let point = CloudPoint { position_m: [1.0, 2.0, 3.0], rgb: [7, 8, 9], instance: 5 };
     let points = point_bytes(&[point]);
     let cloud = PointCloud2::of_points(HEADER, &points).unwrap();
-    let field = |name, offset, datatype| {
-        json!({ "name": name, "offset": offset, "datatype": datatype, "count": 1 })
-    };
+    let field = |name, offset, datatype| json!({ "name": name, "offset": offset, "datatype": datatype, "count": 1 });
     let expected = json!({
         "header": header_json(), "height": 1, "width": 1,
         "fields": [
