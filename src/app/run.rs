@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use owlet::node::{Node, NodeOptions};
+use owlet::node::{Node, NodeOptions, SpaceOptions};
 use owlet::pipeline::{Pipeline, PipelineOptions, Policy};
 use owlet::transport::live::NodeInput;
 
@@ -49,6 +49,12 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
             threshold: config.threshold,
             overlay: config.overlay,
             jpeg_quality: config.jpeg_quality,
+            tracking: config.tracking,
+            space: SpaceOptions {
+                mode: config.locate,
+                clouds: config.clouds,
+                settings: settings.spatial(),
+            },
         },
         pipeline,
     );

@@ -7,6 +7,7 @@ use anyhow::Context;
 use owlet::config::{Config, ConfigLoader};
 use owlet::detect::{DetectorError, DetectorOptions, DeviceRefused, OwlDetector};
 use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
+use owlet::spatial::{MatchSettings, SpatialSettings};
 use owlet::tasks::Detector;
 use owlet::types::{Prompt, PromptSet};
 
@@ -69,6 +70,17 @@ impl Settings {
             );
         }
         Ok(Self { config, prompts: Arc::new(prompts), model_dir, random_weights })
+    }
+
+    /// How places in space are found.
+    pub(crate) fn spatial(&self) -> SpatialSettings {
+        // By way of the decimal that was typed: 0.05 as f32 is a little more than that.
+        let slop_secs = self.config.sync_slop_secs.to_string().parse().unwrap_or_default();
+        SpatialSettings {
+            matching: MatchSettings { slop_secs, ..MatchSettings::default() },
+            target_frame: self.config.target_frame.as_deref().map(Into::into),
+            ..SpatialSettings::default()
+        }
     }
 
     pub(crate) fn detector_options(&self) -> DetectorOptions {

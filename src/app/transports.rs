@@ -7,10 +7,11 @@ use anyhow::anyhow;
 use owlet::config::{Config, Transport};
 use owlet::transport::live::{NodeInput, NodeOutput};
 use owlet::transport::rmw_zenoh::{CheckedRmwZenoh, RmwZenohLink, RmwZenohOptions, SharedMemory};
-use owlet::transport::ros::{LinkError, RosLink, RosTransport};
+use owlet::transport::ros::{LinkError, RosLink, RosTransport, RosTransportOptions};
 use owlet::transport::zenoh::{
     CheckedOptions, SessionOptions, ZenohError, ZenohOptions, ZenohTransport,
 };
+use owlet::types::LocateMode;
 
 use super::Refused;
 
@@ -18,7 +19,7 @@ use super::Refused;
 /// loaded.
 pub(crate) enum Checked {
     Zenoh { options: Box<CheckedOptions>, node: String },
-    RmwZenoh { options: Box<CheckedRmwZenoh>, cameras: Vec<String> },
+    RmwZenoh { options: Box<CheckedRmwZenoh>, topics: RosTransportOptions },
 }
 
 /// A transport that is open.
@@ -46,6 +47,7 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 session,
                 images: config.zenoh_images.clone(),
                 cdr: config.zenoh_cdr,
+                locates: config.locate != LocateMode::Off,
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
             Ok(Checked::Zenoh { options: Box::new(options), node: config.node.clone() })
@@ -62,7 +64,11 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 }),
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
-            Ok(Checked::RmwZenoh { options: Box::new(options), cameras: config.cameras.clone() })
+            let topics = RosTransportOptions {
+                cameras: config.cameras.clone(),
+                locates: config.locate != LocateMode::Off,
+            };
+            Ok(Checked::RmwZenoh { options: Box::new(options), topics })
         }
         Transport::Ros2 => Err(Refused(
             "transport: expected zenoh or rmw_zenoh, found ros2, which this program was built \
@@ -83,14 +89,14 @@ impl Checked {
                 let transport = ZenohTransport::open(*options).map_err(with_advice)?;
                 Ok(Opened::Zenoh { transport, node })
             }
-            Self::RmwZenoh { options, cameras } => {
+            Self::RmwZenoh { options, topics } => {
                 let link = RmwZenohLink::open(*options).map_err(link_with_advice)?;
                 let node = link.node_name();
                 tracing::info!(
                     "{node}: a router of rmw_zenoh is looked for at {}",
                     link.looks_at()
                 );
-                let transport = RosTransport::open(link, &cameras)?;
+                let transport = RosTransport::open(link, &topics)?;
                 Ok(Opened::Ros { transport, node })
             }
         }

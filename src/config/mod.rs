@@ -33,7 +33,7 @@ pub use problem::{ConfigError, Problem};
 pub use tables::{default_file, help_text, markdown_table};
 pub use transport::{Transport, UnknownTransport};
 
-use crate::types::{DeviceChoice, DtypeChoice, Prompt, PromptSet};
+use crate::types::{DeviceChoice, DtypeChoice, LocateMode, Prompt, PromptSet};
 
 /// The name of the node where no other is given.
 pub const DEFAULT_NODE: &str = "/owlet";
@@ -64,6 +64,19 @@ pub struct Config {
     pub max_detections: usize,
     /// The most frames in one pass.
     pub max_batch: usize,
+    /// Whether objects get ids that stay the same from frame to frame.
+    pub tracking: bool,
+    /// Whether places in space are looked for.
+    pub locate: LocateMode,
+    /// The frame that places are given in; `None` for that of the image.
+    pub target_frame: Option<String>,
+    /// By how much the stamps of an image and of its depth may differ, in seconds.
+    pub sync_slop_secs: f32,
+    /// Whether clouds of what was found are made.
+    pub clouds: bool,
+    /// Depth topics of a recording, in the order of the image topics; empty for a choice by frame
+    /// and name.
+    pub depth_topics: Vec<String>,
     /// Image topics to use; empty for all.
     pub image_topics: Vec<String>,
     /// Whether overlay pictures are made.
@@ -113,6 +126,12 @@ impl Default for Config {
             nms_iou: None,
             max_detections: 100,
             max_batch: 8,
+            tracking: true,
+            locate: LocateMode::Auto,
+            target_frame: None,
+            sync_slop_secs: 0.05,
+            clouds: false,
+            depth_topics: Vec::new(),
             image_topics: Vec::new(),
             overlay: true,
             report_pictures: 40,

@@ -5,6 +5,8 @@
 //!           ── detect ──> [arrivals] ── decode thread ──> requests ───────────────> pipeline
 //!           ── prompts ─> [sets] ────── prompts thread ─> command ────────────────> pipeline
 //!           <── detections, overlays ── results thread <─────────────────────────── pipeline
+//!           <── places, clouds ──────── places thread <── results thread, newest of each camera
+//!           ── depth, camera_info, tf ─> [space] ─────────┘
 //!           <── status, every second ── status thread
 //! ```
 //!
@@ -16,6 +18,7 @@ mod cameras;
 mod input;
 mod outcomes;
 mod prompts;
+mod space;
 mod status;
 mod words;
 
@@ -29,9 +32,13 @@ use tokio::sync::mpsc;
 use self::arrivals::Arrivals;
 use self::cameras::Cameras;
 use self::prompts::PromptDesk;
+use self::space::SpaceDesk;
 use crate::pipeline::{Outcome, Pipeline};
+use crate::track::FrameTracker;
 use crate::transport::live::NodeOutput;
 use crate::types::PromptSet;
+
+pub use self::space::SpaceOptions;
 
 /// How often the status is published.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -49,6 +56,10 @@ pub struct NodeOptions {
     pub overlay: bool,
     /// Quality of overlays, in `[1, 100]`.
     pub jpeg_quality: u8,
+    /// Whether objects get ids that stay the same from frame to frame.
+    pub tracking: bool,
+    /// How places in space are looked for.
+    pub space: SpaceOptions,
 }
 
 /// A live node. [`Node::start`] gives it its voice; it takes what arrives before that, too.
@@ -58,6 +69,9 @@ pub struct Node {
     arrivals: Arrivals,
     cameras: Cameras,
     prompts: PromptDesk,
+    /// `None` where objects are not tracked.
+    tracker: Option<Mutex<FrameTracker>>,
+    space: SpaceDesk,
     requests: Arc<Requests>,
     output: Mutex<Option<Arc<dyn NodeOutput>>>,
     started: Instant,
@@ -119,6 +133,8 @@ impl Node {
     pub fn new(options: NodeOptions, pipeline: Pipeline) -> Arc<Self> {
         Arc::new(Self {
             prompts: PromptDesk::new(options.prompts.clone(), options.threshold),
+            tracker: options.tracking.then(Mutex::default),
+            space: SpaceDesk::new(&options.space),
             options,
             pipeline,
             arrivals: Arrivals::default(),
@@ -146,6 +162,8 @@ impl Node {
         running.spawn("prompts", |node| node.work_off_prompts())?;
         let for_results = Arc::clone(&output);
         running.spawn("results", move |node| node.pass_on_results(results, &*for_results))?;
+        let for_places = Arc::clone(&output);
+        running.spawn("places", move |node| node.look_for_places(&*for_places))?;
         running.spawn("status", move |node| node.publish_status(&*output))?;
         Ok(running)
     }
@@ -182,6 +200,7 @@ impl RunningNode {
         self.node.stopping.set();
         self.node.arrivals.close();
         self.node.prompts.close();
+        self.node.space.close();
         self.node.pipeline.close();
         while self.threads.iter().any(|thread| !thread.is_finished()) {
             if Instant::now() >= deadline {

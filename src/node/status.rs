@@ -33,7 +33,11 @@ impl Node {
         let prompts = self.prompts.in_use();
         let cameras: BTreeMap<_, _> = cameras
             .into_iter()
-            .map(|(name, camera)| (name.to_string(), self.camera_status(&camera)))
+            .map(|(name, camera)| {
+                let depth_key = output.and_then(|output| output.depth_key(&name));
+                let space = self.space.camera_status(&name, depth_key);
+                (name.to_string(), CameraStatus { space, ..self.camera_status(&camera) })
+            })
             .collect();
         let mut status = Status {
             node: self.options.name.clone(),
@@ -53,6 +57,7 @@ impl Node {
             connected,
             waits_for,
             cameras,
+            transforms: self.space.transforms_status(),
             refused_images: strays.as_ref().map(Mishap::to_record),
             requests: RequestCounts {
                 answered: self.requests.answered.load(Ordering::Relaxed),
@@ -91,6 +96,7 @@ impl Node {
                         .collect()
                 })
                 .unwrap_or_default(),
+            space: None,
         }
     }
 }

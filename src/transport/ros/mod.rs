@@ -8,6 +8,7 @@ mod link;
 mod names;
 mod prompts;
 mod services;
+mod space;
 mod topics;
 mod transport;
 
@@ -16,4 +17,4 @@ pub use link::{
     RosPublisher, RosReply, RosType,
 };
 pub use names::Names;
-pub use transport::RosTransport;
+pub use transport::{RosTransport, RosTransportOptions};
