@@ -91,6 +91,7 @@ fn every_parameter_can_be_set_in_a_file() {
     prompts_file: ''
     threshold: 1
     nms_iou: 0.5
+    names_per_box: 2
     max_detections: 10
     max_batch: 2
     image_topics: [/left/image_raw, ~/image]
@@ -116,6 +117,7 @@ fn every_parameter_can_be_set_in_a_file() {
         prompts_file: None,
         threshold: 1.0,
         nms_iou: Some(0.5),
+        names_per_box: 2,
         max_detections: 10,
         max_batch: 2,
         image_topics: vec!["/left/image_raw".to_owned(), "~/image".to_owned()],
@@ -162,7 +164,7 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
         problems(&error),
         [
             "3: /**.ros__parameters.treshold: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
+             prompts, prompts_file, threshold, nms_iou, names_per_box, max_detections, max_batch, image_topics, \
              overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
              zenoh_listen, zenoh_images, zenoh_cdr, found the key \"treshold\" (did you mean \
              \"threshold\"?)",
@@ -184,7 +186,7 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
             "13: /**.ros__parameters.image_topics: expected a list of texts, found the text \
              \"/camera/image_raw\" (put it in brackets: [a cat, a dog])",
             "14: /**.ros__parameters.camera.topic: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
+             prompts, prompts_file, threshold, nms_iou, names_per_box, max_detections, max_batch, image_topics, \
              overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
              zenoh_listen, zenoh_images, zenoh_cdr, found the key \"camera.topic\"",
             "15: /**.ros__parameters.model: expected the name of a model or the path of a folder, \
