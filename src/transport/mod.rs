@@ -3,6 +3,7 @@
 pub mod frames;
 pub mod inspect;
 pub mod live;
+pub mod metrics;
 pub mod records;
 pub mod ros;
 pub mod rosbag2;
