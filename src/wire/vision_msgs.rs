@@ -25,13 +25,9 @@ pub struct ObjectHypothesisWithPose<'a> {
     pub pose: PoseWithCovariance,
 }
 
-impl<'a> ObjectHypothesisWithPose<'a> {
-    /// Length of an empty class id, the score and the pose.
-    pub(super) const SMALLEST: usize = 4 + 8 + (3 + 4 + 36) * 8;
-}
-
 impl<'a> Message<'a> for ObjectHypothesisWithPose<'a> {
     const TYPE: &'static str = "vision_msgs/msg/ObjectHypothesisWithPose";
+    const SMALLEST: usize = 4 + 8 + PoseWithCovariance::SMALLEST;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -65,6 +61,7 @@ pub struct BoundingBox2D {
 
 impl<'a> Message<'a> for BoundingBox2D {
     const TYPE: &'static str = "vision_msgs/msg/BoundingBox2D";
+    const SMALLEST: usize = 5 * 8;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -94,18 +91,14 @@ pub struct Detection2D<'a> {
     pub id: Cow<'a, str>,
 }
 
-impl Detection2D<'_> {
-    /// Length of a stamp, an empty frame, no results, a box and an empty id.
-    const SMALLEST: usize = 8 + 4 + 4 + 5 * 8 + 4;
-}
-
 impl<'a> Message<'a> for Detection2D<'a> {
     const TYPE: &'static str = "vision_msgs/msg/Detection2D";
+    const SMALLEST: usize = Header::SMALLEST + 4 + BoundingBox2D::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
             header: reader.nested("header")?,
-            results: reader.sequence("results", ObjectHypothesisWithPose::SMALLEST)?,
+            results: reader.sequence("results")?,
             bbox: reader.nested("bbox")?,
             id: Cow::Borrowed(reader.string("id")?),
         })
@@ -130,12 +123,10 @@ pub struct Detection2DArray<'a> {
 
 impl<'a> Message<'a> for Detection2DArray<'a> {
     const TYPE: &'static str = "vision_msgs/msg/Detection2DArray";
+    const SMALLEST: usize = Header::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
-        Ok(Self {
-            header: reader.nested("header")?,
-            detections: reader.sequence("detections", Detection2D::SMALLEST)?,
-        })
+        Ok(Self { header: reader.nested("header")?, detections: reader.sequence("detections")? })
     }
 
     fn write(&self, writer: &mut Writer) {
