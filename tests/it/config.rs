@@ -91,6 +91,7 @@ fn every_parameter_can_be_set_in_a_file() {
     prompts_file: ''
     threshold: 1
     nms_iou: 0.5
+    names_per_box: 2
     max_detections: 10
     max_batch: 2
     tracking: false
@@ -128,6 +129,7 @@ fn every_parameter_can_be_set_in_a_file() {
         prompts_file: None,
         threshold: 1.0,
         nms_iou: Some(0.5),
+        names_per_box: 2,
         max_detections: 10,
         max_batch: 2,
         tracking: false,
@@ -186,8 +188,8 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
         problems(&error),
         [
             "3: /**.ros__parameters.treshold: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, tracking, locate, \
-             target_frame, sync_slop_secs, clouds, depth_topics, image_topics, overlay, \
+             prompts, prompts_file, threshold, nms_iou, names_per_box, max_detections, max_batch, tracking, \
+             locate, target_frame, sync_slop_secs, clouds, depth_topics, image_topics, overlay, \
              report_pictures, jpeg_quality, node, transport, cameras, ros_remap, ros_domain_id, \
              ros_shm_mib, ros_shm_threshold_bytes, zenoh_config, zenoh_mode, zenoh_connect, \
              zenoh_listen, zenoh_images, zenoh_cdr, found the key \"treshold\" (did you mean \
@@ -210,8 +212,8 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
             "13: /**.ros__parameters.image_topics: expected a list of texts, found the text \
              \"/camera/image_raw\" (put it in brackets: [a cat, a dog])",
             "14: /**.ros__parameters.camera.topic: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, tracking, locate, \
-             target_frame, sync_slop_secs, clouds, depth_topics, image_topics, overlay, \
+             prompts, prompts_file, threshold, nms_iou, names_per_box, max_detections, max_batch, tracking, \
+             locate, target_frame, sync_slop_secs, clouds, depth_topics, image_topics, overlay, \
              report_pictures, jpeg_quality, node, transport, cameras, ros_remap, ros_domain_id, \
              ros_shm_mib, ros_shm_threshold_bytes, zenoh_config, zenoh_mode, zenoh_connect, \
              zenoh_listen, zenoh_images, zenoh_cdr, found the key \"camera.topic\"",
