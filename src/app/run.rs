@@ -1,20 +1,19 @@
-//! `owlet run`: a live node over zenoh.
+//! `owlet run`: a live node.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use owlet::node::{Node, NodeOptions};
 use owlet::pipeline::{Pipeline, PipelineOptions, Policy};
-use owlet::transport::live::{NodeInput, NodeOutput};
-use owlet::transport::zenoh::{ZenohError, ZenohOptions, ZenohTransport};
+use owlet::transport::live::NodeInput;
 
 use super::console::end_at_once;
 use super::interrupt::Interrupt;
 use super::running::{set_first_prompts, start_pipeline};
 use super::settings::Settings;
-use super::{Finish, Refused};
-use crate::NodeArgs;
+use super::{Finish, transports};
+use crate::app::args::NodeArgs;
 
 /// Results that may wait to be sent before inference waits.
 const RESULTS_CAPACITY: usize = 8;
@@ -28,16 +27,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
     let settings = Settings::for_node(args)?;
     let config = &settings.config;
-    let zenoh = ZenohOptions {
-        node: config.node.clone(),
-        config: config.zenoh_config.clone(),
-        mode: config.zenoh_mode.clone(),
-        connect: config.zenoh_connect.clone(),
-        listen: config.zenoh_listen.clone(),
-        images: config.zenoh_images.clone(),
-        cdr: config.zenoh_cdr,
-    };
-    let zenoh = zenoh.check().map_err(|error| Refused(error.to_string()))?;
+    let transport = transports::check(config)?;
     let (pipeline, results) = start_pipeline(
         &settings,
         PipelineOptions {
@@ -64,15 +54,10 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
     );
     // Before this a signal ends the program by itself: there is nothing to clean up yet.
     let interrupt = Interrupt::listen()?;
-    let transport = ZenohTransport::open(zenoh).map_err(with_advice)?;
-    let running = node.start(Arc::clone(&transport) as Arc<dyn NodeOutput>, results)?;
+    let transport = transport.open()?;
+    let running = node.start(transport.output(), results)?;
     transport.serve(&(Arc::clone(&node) as Arc<dyn NodeInput>))?;
-    let keys: Vec<_> = transport.waits_for().into_iter().map(|waits| waits.keys).collect();
-    tracing::info!(
-        "ready: {ready}; images on {}, all else below owlet/{}/",
-        keys.join(", "),
-        config.node
-    );
+    tracing::info!("ready: {ready}; {}", transport.in_words());
 
     while !interrupt.wait(ALIVE_EVERY) {
         if running.has_failed() {
@@ -95,13 +80,4 @@ fn in_words(pipeline: &Pipeline, settings: &Settings) -> String {
         many => format!("{many} prompts"),
     };
     format!("{} in {} on {}, {prompts}", info.name, info.dtype, info.device)
-}
-
-fn with_advice(error: ZenohError) -> anyhow::Error {
-    match error {
-        ZenohError::Open { .. } => {
-            anyhow!("{error} (is the router there? see zenoh_connect, zenoh_listen, zenoh_mode)")
-        }
-        error => error.into(),
-    }
 }

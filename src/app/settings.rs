@@ -12,7 +12,7 @@ use owlet::types::{Prompt, PromptSet};
 
 use super::Refused;
 use super::models::RANDOM_MARK;
-use crate::{ModelArgs, NodeArgs, RunArgs};
+use crate::app::args::{ModelArgs, NodeArgs, RunArgs};
 
 /// A configuration that was checked, its prompts and its model folder.
 pub(crate) struct Settings {
@@ -45,6 +45,7 @@ impl Settings {
         };
         let config = load_config(&args.run, loader, |loading| {
             loading.set("node", args.node.clone());
+            loading.set("transport", args.transport.map(|transport| transport.to_string()));
             for (name, given) in [("zenoh_connect", &args.connect), ("zenoh_listen", &args.listen)]
             {
                 if !given.is_empty() {

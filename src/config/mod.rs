@@ -20,9 +20,10 @@ mod parameters;
 mod problem;
 pub mod prompts;
 mod ros_args;
-mod ros_name;
+pub mod ros_name;
 mod sections;
 mod tables;
+mod transport;
 mod values;
 mod yaml;
 
@@ -33,6 +34,7 @@ pub use parameters::{Changes, PARAMETERS, Parameter, ParameterKind};
 pub use problem::{ConfigError, Problem};
 pub use ros_args::{LogLevel, RosArgs, RosParameter};
 pub use tables::{default_file, help_text, markdown_table};
+pub use transport::{Transport, UnknownTransport};
 pub use values::ParameterValue;
 
 use crate::types::{DeviceChoice, DtypeChoice, Prompt, PromptSet};
@@ -82,6 +84,18 @@ pub struct Config {
     pub autostart: bool,
     /// Whether a node in ROS 2 takes the time from `/clock`.
     pub use_sim_time: bool,
+    /// What the live node speaks.
+    pub transport: Transport,
+    /// Names of the cameras in ROS 2; empty for one camera without a name.
+    pub cameras: Vec<String>,
+    /// Remapping rules of ROS 2, `from:=to`.
+    pub ros_remap: Vec<String>,
+    /// Domain of ROS 2; `None` leaves it to `ROS_DOMAIN_ID`.
+    pub ros_domain_id: Option<u32>,
+    /// Mebibytes of shared memory for large messages in ROS 2; 0 for none.
+    pub ros_shm_mib: usize,
+    /// Bytes from which on a message goes through shared memory.
+    pub ros_shm_threshold_bytes: usize,
     /// zenoh's own configuration file; already joined with the folder of the file that named it.
     pub zenoh_config: Option<PathBuf>,
     /// `peer` or `client`; `None` leaves it to `zenoh_config`, or else to zenoh.
@@ -117,6 +131,12 @@ impl Default for Config {
             node: DEFAULT_NODE.trim_start_matches('/').to_owned(),
             autostart: true,
             use_sim_time: false,
+            transport: Transport::Zenoh,
+            cameras: Vec::new(),
+            ros_remap: Vec::new(),
+            ros_domain_id: None,
+            ros_shm_mib: 0,
+            ros_shm_threshold_bytes: 4096,
             zenoh_config: None,
             zenoh_mode: None,
             zenoh_connect: Vec::new(),

@@ -220,8 +220,8 @@ mod tests {
             let before = parameter.yaml(&config);
             match parameter.kind {
                 ParameterKind::Text { set, .. } => {
-                    let taken =
-                        ["cpu", "f16", "client"].map(|text| set(&mut config, text, Path::new("")));
+                    let taken = ["cpu", "f16", "client", "ros2"]
+                        .map(|text| set(&mut config, text, Path::new("")));
                     assert!(taken.contains(&true), "{}", parameter.name);
                 }
                 ParameterKind::Flag { get, set } => {

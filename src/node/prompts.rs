@@ -130,11 +130,13 @@ impl Node {
         while let Some((text, reply)) = self.prompts.take() {
             let answer = self.prompts.replace(&text, &self.pipeline);
             match &answer {
-                Ok(set) => tracing::info!(
-                    "prompts version {} in use: {} of them",
-                    set.version,
-                    set.prompts.len()
-                ),
+                Ok(set) => {
+                    let count = set.prompts.len();
+                    tracing::info!("prompts version {} in use: {count} of them", set.version);
+                    if let Some(output) = self.output() {
+                        output.prompts_in_use(set);
+                    }
+                }
                 Err(refused) => tracing::warn!("{}: {}", refused.error, refused.reasons.join("; ")),
             }
             reply(&answer);

@@ -26,7 +26,7 @@ impl Node {
     pub(super) fn make_status(&self) -> Status {
         let output = self.output();
         let output = output.as_deref();
-        let connected = output.map(NodeOutput::connections).unwrap_or_default();
+        let connected = output.and_then(NodeOutput::connections);
         let waits_for = output.map(NodeOutput::waits_for).unwrap_or_default();
         let (cameras, strays) = self.cameras.snapshot();
         let info = self.pipeline.info();

@@ -1,6 +1,6 @@
 //! Why there is nothing, in words.
 
-use crate::transport::live::{BestScore, CameraStatus, Failure, State, Status};
+use crate::transport::live::{BestScore, CameraStatus, Connections, Failure, State, Status};
 
 /// A camera that has sent nothing for so long is said to have stopped.
 const STOPPED_AFTER_SECS: f64 = 2.0;
@@ -60,21 +60,23 @@ pub(super) fn why(status: &Status, prompts_key: &str) -> Vec<String> {
 fn no_images(status: &Status) -> String {
     let keys: Vec<_> = status.waits_for.iter().map(|waits| waits.keys.as_str()).collect();
     let known: Vec<_> = status.waits_for.iter().filter_map(|waits| waits.publishers).collect();
-    let connected = &status.connected;
-    let reason = match known.iter().sum::<usize>() {
-        _ if connected.routers + connected.peers == 0 => {
+    let reason = match (known.iter().sum::<usize>(), status.connected) {
+        (_, Some(Connections { routers: 0, peers: 0 })) => {
             "this node is connected to no router and no peer".to_owned()
         }
-        0 if known.is_empty() => format!(
-            "connected to {} and {}",
-            count(connected.routers, "router"),
-            count(connected.peers, "peer")
-        ),
-        0 => "no publisher is declared there".to_owned(),
-        1 => "a publisher is declared there and has sent nothing yet".to_owned(),
-        many => format!("{many} publishers are declared there and have sent nothing yet"),
+        (0, Some(Connections { routers, peers })) if known.is_empty() => {
+            format!("connected to {} and {}", count(routers, "router"), count(peers, "peer"))
+        }
+        (0, _) => "no publisher is declared there".to_owned(),
+        (1, _) => "a publisher is declared there and has sent nothing yet".to_owned(),
+        (many, _) => format!("{many} publishers are declared there and have sent nothing yet"),
     };
-    format!("no image has come yet on {}: {reason}", keys.join(", "))
+    let remarks = status
+        .waits_for
+        .iter()
+        .flat_map(|waits| waits.remarks.iter().map(|remark| format!("; {}: {remark}", waits.keys)));
+    let remarks: String = remarks.collect();
+    format!("no image has come yet on {}: {reason}{remarks}", keys.join(", "))
 }
 
 fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {

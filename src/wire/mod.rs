@@ -12,7 +12,10 @@ pub mod cdr;
 pub mod definitions;
 pub mod diagnostic_msgs;
 pub mod geometry_msgs;
+#[cfg(test)]
+mod interfaces;
 pub mod lifecycle_msgs;
+pub mod owlet_msgs;
 pub mod rcl_interfaces;
 pub mod rosgraph_msgs;
 pub mod sensor_msgs;

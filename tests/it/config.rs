@@ -100,6 +100,12 @@ fn every_parameter_can_be_set_in_a_file() {
     jpeg_quality: 100
     node: cell/left
     autostart: false
+    transport: rmw_zenoh
+    cameras: [front, rear/left]
+    ros_remap: [\"image:=/camera/image_raw\"]
+    ros_domain_id: 7
+    ros_shm_mib: 64
+    ros_shm_threshold_bytes: 1000
     zenoh_config: zenoh.json5
     zenoh_mode: client
     zenoh_connect: [tcp/router:7447]
@@ -128,6 +134,12 @@ fn every_parameter_can_be_set_in_a_file() {
         node: "cell/left".to_owned(),
         autostart: false,
         use_sim_time: true,
+        transport: Transport::RmwZenoh,
+        cameras: vec!["front".to_owned(), "rear/left".to_owned()],
+        ros_remap: vec!["image:=/camera/image_raw".to_owned()],
+        ros_domain_id: Some(7),
+        ros_shm_mib: 64,
+        ros_shm_threshold_bytes: 1000,
         zenoh_config: config.zenoh_config.clone(),
         zenoh_mode: Some("client".to_owned()),
         zenoh_connect: vec!["tcp/router:7447".to_owned()],

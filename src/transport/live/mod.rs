@@ -6,6 +6,8 @@
 mod prompts;
 mod status;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use image::RgbImage;
 
 pub use prompts::{PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
@@ -75,6 +77,10 @@ pub trait NodeOutput: Send + Sync {
     /// What was found in a frame; `found` is `None` where the model failed on it.
     fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>);
 
+    /// The prompt set that is in use from now on: every frame that is looked at after this was
+    /// looked at with it.
+    fn prompts_in_use(&self, prompts: &PromptsRecord);
+
     /// Whether somebody takes this camera's overlays.
     fn wants_overlay(&self, camera: &str) -> bool;
 
@@ -84,8 +90,8 @@ pub trait NodeOutput: Send + Sync {
     /// The node's status.
     fn status(&self, status: &Status);
 
-    /// Who the transport is connected to.
-    fn connections(&self) -> Connections;
+    /// Who the transport is connected to; `None` where it cannot tell.
+    fn connections(&self) -> Option<Connections>;
 
     /// Finds out what others do, which may take some hundred milliseconds: never called from the
     /// thread that reads the socket.
@@ -96,4 +102,10 @@ pub trait NodeOutput: Send + Sync {
 
     /// Where prompts are set, in words for the status.
     fn prompts_key(&self) -> String;
+}
+
+/// The time of this machine.
+pub(super) fn now() -> Stamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }

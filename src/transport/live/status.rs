@@ -21,8 +21,9 @@ pub struct Status {
     pub model: ModelStatus,
     /// The prompts in use.
     pub prompts: PromptsStatus,
-    /// Who it is connected to.
-    pub connected: Connections,
+    /// Who it is connected to; absent where the transport cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<Connections>,
     /// Where it waits for images.
     pub waits_for: Vec<WaitsFor>,
     /// Every camera that has sent anything, by name.
@@ -92,6 +93,9 @@ pub struct WaitsFor {
     pub keys: String,
     /// Publishers that are declared on it; `None` where nobody can tell.
     pub publishers: Option<usize>,
+    /// Who publishes there what is no image, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// How often something went wrong, and how last.

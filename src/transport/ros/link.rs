@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::super::live::Connections;
+
 /// A message or service type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RosType {
@@ -171,6 +173,11 @@ pub trait RosLink: Send + Sync {
 
     /// Who publishes on a topic (a name as in [`RosEndpoint::topic`]), with the QoS they offer.
     fn publishers_on(&self, topic: &str) -> Vec<PublisherSeen>;
+
+    /// Who the node is connected to; `None` where that is nothing the link can tell.
+    fn connections(&self) -> Option<Connections> {
+        None
+    }
 
     /// Leaves ROS 2, so that everybody knows, taking no longer than `patience`.
     fn close(&self, patience: Duration);

@@ -1,9 +1,16 @@
 //! The node as ROS 2 sees it, written once over [`RosLink`]: whatever carries the bytes, topics,
 //! types, QoS and services are the same.
 
+mod diagnostics;
+mod images;
 mod link;
+mod names;
+mod topics;
+mod transport;
 
 pub use link::{
     Durability, Held, LinkError, PublisherSeen, Qos, Reliability, RosBytes, RosEndpoint, RosLink,
     RosPublisher, RosReply, RosType,
 };
+pub use names::Names;
+pub use transport::RosTransport;

@@ -20,9 +20,9 @@ mod keys;
 mod options;
 mod payload;
 mod publishers;
+mod session;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use zenoh::key_expr::OwnedKeyExpr;
@@ -35,12 +35,14 @@ use zenoh::{Session, Wait};
 pub use error::ZenohError;
 pub use options::ZenohOptions;
 pub use payload::PayloadError;
+pub use session::SessionOptions;
 
 use self::answers::QueryAnswer;
 use self::keys::Keys;
 use self::options::Prepared;
 use self::payload::ImagePayload;
 use self::publishers::{Publishers, to_json};
+use super::closing;
 use super::live::{
     Connections, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord, Status, WaitsFor,
 };
@@ -134,17 +136,7 @@ impl ZenohTransport {
     /// Closes the session, so that everybody knows at once; waits no longer than `patience`.
     pub fn close(&self, patience: Duration) {
         let session = self.session.clone();
-        let (done, closed) = std::sync::mpsc::channel();
-        let closer = thread::Builder::new().name("zenoh-close".to_owned()).spawn(move || {
-            if let Err(error) = session.close().wait() {
-                tracing::debug!("zenoh: {error}");
-            }
-            // Nobody may be waiting any more.
-            let _ = done.send(());
-        });
-        if closer.is_ok() && closed.recv_timeout(patience).is_err() {
-            tracing::debug!("zenoh did not close within {patience:?}");
-        }
+        closing::within(patience, "zenoh", move || session.close().wait());
     }
 
     /// Two nodes of one name would answer each other's questions.
@@ -251,6 +243,9 @@ impl NodeOutput for ZenohTransport {
         self.publishers.detections(camera, record, found);
     }
 
+    /// Who put the set is answered, and who gets it is told of it: nothing is left to say.
+    fn prompts_in_use(&self, _prompts: &PromptsRecord) {}
+
     fn wants_overlay(&self, camera: &str) -> bool {
         self.publishers.wants_overlay(camera)
     }
@@ -263,12 +258,12 @@ impl NodeOutput for ZenohTransport {
         self.publishers.put(&self.keys.status(), to_json(status));
     }
 
-    fn connections(&self) -> Connections {
+    fn connections(&self) -> Option<Connections> {
         let info = self.session.info();
-        Connections {
+        Some(Connections {
             routers: info.routers_zid().wait().count(),
             peers: info.peers_zid().wait().count(),
-        }
+        })
     }
 
     /// Asks routers for publishers now and then: a subscriber is not told of them.
@@ -291,6 +286,7 @@ impl NodeOutput for ZenohTransport {
                 publishers: found
                     .as_ref()
                     .and_then(|found| found.counts.get(index).copied().flatten()),
+                remarks: Vec::new(),
             })
             .collect()
     }
