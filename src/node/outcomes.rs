@@ -1,7 +1,6 @@
 //! From the pipeline to the transport.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -16,13 +15,9 @@ use crate::vision::overlay;
 
 impl Node {
     /// The results thread.
-    pub(super) fn pass_on_results(
-        &self,
-        mut results: mpsc::Receiver<Outcome>,
-        output: &dyn NodeOutput,
-    ) {
+    pub(super) fn pass_on_results(&self, mut results: mpsc::Receiver<Outcome>) {
         while let Some(outcome) = results.blocking_recv() {
-            self.pass_on(outcome, output);
+            self.pass_on(outcome, &*self.output);
         }
         self.has_pipeline_ended.store(true, Ordering::Release);
     }
@@ -44,7 +39,7 @@ impl Node {
                 self.cameras.update(key, |camera| {
                     camera.answered += 1;
                     camera.newest = Some(Newest {
-                        at: Instant::now(),
+                        at: self.clock.moment(),
                         detections: detections.detections.len(),
                         prompts: detections.prompts,
                         best_scores,
@@ -57,18 +52,21 @@ impl Node {
                 let prompts = self.prompts.in_use();
                 let frame = FrameRecord::of_failure(&failure.frame, &prompts, &failure.reason);
                 output.detections(&name, &LiveRecord { frame, stamp_from }, None);
-                self.cameras.update(key, |camera| Mishap::note(&mut camera.failed, failure.reason));
+                let at = self.clock.moment();
+                self.cameras
+                    .update(key, |camera| Mishap::note(&mut camera.failed, failure.reason, at));
             }
         }
     }
 
     /// Draws the overlay where somebody looks at it.
     fn draw(&self, name: &str, frame: &Frame, found: &FrameDetections, output: &dyn NodeOutput) {
-        if !self.options.overlay || !output.wants_overlay(name) {
+        let tuning = self.tuning();
+        if !tuning.overlay || !output.wants_overlay(name) {
             return;
         }
         let drawn = overlay::draw(&frame.image, &overlay::items(&found.detections, &found.prompts));
-        match encode_jpeg(&drawn, self.options.jpeg_quality) {
+        match encode_jpeg(&drawn, tuning.jpeg_quality) {
             Ok(jpeg) => output.overlay(name, &frame.header, jpeg),
             Err(error) => tracing::warn!("{name}: no overlay: {error}"),
         }

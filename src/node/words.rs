@@ -146,6 +146,7 @@ mod tests {
             received: 5,
             bad: 0,
             dropped: 1,
+            skipped: 0,
             answered: 3,
             failed: 0,
             newest_bad: None,
