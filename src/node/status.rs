@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::cameras::{Camera, Mishap, Newest};
+use super::cameras::{Camera, Newest};
 use super::{Node, words};
 use crate::transport::live::{
     BestScore, CameraStatus, ModelStatus, Moment, PromptsStatus, RequestCounts, Status,

@@ -43,6 +43,8 @@ pub enum State {
     Ended,
     /// No model is loaded.
     Unconfigured,
+    /// The model could not be loaded.
+    CannotLoad,
     /// The model is being loaded, or the node is on its way between two other states.
     Changing,
     /// The model is loaded, and no images are taken.

@@ -100,7 +100,7 @@ fn level_of(state: State) -> u8 {
         State::Finding | State::NothingFound | State::Starting => level::OK,
         State::Ended | State::Unconfigured | State::Changing | State::Inactive => level::WARN,
         State::NoPrompts | State::NoImages | State::ImagesStopped => level::WARN,
-        State::BadImages | State::Failing => level::ERROR,
+        State::CannotLoad | State::BadImages | State::Failing => level::ERROR,
     }
 }
 
@@ -108,6 +108,7 @@ fn in_words(state: State) -> &'static str {
     match state {
         State::Ended => "the node has ended",
         State::Unconfigured => "no model is loaded",
+        State::CannotLoad => "the model could not be loaded",
         State::Changing => "the node is on its way to another state",
         State::Inactive => "the node is inactive",
         State::NoPrompts => "no prompts are set",

@@ -11,7 +11,8 @@ use super::prompts::{self, PromptsTopic, serve_prompts};
 use super::topics::Out;
 use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
-    Connections, NodeInput, NodeOutput, PromptsRecord, Status, WaitsFor, now,
+    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, Status,
+    TransportError, WaitsFor,
 };
 use crate::transport::records::LiveRecord;
 use crate::types::{FrameDetections, FrameHeader};
@@ -39,9 +40,9 @@ const ONLY_CAMERA: &str = "camera";
 /// `~/<camera>/overlay/compressed`.
 ///
 /// and the services `~/set_prompts`, `~/get_prompts` and `~/detect` (`owlet_msgs`). Topics are open
-/// for writing from the start. From [`serve`](Self::serve) on services are served and prompts are
-/// taken: a latched set must not come again, over a newer one, with every activation. Images are taken between [`activate`](Self::activate) and
-/// [`deactivate`](Self::deactivate).
+/// for writing from the start. Services are served and prompts are taken in every state of the
+/// node: a latched set must not come again, over a newer one, with every activation. Images are
+/// taken while it is active.
 pub struct RosTransport {
     link: Arc<dyn RosLink>,
     cameras: Vec<Camera>,
@@ -50,7 +51,7 @@ pub struct RosTransport {
     prompts: PromptsTopic,
     served: Mutex<Vec<Held>>,
     input: OnceLock<Arc<dyn NodeInput>>,
-    model: OnceLock<String>,
+    clock: Arc<NodeClock>,
     is_active: AtomicBool,
 }
 
@@ -83,11 +84,15 @@ impl Camera {
 
 impl RosTransport {
     /// Opens the topics that are written. `cameras` are their names; with none there is one camera
-    /// on `image`.
+    /// on `image`. Messages that are the node's own are stamped by `clock`.
     ///
     /// # Errors
     /// A topic that the link refuses.
-    pub fn open(link: Arc<dyn RosLink>, cameras: &[String]) -> Result<Arc<Self>, LinkError> {
+    pub fn open(
+        link: Arc<dyn RosLink>,
+        cameras: &[String],
+        clock: Arc<NodeClock>,
+    ) -> Result<Arc<Self>, LinkError> {
         let names: Vec<_> = match cameras {
             [] => vec![None],
             names => names.iter().map(|name| Some(name.as_str())).collect(),
@@ -100,22 +105,35 @@ impl RosTransport {
             prompts: PromptsTopic::open(&*link)?,
             served: Mutex::default(),
             input: OnceLock::new(),
-            model: OnceLock::new(),
             is_active: AtomicBool::new(false),
+            clock,
             link,
         }))
     }
 
-    /// Serves the node's services, and says which prompts are in use.
-    ///
-    /// # Errors
-    /// A service that the link refuses.
-    pub fn serve(&self, input: &Arc<dyn NodeInput>) -> Result<(), LinkError> {
-        let model = self.model.get_or_init(|| input.status().model.name);
-        self.input.get_or_init(|| Arc::clone(input));
-        let prompts = input.prompts();
-        self.say_what_names_mean(model, &prompts);
-        self.prompts.tell(&prompts);
+    /// The camera of results that may be sent.
+    fn active_camera(&self, name: &str) -> Option<&Camera> {
+        let is_active = self.is_active.load(Ordering::Acquire);
+        self.cameras.iter().find(|camera| is_active && camera.name == name)
+    }
+
+    /// Which prompts are in use and which model looks for them, for who comes later, too: the
+    /// version rises with the prompt set, whose names are the `class_id` of detections.
+    fn tell_prompts(&self, prompts: &PromptsRecord) {
+        let Some(input) = self.input.get() else { return };
+        self.vision_info.send(&VisionInfo {
+            header: Header { stamp: self.clock.now().into(), frame_id: "" },
+            method: input.status().model.name.into(),
+            database_location: self.prompts_key().into(),
+            database_version: i32::try_from(prompts.version).unwrap_or(i32::MAX),
+        });
+        self.prompts.tell(prompts);
+    }
+}
+
+impl LiveTransport for RosTransport {
+    fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError> {
+        let input = self.input.get_or_init(|| input);
         let link = &*self.link;
         let cameras = self.cameras.iter().map(|camera| Arc::clone(&camera.images)).collect();
         let mut served = vec![self.prompts.listen(link, input)?];
@@ -125,11 +143,7 @@ impl RosTransport {
         Ok(())
     }
 
-    /// Takes images from now on.
-    ///
-    /// # Errors
-    /// A topic that the link refuses.
-    pub fn activate(&self) -> Result<(), LinkError> {
+    fn activate(&self) -> Result<(), TransportError> {
         let Some(input) = self.input.get() else { return Ok(()) };
         for camera in &self.cameras {
             camera.images.open(&*self.link, input)?;
@@ -138,34 +152,15 @@ impl RosTransport {
         Ok(())
     }
 
-    /// Takes no images any more, and sends none of the results that are still under way.
-    pub fn deactivate(&self) {
+    fn deactivate(&self) {
         self.is_active.store(false, Ordering::Release);
         for camera in &self.cameras {
             camera.images.close();
         }
     }
 
-    /// Leaves ROS 2, so that everybody knows at once; waits no longer than `patience`.
-    pub fn close(&self, patience: Duration) {
+    fn close(&self, patience: Duration) {
         self.link.close(patience);
-    }
-
-    /// The camera of results that may be sent.
-    fn active_camera(&self, name: &str) -> Option<&Camera> {
-        let is_active = self.is_active.load(Ordering::Acquire);
-        self.cameras.iter().find(|camera| is_active && camera.name == name)
-    }
-
-    /// For who comes later, too: the version rises with the prompt set, whose names are the
-    /// `class_id` of detections.
-    fn say_what_names_mean(&self, model: &str, prompts: &PromptsRecord) {
-        self.vision_info.send(&VisionInfo {
-            header: Header { stamp: now().into(), frame_id: "" },
-            method: model.into(),
-            database_location: self.prompts_key().into(),
-            database_version: i32::try_from(prompts.version).unwrap_or(i32::MAX),
-        });
     }
 }
 
@@ -179,10 +174,7 @@ impl NodeOutput for RosTransport {
     }
 
     fn prompts_in_use(&self, prompts: &PromptsRecord) {
-        if let Some(model) = self.model.get() {
-            self.say_what_names_mean(model, prompts);
-            self.prompts.tell(prompts);
-        }
+        self.tell_prompts(prompts);
     }
 
     fn wants_overlay(&self, camera: &str) -> bool {
@@ -196,7 +188,7 @@ impl NodeOutput for RosTransport {
     }
 
     fn status(&self, status: &Status) {
-        self.diagnostics.send(&diagnostics(&self.link.node_name(), status, now()));
+        self.diagnostics.send(&diagnostics(&self.link.node_name(), status, self.clock.now()));
     }
 
     fn connections(&self) -> Option<Connections> {

@@ -12,7 +12,7 @@
 //! | `owlet/N/prompts/answer` | out | what became of a put |
 //! | `owlet/N/detect` | get | an image in, JSON back |
 //! | `owlet/N/status` | out, get | JSON ([`Status`]) |
-//! | `owlet/N` | liveliness token | |
+//! | `owlet/N` | liveliness token, while the node is active | |
 
 mod answers;
 mod error;
@@ -22,7 +22,8 @@ mod payload;
 mod publishers;
 mod session;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use zenoh::key_expr::OwnedKeyExpr;
@@ -44,7 +45,8 @@ use self::payload::ImagePayload;
 use self::publishers::{Publishers, to_json};
 use super::closing;
 use super::live::{
-    Connections, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord, Status, WaitsFor,
+    Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord, Status,
+    TransportError, WaitsFor,
 };
 use super::records::LiveRecord;
 use crate::types::{FrameDetections, FrameHeader};
@@ -58,13 +60,21 @@ pub struct ZenohTransport {
     keys: Keys,
     publishers: Publishers,
     found_publishers: Mutex<Option<FoundPublishers>>,
-    declared: Mutex<Option<Declared>>,
+    input: OnceLock<Arc<dyn NodeInput>>,
+    served: Mutex<Option<Served>>,
+    active: Mutex<Option<Active>>,
+    is_active: AtomicBool,
 }
 
-/// Kept only for being dropped.
-struct Declared {
-    _subscribers: Vec<Subscriber<()>>,
-    _queryables: Vec<Queryable<()>>,
+/// What is declared in every state of the node; kept only for being dropped.
+struct Served {
+    _prompts: Subscriber<()>,
+    _queryables: [Queryable<()>; 3],
+}
+
+/// What is declared while the node is active; kept only for being dropped.
+struct Active {
+    _images: Vec<Subscriber<()>>,
     _token: LivelinessToken,
 }
 
@@ -88,7 +98,7 @@ impl ZenohOptions {
 }
 
 impl ZenohTransport {
-    /// Opens the session. Nothing is taken from it before [`serve`](Self::serve).
+    /// Opens the session. Nothing is taken from it before it is served.
     ///
     /// # Errors
     /// Whatever keeps zenoh from opening it: a router that cannot be reached, an address that is
@@ -104,39 +114,11 @@ impl ZenohTransport {
             keys,
             publishers,
             found_publishers: Mutex::new(None),
-            declared: Mutex::new(None),
+            input: OnceLock::new(),
+            served: Mutex::new(None),
+            active: Mutex::new(None),
+            is_active: AtomicBool::new(false),
         }))
-    }
-
-    /// Subscribes, answers, and says that the node is there.
-    ///
-    /// # Errors
-    /// What zenoh reports of a key.
-    pub fn serve(&self, input: &Arc<dyn NodeInput>) -> Result<(), ZenohError> {
-        let mut subscribers = Vec::new();
-        for expression in self.keys.images() {
-            subscribers.push(self.images(expression, Arc::clone(input))?);
-        }
-        subscribers.push(self.prompts_put(Arc::clone(input))?);
-        let queryables = vec![
-            self.prompts_get(Arc::clone(input))?,
-            self.detect(Arc::clone(input))?,
-            self.status_get(Arc::clone(input))?,
-        ];
-        let key = self.keys.node();
-        self.warn_of_namesake(&key);
-        let token = self.session.liveliness().declare_token(key.clone()).wait();
-        let token = token.map_err(|error| ZenohError::declare(&key, &*error))?;
-        let declared =
-            Declared { _subscribers: subscribers, _queryables: queryables, _token: token };
-        *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = Some(declared);
-        Ok(())
-    }
-
-    /// Closes the session, so that everybody knows at once; waits no longer than `patience`.
-    pub fn close(&self, patience: Duration) {
-        let session = self.session.clone();
-        closing::within(patience, "zenoh", move || session.close().wait());
     }
 
     /// Two nodes of one name would answer each other's questions.
@@ -238,9 +220,52 @@ impl ZenohTransport {
     }
 }
 
+impl LiveTransport for ZenohTransport {
+    fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError> {
+        let served = Served {
+            _prompts: self.prompts_put(Arc::clone(&input))?,
+            _queryables: [
+                self.prompts_get(Arc::clone(&input))?,
+                self.detect(Arc::clone(&input))?,
+                self.status_get(Arc::clone(&input))?,
+            ],
+        };
+        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = Some(served);
+        self.input.get_or_init(|| input);
+        Ok(())
+    }
+
+    fn activate(&self) -> Result<(), TransportError> {
+        let Some(input) = self.input.get() else { return Ok(()) };
+        self.is_active.store(true, Ordering::Release);
+        let images = self.keys.images();
+        let images = images.map(|expression| self.images(expression, Arc::clone(input)));
+        let images = images.collect::<Result<_, _>>()?;
+        let key = self.keys.node();
+        self.warn_of_namesake(&key);
+        let token = self.session.liveliness().declare_token(key.clone()).wait();
+        let token = token.map_err(|error| ZenohError::declare(&key, &*error))?;
+        let active = Active { _images: images, _token: token };
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(active);
+        Ok(())
+    }
+
+    fn deactivate(&self) {
+        self.is_active.store(false, Ordering::Release);
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn close(&self, patience: Duration) {
+        let session = self.session.clone();
+        closing::within(patience, "zenoh", move || session.close().wait());
+    }
+}
+
 impl NodeOutput for ZenohTransport {
     fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>) {
-        self.publishers.detections(camera, record, found);
+        if self.is_active.load(Ordering::Acquire) {
+            self.publishers.detections(camera, record, found);
+        }
     }
 
     /// Who put the set is answered, and who gets it is told of it: nothing is left to say.
