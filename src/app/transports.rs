@@ -8,10 +8,11 @@ use owlet::node::managed::ManagedNode;
 use owlet::node::managed::ros::{Management, manage};
 use owlet::transport::live::{LiveTransport, NodeClock, NodeOutput};
 use owlet::transport::rmw_zenoh::{CheckedRmwZenoh, RmwZenohLink, RmwZenohOptions, SharedMemory};
-use owlet::transport::ros::{LinkError, RosLink, RosTransport};
+use owlet::transport::ros::{LinkError, RosLink, RosTransport, RosTransportOptions};
 use owlet::transport::zenoh::{
     CheckedOptions, SessionOptions, ZenohError, ZenohOptions, ZenohTransport,
 };
+use owlet::types::LocateMode;
 
 use super::Refused;
 
@@ -19,7 +20,7 @@ use super::Refused;
 /// loaded.
 pub(crate) enum Checked {
     Zenoh { options: Box<CheckedOptions>, node: String },
-    RmwZenoh { options: Box<CheckedRmwZenoh>, cameras: Vec<String> },
+    RmwZenoh { options: Box<CheckedRmwZenoh>, topics: RosTransportOptions },
 }
 
 /// A transport that is open.
@@ -47,6 +48,7 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 session,
                 images: config.zenoh_images.clone(),
                 cdr: config.zenoh_cdr,
+                locates: config.locate != LocateMode::Off,
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
             Ok(Checked::Zenoh { options: Box::new(options), node: config.node.clone() })
@@ -63,7 +65,11 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 }),
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
-            Ok(Checked::RmwZenoh { options: Box::new(options), cameras: config.cameras.clone() })
+            let topics = RosTransportOptions {
+                cameras: config.cameras.clone(),
+                locates: config.locate != LocateMode::Off,
+            };
+            Ok(Checked::RmwZenoh { options: Box::new(options), topics })
         }
         Transport::Ros2 => Err(Refused(
             "transport: expected zenoh or rmw_zenoh, found ros2, which this program was built \
@@ -84,7 +90,7 @@ impl Checked {
                 let transport = ZenohTransport::open(*options).map_err(with_advice)?;
                 Ok(Opened::Zenoh { transport, node })
             }
-            Self::RmwZenoh { options, cameras } => {
+            Self::RmwZenoh { options, topics } => {
                 let link = RmwZenohLink::open(*options).map_err(link_with_advice)?;
                 let node = link.node_name();
                 tracing::info!(
@@ -92,8 +98,7 @@ impl Checked {
                     link.looks_at()
                 );
                 let (link, clock) = (link as Arc<dyn RosLink>, Arc::<NodeClock>::default());
-                let transport =
-                    RosTransport::open(Arc::clone(&link), &cameras, Arc::clone(&clock))?;
+                let transport = RosTransport::open(Arc::clone(&link), &topics, Arc::clone(&clock))?;
                 Ok(Opened::Ros { transport, link, clock })
             }
         }

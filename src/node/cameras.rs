@@ -11,7 +11,7 @@ use crate::types::{PromptSet, StageTimings};
 /// Cameras of one node; more are refused, so that a stray sender cannot fill the memory.
 pub(super) const MAX_CAMERAS: usize = 64;
 /// Longer names are refused: they stand in keys.
-const MAX_NAME_BYTES: usize = 200;
+pub(super) const MAX_NAME_BYTES: usize = 200;
 
 /// One of the cameras, by the order in which they turned up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

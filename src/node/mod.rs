@@ -5,6 +5,8 @@
 //!           ── detect ──> [arrivals] ── decode thread ──> requests ───────────────> pipeline
 //!           ── prompts ─> [sets] ────── prompts thread ─> command ────────────────> pipeline
 //!           <── detections, overlays ── results thread <─────────────────────────── pipeline
+//!           <── places, clouds ──────── places thread <── results thread, newest of each camera
+//!           ── depth, camera_info, tf ─> [space] ─────────┘
 //! ```
 //!
 //! That is a node with its model; [`managed`] loads it, starts and stops it as ROS 2's lifecycle has
@@ -20,6 +22,7 @@ pub mod lifecycle;
 pub mod managed;
 mod outcomes;
 mod prompts;
+mod space;
 mod status;
 mod words;
 
@@ -31,12 +34,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 pub use self::prompts::PromptsChange;
+pub use self::space::SpaceOptions;
 
 use self::arrivals::Arrivals;
 use self::cameras::Cameras;
 use self::prompts::PromptDesk;
+use self::space::SpaceDesk;
 use crate::pipeline::{Outcome, Pipeline, PipelineClosed};
 use crate::tasks::DetectionRules;
+use crate::track::FrameTracker;
 use crate::transport::live::{Moment, NodeClock, NodeOutput};
 use crate::types::PromptSet;
 
@@ -49,6 +55,10 @@ pub struct NodeOptions {
     pub prompts: Option<Arc<PromptSet>>,
     /// Lowest score, in `[0, 1]`, of prompts that come with none while the node runs.
     pub threshold: f32,
+    /// Whether objects get ids that stay the same from frame to frame.
+    pub tracking: bool,
+    /// How places in space are looked for.
+    pub space: SpaceOptions,
     /// What may change while it runs.
     pub tuning: Tuning,
 }
@@ -72,6 +82,9 @@ pub struct Node {
     arrivals: Arrivals,
     cameras: Cameras,
     prompts: PromptDesk,
+    /// `None` where objects are not tracked.
+    tracker: Option<Mutex<FrameTracker>>,
+    space: SpaceDesk,
     requests: Arc<Requests>,
     output: Arc<dyn NodeOutput>,
     clock: Arc<NodeClock>,
@@ -116,6 +129,8 @@ impl Node {
             prompts: PromptDesk::new(options.prompts, options.threshold),
             name: options.name,
             tuning: Mutex::new(options.tuning),
+            tracker: options.tracking.then(Mutex::default),
+            space: SpaceDesk::new(&options.space, Arc::clone(&clock)),
             pipeline,
             arrivals: Arrivals::default(),
             cameras: Cameras::new(Arc::clone(&clock)),
@@ -139,6 +154,7 @@ impl Node {
         running.spawn("decode", Self::decode_arrivals)?;
         running.spawn("prompts", Self::work_off_prompts)?;
         running.spawn("results", move |node| node.pass_on_results(results))?;
+        running.spawn("places", Self::look_for_places)?;
         Ok(running)
     }
 
@@ -206,6 +222,7 @@ impl RunningNode {
         let deadline = Instant::now() + patience;
         self.node.arrivals.close();
         self.node.prompts.close();
+        self.node.space.close();
         self.node.pipeline.close();
         while self.threads.iter().any(|thread| !thread.is_finished()) {
             if Instant::now() >= deadline {

@@ -1,6 +1,7 @@
 //! From the pipeline to the transport.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc;
 
@@ -32,7 +33,11 @@ impl Node {
         let name = self.cameras.update(key, |camera| camera.name.clone());
         let stamp_from = frame.stamp_from.name();
         match outcome {
-            Outcome::Found { detections, frame, best_scores } => {
+            Outcome::Found { mut detections, frame, best_scores } => {
+                if let Some(tracker) = &self.tracker {
+                    let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
+                    tracker.assign(&mut detections);
+                }
                 let record = LiveRecord { frame: FrameRecord::new(&detections), stamp_from };
                 output.detections(&name, &record, Some(&detections));
                 self.draw(&name, &frame, &detections, output);
@@ -41,11 +46,12 @@ impl Node {
                     camera.newest = Some(Newest {
                         at: self.clock.moment(),
                         detections: detections.detections.len(),
-                        prompts: detections.prompts,
+                        prompts: Arc::clone(&detections.prompts),
                         best_scores,
-                        timings: detections.timings,
+                        timings: detections.timings.clone(),
                     });
                 });
+                self.space.post(&name, detections, frame);
             }
             Outcome::Failed(failure) => {
                 tracing::debug!("{}: {}", failure.frame.camera, failure.reason);

@@ -19,7 +19,11 @@ impl Node {
         let prompts = self.prompts.in_use();
         let cameras: BTreeMap<_, _> = cameras
             .into_iter()
-            .map(|(name, camera)| (name.to_string(), self.camera_status(&camera)))
+            .map(|(name, camera)| {
+                let depth_key = output.depth_key(&name);
+                let space = self.space.camera_status(&name, depth_key);
+                (name.to_string(), CameraStatus { space, ..self.camera_status(&camera) })
+            })
             .collect();
         let mut status = Status {
             node: self.name.clone(),
@@ -39,6 +43,7 @@ impl Node {
             connected: output.connections(),
             waits_for: output.waits_for(),
             cameras,
+            transforms: self.space.transforms_status(),
             refused_images: strays.as_ref().map(|mishap| mishap.to_record(&self.clock)),
             requests: RequestCounts {
                 answered: self.requests.answered.load(Ordering::Relaxed),
@@ -78,6 +83,7 @@ impl Node {
                         .collect()
                 })
                 .unwrap_or_default(),
+            space: None,
         }
     }
 }

@@ -375,6 +375,7 @@ fn outcome(incoming: Incoming, found: ImageDetections, prompts: &Arc<PromptSet>)
         height: frame.image.height(),
         prompts: Arc::clone(prompts),
         detections: found.detections,
+        track_ids: None,
         timings,
     };
     Outcome::Found { detections, frame, best_scores: found.best_scores }

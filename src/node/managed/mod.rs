@@ -28,9 +28,10 @@ use super::lifecycle::{ChangeReply, Lifecycle, LifecycleState, NotDone, OnTransi
 use super::{NoThread, RunningNode};
 use crate::config::Config;
 use crate::transport::live::{
-    DetectAnswer, ImageMessage, LiveTransport, NodeClock, NodeInput, PromptsRecord, PromptsRefused,
-    PromptsReply, Status, TransportError,
+    CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveTransport, NodeClock, NodeInput,
+    PromptsRecord, PromptsRefused, PromptsReply, Status, TransformKind, TransportError,
 };
+use crate::types::{Calibration, FrameTransform};
 
 /// How often the status is published.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -258,6 +259,35 @@ impl NodeInput for ManagedNode {
     fn image(&self, camera: &str, topic: &str, message: Box<dyn ImageMessage>) {
         if let Some(running) = self.shared.running() {
             running.node().image(camera, topic, message);
+        }
+    }
+
+    fn calibration(
+        &self,
+        camera: &str,
+        part: CameraPart,
+        topic: &str,
+        calibration: Result<Calibration, String>,
+    ) {
+        if let Some(running) = self.shared.running() {
+            running.node().calibration(camera, part, topic, calibration);
+        }
+    }
+
+    fn depth(&self, camera: &str, topic: &str, message: Box<dyn DepthMessage>) {
+        if let Some(running) = self.shared.running() {
+            running.node().depth(camera, topic, message);
+        }
+    }
+
+    fn transforms(
+        &self,
+        topic: &str,
+        kind: TransformKind,
+        transforms: Result<Vec<FrameTransform>, String>,
+    ) {
+        if let Some(running) = self.shared.running() {
+            running.node().transforms(topic, kind, transforms);
         }
     }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 use image::{Rgb, RgbImage};
 
 use super::super::lifecycle::{Managed, NotDone};
-use super::super::{Node, NodeOptions, Tuning};
+use super::super::{Node, NodeOptions, SpaceOptions, Tuning};
 use super::Shared;
 use crate::config::Config;
 use crate::pipeline::{
     Incoming, Outcome, Pipeline, PipelineOptions, Policy, SetPromptsError, StartError,
 };
+use crate::spatial::{MatchSettings, SpatialSettings};
 use crate::tasks::{DetectionRules, Detector};
 use crate::transport::live::{NodeOutput, PromptsRecord};
 use crate::types::{Frame, FrameHeader, PromptSet, StageTimings, Stamp, StampSource};
@@ -49,6 +50,12 @@ impl ManagedModel {
             name: config.node.clone(),
             prompts: (!set.prompts.is_empty()).then(|| Arc::new(set)),
             threshold: config.threshold,
+            tracking: config.tracking,
+            space: SpaceOptions {
+                mode: config.locate,
+                clouds: config.clouds,
+                settings: spatial_settings(config),
+            },
             tuning: tuning(config),
         })
     }
@@ -147,6 +154,16 @@ impl Managed for ManagedModel {
 
     fn recover(&mut self) {
         self.free();
+    }
+}
+
+fn spatial_settings(config: &Config) -> SpatialSettings {
+    // By way of the decimal that was typed: 0.05 as f32 is a little more than that.
+    let slop_secs = config.sync_slop_secs.to_string().parse().unwrap_or_default();
+    SpatialSettings {
+        matching: MatchSettings { slop_secs, ..MatchSettings::default() },
+        target_frame: config.target_frame.as_deref().map(Into::into),
+        ..SpatialSettings::default()
     }
 }
 

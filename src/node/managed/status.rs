@@ -83,6 +83,7 @@ impl ManagedNode {
             connected: transport.connections(),
             waits_for: transport.waits_for(),
             cameras: BTreeMap::new(),
+            transforms: None,
             refused_images: None,
             requests: RequestCounts::default(),
         }

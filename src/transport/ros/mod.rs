@@ -9,6 +9,7 @@ pub mod memory;
 mod names;
 mod prompts;
 mod services;
+mod space;
 mod topics;
 mod transport;
 
@@ -19,4 +20,4 @@ pub use link::{
 pub use names::Names;
 pub use services::{Answer, serve};
 pub use topics::{Out, ros_type};
-pub use transport::RosTransport;
+pub use transport::{RosTransport, RosTransportOptions};
