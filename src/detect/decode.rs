@@ -209,7 +209,7 @@ mod tests {
         let prompts = texts.iter().map(|text| Prompt::from_text(text)).collect();
         let set = PromptSet { version: 1, prompts, default_threshold };
         let tokenizer = ClipTokenizer::open(&folder()).unwrap();
-        ActivePrompts::encode(Arc::new(set), &tokenizer, model).unwrap()
+        ActivePrompts::encode(Arc::new(set), None, &tokenizer, model).unwrap()
     }
 
     #[test]

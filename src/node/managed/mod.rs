@@ -332,6 +332,3 @@ impl NodeInput for ManagedNode {
         self.make_status()
     }
 }
-
-#[cfg(test)]
-mod tests;
