@@ -81,6 +81,9 @@ Topics of the node called owlet in ROS 2 (--node gives it another name and a nam
   ~/detections                  out: vision_msgs/Detection2DArray for each frame looked at
   ~/overlay/compressed          out: sensor_msgs/CompressedImage, drawn while somebody listens
   ~/vision_info                 out: vision_msgs/VisionInfo, for who comes later, too
+  camera_info, depth, /tf       in, for ~/detections_3d: vision_msgs/Detection3DArray in metres
+  ~/prompts                     in, out: owlet_msgs/PromptSet
+  ~/set_prompts, ~/get_prompts, ~/detect   services of owlet_msgs
   /diagnostics                  out every second: why there is nothing
 
 Keys over plain zenoh:

@@ -191,12 +191,16 @@ struct Node {
 impl Node {
     /// A node in the client's domain with the small OWL-ViT and these words more, ready to work.
     fn start(client: &Client, name: &str, more: &[&str]) -> Self {
+        Self::start_at(router(), client.domain, name, more)
+    }
+
+    fn start_at(endpoint: &str, domain: u32, name: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_owlet"));
         settle(&mut command);
         command.env_remove("ZENOH_SESSION_CONFIG_URI").env_remove("ZENOH_CONFIG_OVERRIDE");
-        let domain = format!("ros_domain_id={}", client.domain);
+        let domain = format!("ros_domain_id={domain}");
         command
-            .args(["run", "--transport", "rmw_zenoh", "--node", name, "--connect", router()])
+            .args(["run", "--transport", "rmw_zenoh", "--node", name, "--connect", endpoint])
             .args(["--param", &domain, "--model"])
             .arg(fixture("owlvit_tiny"))
             .args(more)
