@@ -5,7 +5,9 @@ mod prompts;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use owlet::config::{Config, ConfigError, ConfigLoader, PARAMETERS, Transport, default_file};
+use owlet::config::{
+    Config, ConfigError, ConfigLoader, PARAMETERS, Transport, default_file, markdown_table,
+};
 use owlet::types::{DeviceChoice, DtypeChoice, LocateMode, Prompt};
 use tempfile::TempDir;
 
@@ -55,6 +57,23 @@ fn the_commented_file_is_what_the_program_writes_and_equals_the_defaults() {
     let mut loader = ConfigLoader::new();
     loader.add_file(&path);
     assert_eq!(loader.finish().unwrap(), Config::default());
+}
+
+#[test]
+fn the_readme_has_the_table_that_the_program_prints() {
+    let path = repository("README.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let table = markdown_table();
+    let header = table.lines().next().unwrap();
+    let start = text.find("\n| parameter |").expect("the README has a table of parameters") + 1;
+    let end = start + text[start..].find("\n\n").map_or(text.len() - start, |end| end + 1);
+    if std::env::var_os("OWLET_BLESS").is_some() {
+        fs::write(&path, [&text[..start], &table, &text[end..]].concat()).unwrap();
+        return;
+    }
+    assert_eq!(text.matches(header).count(), 1);
+    let hint = "run the test with OWLET_BLESS=1 to write the table into README.md";
+    assert_eq!(text[start..end], table, "{hint}");
 }
 
 #[test]
