@@ -60,6 +60,7 @@ impl Settings {
             dtype: config.dtype,
             threads: (config.threads > 0).then_some(config.threads),
             nms_iou: config.nms_iou,
+            names_per_box: config.names_per_box,
             max_detections: config.max_detections,
         }
     }

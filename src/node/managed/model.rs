@@ -176,7 +176,11 @@ pub(super) fn tuning(config: &Config) -> Tuning {
 }
 
 pub(super) fn rules(config: &Config) -> DetectionRules {
-    DetectionRules { nms_iou: config.nms_iou, max_detections: config.max_detections }
+    DetectionRules {
+        nms_iou: config.nms_iou,
+        max_detections: config.max_detections,
+        names_per_box: config.names_per_box,
+    }
 }
 
 /// Has one grey picture looked at: kernels are chosen and memory is taken now, not when the first

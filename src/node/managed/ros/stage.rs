@@ -167,6 +167,7 @@ impl Stage {
                 rules: DetectionRules {
                     nms_iou: config.nms_iou,
                     max_detections: config.max_detections,
+                    names_per_box: config.names_per_box,
                 },
                 seen: Arc::clone(&for_model),
             }))
