@@ -160,9 +160,10 @@ pub(crate) fn node_config(args: &NodeArgs) -> anyhow::Result<Config> {
     config.prompts.extend(typed_prompts(&args.run));
     // Of two rules for one name the first holds.
     config.ros_remap.splice(..0, ros.args.remaps);
-    let names = Names::new(&config.node, &config.ros_remap)
-        .map_err(|problems| Refused(problems.join("\n")))?;
-    config.node = names.node().trim_start_matches('/').to_owned();
+    // Rules that are none are told by the transport, with all else that is wrong with its options.
+    if let Ok(names) = Names::new(&config.node, &config.ros_remap) {
+        config.node = names.node().trim_start_matches('/').to_owned();
+    }
     Ok(config)
 }
 

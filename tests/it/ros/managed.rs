@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use owlet::transport::ros::{Qos, RosLink};
+use owlet::transport::ros::Qos;
 use owlet::wire::lifecycle_msgs::{
     ChangeState, ChangeStateRequest, ChangeStateResponse, GetState, GetStateRequest,
     GetStateResponse, Transition, TransitionEvent,
