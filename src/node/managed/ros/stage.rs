@@ -210,6 +210,12 @@ impl Stage {
         self.post::<ChangeState>("change_state", ChangeStateRequest { transition }.encode())
     }
 
+    /// Waits until all that was published before this was heard: the bus has one thread, and takes
+    /// turns in their order.
+    pub(super) fn settle(&self) {
+        self.state();
+    }
+
     pub(super) fn change_by(&self, id: u8, label: &str) -> bool {
         let answer = self.begin(id, label).recv_timeout(TOO_LONG).expect("an answer comes");
         ChangeStateResponse::decode(&answer).unwrap().success
@@ -230,6 +236,7 @@ impl Stage {
 
     /// The states that were gone through since the last call, from the events.
     pub(super) fn way(&self) -> Vec<String> {
+        self.settle();
         let mut way: Vec<String> = Vec::new();
         for bytes in self.events.all() {
             let event = TransitionEvent::decode(&bytes).unwrap();

@@ -65,6 +65,7 @@ fn a_client_leads_it_through_its_life() {
     camera.publish(&image(8)).unwrap();
     stage.go(&["activate", "deactivate"]);
     assert_eq!(stage.seen.passes.load(Ordering::SeqCst), passes);
+    stage.settle();
     assert!(found.all().is_empty());
 
     stage.go(&["cleanup"]);
@@ -305,8 +306,10 @@ fn what_may_change_changes_and_everybody_is_told() {
     assert_eq!(stage.node.prompts().prompts[1].threshold, Some(0.9));
     let version = stage.node.prompts().version;
     // What is the same already changes nothing.
+    stage.settle();
     stage.parameter_events.all();
     stage.take("max_detections", integer(2));
+    stage.settle();
     assert!(stage.parameter_events.all().is_empty());
     stage.take("max_rate_hz", double(0.001));
     assert_eq!(stage.node.prompts().version, version);
@@ -477,7 +480,7 @@ fn prompts_that_are_latched_before_there_is_a_model_are_not_lost() {
     let out = stage.client.publisher(endpoint).unwrap();
     let prompts = vec![owlet_msgs::Prompt { name: "spoon".into(), ..Default::default() }];
     out.publish(&PromptSet { version: 1, default_threshold: None, prompts }.encode()).unwrap();
-    // The bus has one thread: when this is answered the set has come.
+    stage.settle();
     assert_eq!(stage.state(), "configuring");
     stage.let_in.send(()).unwrap();
     configured.recv_timeout(TOO_LONG).unwrap();
@@ -501,8 +504,7 @@ fn the_time_of_a_simulation_is_followed_while_the_parameter_says_so() {
     assert!(stage.node.status().why.iter().any(|why| why.contains("/clock")));
     let tell = |sec| {
         out.publish(&Clock { clock: Time { sec, nanosec: 0 } }.encode()).unwrap();
-        // The bus has one thread: when this is answered the time has come.
-        stage.state();
+        stage.settle();
     };
     tell(5);
     assert_eq!(stage.node.clock().now(), Stamp(5_000_000_000));
