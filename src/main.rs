@@ -74,7 +74,7 @@ No frame is dropped, and two runs give the same detections.jsonl and the same me
     #[command(after_help = "\
 Examples:
   owlet run --model owlvit-base-patch32 --prompt 'a mug' --connect tcp/192.168.1.10:7447
-  owlet run --transport rmw_zenoh --prompt 'a mug' --param 'ros_remap=[\"image:=/camera/image_raw\"]'
+  owlet run --transport rmw_zenoh --prompt 'a mug' --ros-args -r image:=/camera/image_raw
 
 Topics of the node called owlet in ROS 2 (--node gives it another name and a namespace):
   image, image/compressed       in: sensor_msgs/Image, CompressedImage
@@ -85,6 +85,9 @@ Topics of the node called owlet in ROS 2 (--node gives it another name and a nam
   ~/prompts                     in, out: owlet_msgs/PromptSet
   ~/set_prompts, ~/get_prompts, ~/detect   services of owlet_msgs
   /diagnostics                  out every second: why there is nothing
+It is a managed node with parameters (`ros2 lifecycle`, `ros2 param`), which loads its model and
+takes images at once unless `autostart` is false. Where the model cannot be loaded it waits to be
+configured again.
 
 Keys over plain zenoh:
   owlet/owlet/camera/<camera>/image   in: JPEG, PNG, or raw with a described layout
@@ -165,7 +168,10 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let chatter = app::Chatter::new(cli.verbose, cli.quiet);
-    chatter.start_logging();
+    chatter.start_logging(match &cli.command {
+        Command::Run(args) => app::run::log_level(args),
+        _ => None,
+    });
     let result = match cli.command {
         Command::Detect(args) => app::detect::run(&args),
         Command::Replay(args) => app::replay::run(&args, &chatter),

@@ -1,11 +1,12 @@
 //! What a live node hangs on, by the parameter `transport`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::anyhow;
 use owlet::config::{Config, Transport};
-use owlet::transport::live::{NodeInput, NodeOutput};
+use owlet::node::managed::ManagedNode;
+use owlet::node::managed::ros::{Management, manage};
+use owlet::transport::live::{LiveTransport, NodeClock};
 use owlet::transport::rmw_zenoh::{CheckedRmwZenoh, RmwZenohLink, RmwZenohOptions, SharedMemory};
 use owlet::transport::ros::{LinkError, RosLink, RosTransport, RosTransportOptions};
 use owlet::transport::zenoh::{
@@ -26,7 +27,7 @@ pub(crate) enum Checked {
 #[derive(Clone)]
 pub(crate) enum Opened {
     Zenoh { transport: Arc<ZenohTransport>, node: String },
-    Ros { transport: Arc<RosTransport>, node: String },
+    Ros { transport: Arc<RosTransport>, link: Arc<dyn RosLink>, clock: Arc<NodeClock> },
 }
 
 /// Checks the options of the transport that is asked for.
@@ -96,53 +97,53 @@ impl Checked {
                     "{node}: a router of rmw_zenoh is looked for at {}",
                     link.looks_at()
                 );
-                let transport = RosTransport::open(link, &topics)?;
-                Ok(Opened::Ros { transport, node })
+                let (link, clock) = (link as Arc<dyn RosLink>, Arc::<NodeClock>::default());
+                let transport = RosTransport::open(Arc::clone(&link), &topics, Arc::clone(&clock))?;
+                Ok(Opened::Ros { transport, link, clock })
             }
         }
     }
 }
 
 impl Opened {
-    /// What the node gives its results to.
-    pub(crate) fn output(&self) -> Arc<dyn NodeOutput> {
+    /// The transport itself.
+    pub(crate) fn transport(&self) -> Arc<dyn LiveTransport> {
         match self {
             Self::Zenoh { transport, .. } => Arc::clone(transport) as _,
             Self::Ros { transport, .. } => Arc::clone(transport) as _,
         }
     }
 
-    /// Subscribes and answers from now on.
+    /// The clock that its stamps come from.
+    pub(crate) fn clock(&self) -> Arc<NodeClock> {
+        match self {
+            Self::Zenoh { .. } => Arc::default(),
+            Self::Ros { clock, .. } => Arc::clone(clock),
+        }
+    }
+
+    /// Serves lifecycle and parameters, where the transport has a way for them; `None` where
+    /// nobody can ask for a transition.
     ///
     /// # Errors
-    /// A topic or a key that is refused.
-    pub(crate) fn serve(&self, input: &Arc<dyn NodeInput>) -> anyhow::Result<()> {
+    /// A topic or service that is refused.
+    pub(crate) fn manage(&self, node: &Arc<ManagedNode>) -> anyhow::Result<Option<Management>> {
         match self {
-            Self::Zenoh { transport, .. } => transport.serve(input)?,
-            Self::Ros { transport, .. } => {
-                transport.serve(input)?;
-                transport.activate()?;
-            }
+            Self::Zenoh { .. } => Ok(None),
+            Self::Ros { link, .. } => Ok(Some(manage(link, node)?)),
         }
-        Ok(())
     }
 
     /// Where images are waited for and results go, in words.
     pub(crate) fn in_words(&self) -> String {
-        let waits_for = self.output().waits_for();
+        let waits_for = self.transport().waits_for();
         let images: Vec<_> = waits_for.into_iter().map(|waits| waits.keys).collect();
         let images = images.join(", ");
         match self {
             Self::Zenoh { node, .. } => format!("images on {images}, all else below owlet/{node}/"),
-            Self::Ros { node, .. } => format!("images on {images}, all else below {node}/"),
-        }
-    }
-
-    /// Leaves the network, so that everybody knows at once; waits no longer than `patience`.
-    pub(crate) fn close(&self, patience: Duration) {
-        match self {
-            Self::Zenoh { transport, .. } => transport.close(patience),
-            Self::Ros { transport, .. } => transport.close(patience),
+            Self::Ros { link, .. } => {
+                format!("images on {images}, all else below {}/", link.node_name())
+            }
         }
     }
 }

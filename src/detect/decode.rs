@@ -12,6 +12,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::prompts::ActivePrompts;
 use crate::models::ForwardError;
 use crate::models::owl::Owl;
+use crate::tasks::DetectionRules;
 use crate::types::Detection;
 use crate::vision::canvas::CanvasGeometry;
 use crate::vision::nms::{Contender, greedy_nms};
@@ -103,7 +104,7 @@ impl HeadOutput {
         index: usize,
         geometry: &CanvasGeometry,
         prompts: &ActivePrompts,
-        rules: &Rules,
+        rules: DetectionRules,
     ) -> Vec<Detection> {
         let per_image = self.patches * self.fields;
         let image = &self.values[index * per_image..(index + 1) * per_image];
@@ -147,17 +148,6 @@ impl HeadOutput {
         found.truncate(rules.max_detections);
         found
     }
-}
-
-/// What is done to the boxes of one image after thresholds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    /// Intersection over union above which the lower of two boxes of one prompt goes.
-    pub(super) nms_iou: Option<f32>,
-    /// The most that is reported for one image, best first.
-    pub(super) max_detections: usize,
-    /// The most prompts that one box is reported for.
-    pub(super) names_per_box: usize,
 }
 
 /// What is kept of all logits.
@@ -240,7 +230,7 @@ mod tests {
         let prompts = texts.iter().map(|text| Prompt::from_text(text)).collect();
         let set = PromptSet { version: 1, prompts, default_threshold };
         let tokenizer = ClipTokenizer::open(&folder()).unwrap();
-        ActivePrompts::encode(Arc::new(set), &tokenizer, model).unwrap()
+        ActivePrompts::encode(Arc::new(set), None, &tokenizer, model).unwrap()
     }
 
     #[test]

@@ -109,7 +109,15 @@ fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
         State::Failing => format!("the model fails: {}", newest(&camera.newest_failure)),
         State::Starting => "its first image is being looked at".to_owned(),
         State::NothingFound => nothing_found(camera),
-        State::Finding | State::NoPrompts | State::NoImages => return bad_ones(name, camera),
+        State::Finding => return bad_ones(name, camera),
+        // States of a node, not of a camera.
+        State::Ended
+        | State::Unconfigured
+        | State::CannotLoad
+        | State::Changing
+        | State::Inactive
+        | State::NoPrompts
+        | State::NoImages => return None,
     };
     Some(format!("{name}: {text}"))
 }
@@ -188,6 +196,7 @@ mod tests {
             received: 5,
             bad: 0,
             dropped: 1,
+            skipped: 0,
             answered: 3,
             failed: 0,
             newest_bad: None,

@@ -3,13 +3,16 @@
 //! A transport calls [`NodeInput`] for what arrives and implements [`NodeOutput`] for what goes
 //! out. It knows keys and payloads; the node knows cameras, prompts and the pipeline.
 
+mod clock;
 mod prompts;
 mod status;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use image::RgbImage;
 
+pub use clock::{Moment, NodeClock};
 pub use prompts::{PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
 pub use status::{
     BestScore, CameraStatus, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
@@ -128,6 +131,31 @@ pub trait NodeInput: Send + Sync {
 
     /// How the node is doing.
     fn status(&self) -> Status;
+}
+
+/// Why a transport cannot do what it was asked for, in words.
+pub type TransportError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A transport as a managed node drives it: it is there from the node's start to its end, and takes
+/// images only in between.
+pub trait LiveTransport: NodeOutput {
+    /// Serves what is there in every state: prompts, status, single images.
+    ///
+    /// # Errors
+    /// A key or topic that is refused.
+    fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError>;
+
+    /// Takes the cameras' images from now on.
+    ///
+    /// # Errors
+    /// A key or topic that is refused; then none is taken.
+    fn activate(&self) -> Result<(), TransportError>;
+
+    /// Takes none any more, and sends none of the results that are still under way.
+    fn deactivate(&self);
+
+    /// Leaves the network, so that everybody knows at once; waits no longer than `patience`.
+    fn close(&self, patience: Duration);
 }
 
 /// What a node gives out. What cannot be sent is logged: the node goes on.

@@ -5,6 +5,7 @@ mod detect;
 mod diagnostics;
 mod images;
 mod link;
+pub mod memory;
 mod names;
 mod prompts;
 mod services;
@@ -17,4 +18,6 @@ pub use link::{
     RosPublisher, RosReply, RosType,
 };
 pub use names::Names;
+pub use services::{Answer, serve};
+pub use topics::{Out, ros_type};
 pub use transport::{RosTransport, RosTransportOptions};

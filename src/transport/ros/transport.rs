@@ -12,7 +12,8 @@ use super::space::{SpaceTopics, listen_to_transforms};
 use super::topics::Out;
 use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
-    Connections, NodeInput, NodeOutput, PromptsRecord, Status, WaitsFor, now,
+    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, Status,
+    TransportError, WaitsFor,
 };
 use crate::transport::records::LiveRecord;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
@@ -47,9 +48,9 @@ const ALONE_PATIENCE: Duration = Duration::from_secs(3);
 /// `~/<camera>/detections` and so on.
 ///
 /// and the services `~/set_prompts`, `~/get_prompts` and `~/detect` (`owlet_msgs`). Topics are open
-/// for writing from the start. From [`serve`](Self::serve) on services are served and prompts are
-/// taken: a latched set must not come again, over a newer one, with every activation. Images are taken between [`activate`](Self::activate) and
-/// [`deactivate`](Self::deactivate).
+/// for writing from the start. Services are served and prompts are taken in every state of the
+/// node: a latched set must not come again, over a newer one, with every activation. Images are
+/// taken while it is active.
 pub struct RosTransport {
     locates: bool,
     link: Arc<dyn RosLink>,
@@ -61,7 +62,7 @@ pub struct RosTransport {
     /// What is subscribed to beside images while the node is active.
     listening: Mutex<Vec<Held>>,
     input: OnceLock<Arc<dyn NodeInput>>,
-    model: OnceLock<String>,
+    clock: Arc<NodeClock>,
     is_active: AtomicBool,
     alone: Mutex<Alone>,
 }
@@ -115,13 +116,14 @@ impl Camera {
 }
 
 impl RosTransport {
-    /// Opens the topics that are written.
+    /// Opens the topics that are written. Messages that are the node's own are stamped by `clock`.
     ///
     /// # Errors
     /// A topic that the link refuses.
     pub fn open(
         link: Arc<dyn RosLink>,
         options: &RosTransportOptions,
+        clock: Arc<NodeClock>,
     ) -> Result<Arc<Self>, LinkError> {
         let locates = options.locates;
         let names: Vec<_> = match options.cameras.as_slice() {
@@ -138,66 +140,11 @@ impl RosTransport {
             served: Mutex::default(),
             listening: Mutex::default(),
             input: OnceLock::new(),
-            model: OnceLock::new(),
             is_active: AtomicBool::new(false),
+            clock,
             alone: Mutex::default(),
             link,
         }))
-    }
-
-    /// Serves the node's services, and says which prompts are in use.
-    ///
-    /// # Errors
-    /// A service that the link refuses.
-    pub fn serve(&self, input: &Arc<dyn NodeInput>) -> Result<(), LinkError> {
-        let model = self.model.get_or_init(|| input.status().model.name);
-        self.input.get_or_init(|| Arc::clone(input));
-        let prompts = input.prompts();
-        self.say_what_names_mean(model, &prompts);
-        self.prompts.tell(&prompts);
-        let link = &*self.link;
-        let cameras = self.cameras.iter().map(|camera| Arc::clone(&camera.images)).collect();
-        let mut served = vec![self.prompts.listen(link, input)?];
-        served.extend(serve_prompts(link, input)?);
-        served.push(serve_detect(link, input, cameras)?);
-        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = served;
-        Ok(())
-    }
-
-    /// Takes images from now on.
-    ///
-    /// # Errors
-    /// A topic that the link refuses.
-    pub fn activate(&self) -> Result<(), LinkError> {
-        let Some(input) = self.input.get() else { return Ok(()) };
-        let link = &*self.link;
-        let mut listening = Vec::new();
-        if self.locates {
-            listening.extend(listen_to_transforms(link, input)?);
-        }
-        for camera in &self.cameras {
-            if let Some(space) = &camera.space {
-                listening.extend(space.listen(link, input)?);
-            }
-            camera.images.open(link, input)?;
-        }
-        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = listening;
-        self.is_active.store(true, Ordering::Release);
-        Ok(())
-    }
-
-    /// Takes no images any more, and sends none of the results that are still under way.
-    pub fn deactivate(&self) {
-        self.is_active.store(false, Ordering::Release);
-        for camera in &self.cameras {
-            camera.images.close();
-        }
-        self.listening.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    /// Leaves ROS 2, so that everybody knows at once; waits no longer than `patience`.
-    pub fn close(&self, patience: Duration) {
-        self.link.close(patience);
     }
 
     /// The camera of results that may be sent.
@@ -231,15 +178,60 @@ impl RosTransport {
         self.active_camera(camera).and_then(|camera| camera.space.as_ref())
     }
 
-    /// For who comes later, too: the version rises with the prompt set, whose names are the
-    /// `class_id` of detections.
-    fn say_what_names_mean(&self, model: &str, prompts: &PromptsRecord) {
+    /// Which prompts are in use and which model looks for them, for who comes later, too: the
+    /// version rises with the prompt set, whose names are the `class_id` of detections.
+    fn tell_prompts(&self, prompts: &PromptsRecord) {
+        let Some(input) = self.input.get() else { return };
         self.vision_info.send(&VisionInfo {
-            header: Header { stamp: now().into(), frame_id: "" },
-            method: model.into(),
+            header: Header { stamp: self.clock.now().into(), frame_id: "" },
+            method: input.status().model.name.into(),
             database_location: self.prompts_key().into(),
             database_version: i32::try_from(prompts.version).unwrap_or(i32::MAX),
         });
+        self.prompts.tell(prompts);
+    }
+}
+
+impl LiveTransport for RosTransport {
+    fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError> {
+        let input = self.input.get_or_init(|| input);
+        let link = &*self.link;
+        let cameras = self.cameras.iter().map(|camera| Arc::clone(&camera.images)).collect();
+        let mut served = vec![self.prompts.listen(link, input)?];
+        served.extend(serve_prompts(link, input)?);
+        served.push(serve_detect(link, input, cameras)?);
+        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = served;
+        Ok(())
+    }
+
+    fn activate(&self) -> Result<(), TransportError> {
+        let Some(input) = self.input.get() else { return Ok(()) };
+        let link = &*self.link;
+        let mut listening = Vec::new();
+        if self.locates {
+            listening.extend(listen_to_transforms(link, input)?);
+        }
+        for camera in &self.cameras {
+            if let Some(space) = &camera.space {
+                listening.extend(space.listen(link, input)?);
+            }
+            camera.images.open(link, input)?;
+        }
+        *self.listening.lock().unwrap_or_else(PoisonError::into_inner) = listening;
+        self.is_active.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn deactivate(&self) {
+        self.is_active.store(false, Ordering::Release);
+        for camera in &self.cameras {
+            camera.images.close();
+        }
+        self.listening.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn close(&self, patience: Duration) {
+        self.link.close(patience);
     }
 }
 
@@ -253,10 +245,7 @@ impl NodeOutput for RosTransport {
     }
 
     fn prompts_in_use(&self, prompts: &PromptsRecord) {
-        if let Some(model) = self.model.get() {
-            self.say_what_names_mean(model, prompts);
-            self.prompts.tell(prompts);
-        }
+        self.tell_prompts(prompts);
     }
 
     fn places(
@@ -297,7 +286,7 @@ impl NodeOutput for RosTransport {
     }
 
     fn status(&self, status: &Status) {
-        self.diagnostics.send(&diagnostics(&self.link.node_name(), status, now()));
+        self.diagnostics.send(&diagnostics(&self.link.node_name(), status, self.clock.now()));
     }
 
     fn connections(&self) -> Option<Connections> {

@@ -17,7 +17,7 @@
 //! | `owlet/N/prompts/answer` | out | what became of a put |
 //! | `owlet/N/detect` | get | an image in, JSON back |
 //! | `owlet/N/status` | out, get | JSON ([`Status`]) |
-//! | `owlet/N` | liveliness token | |
+//! | `owlet/N` | liveliness token, while the node is active | |
 
 mod answers;
 mod error;
@@ -28,7 +28,8 @@ mod publishers;
 mod session;
 mod space;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use zenoh::key_expr::OwnedKeyExpr;
@@ -51,8 +52,8 @@ use self::publishers::{Publishers, to_json};
 use self::space::DepthPayload;
 use super::closing;
 use super::live::{
-    CameraPart, Connections, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord, Status,
-    TransformKind, WaitsFor, now,
+    CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
+    Status, TransformKind, TransportError, WaitsFor, now,
 };
 use super::records::LiveRecord;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
@@ -71,13 +72,21 @@ pub struct ZenohTransport {
     /// Whether places are looked for, so that what they need is waited for.
     locates: bool,
     found_publishers: Mutex<Option<FoundPublishers>>,
-    declared: Mutex<Option<Declared>>,
+    input: OnceLock<Arc<dyn NodeInput>>,
+    served: Mutex<Option<Served>>,
+    active: Mutex<Option<Active>>,
+    is_active: AtomicBool,
 }
 
-/// Kept only for being dropped.
-struct Declared {
+/// What is declared in every state of the node; kept only for being dropped.
+struct Served {
+    _prompts: Subscriber<()>,
+    _queryables: [Queryable<()>; 3],
+}
+
+/// What is declared while the node is active; kept only for being dropped.
+struct Active {
     _subscribers: Vec<Subscriber<()>>,
-    _queryables: Vec<Queryable<()>>,
     _token: LivelinessToken,
 }
 
@@ -101,7 +110,7 @@ impl ZenohOptions {
 }
 
 impl ZenohTransport {
-    /// Opens the session. Nothing is taken from it before [`serve`](Self::serve).
+    /// Opens the session. Nothing is taken from it before it is served.
     ///
     /// # Errors
     /// Whatever keeps zenoh from opening it: a router that cannot be reached, an address that is
@@ -118,42 +127,11 @@ impl ZenohTransport {
             publishers,
             locates,
             found_publishers: Mutex::new(None),
-            declared: Mutex::new(None),
+            input: OnceLock::new(),
+            served: Mutex::new(None),
+            active: Mutex::new(None),
+            is_active: AtomicBool::new(false),
         }))
-    }
-
-    /// Subscribes, answers, and says that the node is there.
-    ///
-    /// # Errors
-    /// What zenoh reports of a key.
-    pub fn serve(&self, input: &Arc<dyn NodeInput>) -> Result<(), ZenohError> {
-        let mut subscribers = Vec::new();
-        for expression in self.keys.images() {
-            subscribers.push(self.images(expression, Arc::clone(input))?);
-        }
-        if self.locates {
-            self.take_space(input, &mut subscribers)?;
-        }
-        subscribers.push(self.prompts_put(Arc::clone(input))?);
-        let queryables = vec![
-            self.prompts_get(Arc::clone(input))?,
-            self.detect(Arc::clone(input))?,
-            self.status_get(Arc::clone(input))?,
-        ];
-        let key = self.keys.node();
-        self.warn_of_namesake(&key);
-        let token = self.session.liveliness().declare_token(key.clone()).wait();
-        let token = token.map_err(|error| ZenohError::declare(&key, &*error))?;
-        let declared =
-            Declared { _subscribers: subscribers, _queryables: queryables, _token: token };
-        *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = Some(declared);
-        Ok(())
-    }
-
-    /// Closes the session, so that everybody knows at once; waits no longer than `patience`.
-    pub fn close(&self, patience: Duration) {
-        let session = self.session.clone();
-        closing::within(patience, "zenoh", move || session.close().wait());
     }
 
     /// Two nodes of one name would answer each other's questions.
@@ -308,9 +286,55 @@ impl ZenohTransport {
     }
 }
 
+impl LiveTransport for ZenohTransport {
+    fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError> {
+        let served = Served {
+            _prompts: self.prompts_put(Arc::clone(&input))?,
+            _queryables: [
+                self.prompts_get(Arc::clone(&input))?,
+                self.detect(Arc::clone(&input))?,
+                self.status_get(Arc::clone(&input))?,
+            ],
+        };
+        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = Some(served);
+        self.input.get_or_init(|| input);
+        Ok(())
+    }
+
+    fn activate(&self) -> Result<(), TransportError> {
+        let Some(input) = self.input.get() else { return Ok(()) };
+        self.is_active.store(true, Ordering::Release);
+        let images = self.keys.images();
+        let images = images.map(|expression| self.images(expression, Arc::clone(input)));
+        let mut subscribers = images.collect::<Result<_, _>>()?;
+        if self.locates {
+            self.take_space(input, &mut subscribers)?;
+        }
+        let key = self.keys.node();
+        self.warn_of_namesake(&key);
+        let token = self.session.liveliness().declare_token(key.clone()).wait();
+        let token = token.map_err(|error| ZenohError::declare(&key, &*error))?;
+        let active = Active { _subscribers: subscribers, _token: token };
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(active);
+        Ok(())
+    }
+
+    fn deactivate(&self) {
+        self.is_active.store(false, Ordering::Release);
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn close(&self, patience: Duration) {
+        let session = self.session.clone();
+        closing::within(patience, "zenoh", move || session.close().wait());
+    }
+}
+
 impl NodeOutput for ZenohTransport {
     fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>) {
-        self.publishers.detections(camera, record, found);
+        if self.is_active.load(Ordering::Acquire) {
+            self.publishers.detections(camera, record, found);
+        }
     }
 
     /// Who put the set is answered, and who gets it is told of it: nothing is left to say.
