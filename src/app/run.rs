@@ -37,7 +37,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
         listen: config.zenoh_listen.clone(),
         images: config.zenoh_images.clone(),
         cdr: config.zenoh_cdr,
-        locates: config.locate != LocateMode::Off,
+        locates: config.locate != LocateMode::Never,
     };
     let zenoh = zenoh.check().map_err(|error| Refused(error.to_string()))?;
     let (pipeline, results) = start_pipeline(

@@ -185,7 +185,7 @@ mod tests {
             let before = parameter.yaml(&config);
             match parameter.kind {
                 ParameterKind::Text { set, .. } => {
-                    let taken = ["cpu", "f16", "client", "off"]
+                    let taken = ["cpu", "f16", "client", "never"]
                         .map(|text| set(&mut config, text, Path::new("")));
                     assert!(taken.contains(&true), "{}", parameter.name);
                 }

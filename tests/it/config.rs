@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use owlet::config::{Config, ConfigError, ConfigLoader, PARAMETERS, default_file};
-use owlet::types::{DeviceChoice, DtypeChoice};
+use owlet::types::{DeviceChoice, DtypeChoice, LocateMode};
 use tempfile::TempDir;
 
 fn repository(path: &str) -> PathBuf {
@@ -93,6 +93,12 @@ fn every_parameter_can_be_set_in_a_file() {
     nms_iou: 0.5
     max_detections: 10
     max_batch: 2
+    tracking: false
+    locate: always
+    target_frame: base_link
+    sync_slop_secs: 0.02
+    clouds: true
+    depth_topics: [/left/depth]
     image_topics: [/left/image_raw, ~/image]
     overlay: false
     report_pictures: 0
@@ -118,6 +124,12 @@ fn every_parameter_can_be_set_in_a_file() {
         nms_iou: Some(0.5),
         max_detections: 10,
         max_batch: 2,
+        tracking: false,
+        locate: LocateMode::Always,
+        target_frame: Some("base_link".to_owned()),
+        sync_slop_secs: 0.02,
+        clouds: true,
+        depth_topics: vec!["/left/depth".to_owned()],
         image_topics: vec!["/left/image_raw".to_owned(), "~/image".to_owned()],
         overlay: false,
         report_pictures: 0,
@@ -162,7 +174,8 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
         problems(&error),
         [
             "3: /**.ros__parameters.treshold: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
+             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, tracking, locate, \
+             target_frame, sync_slop_secs, clouds, depth_topics, image_topics, \
              overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
              zenoh_listen, zenoh_images, zenoh_cdr, found the key \"treshold\" (did you mean \
              \"threshold\"?)",
@@ -184,7 +197,8 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
             "13: /**.ros__parameters.image_topics: expected a list of texts, found the text \
              \"/camera/image_raw\" (put it in brackets: [a cat, a dog])",
             "14: /**.ros__parameters.camera.topic: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
+             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, tracking, locate, \
+             target_frame, sync_slop_secs, clouds, depth_topics, image_topics, \
              overlay, report_pictures, jpeg_quality, node, zenoh_config, zenoh_mode, zenoh_connect, \
              zenoh_listen, zenoh_images, zenoh_cdr, found the key \"camera.topic\"",
             "15: /**.ros__parameters.model: expected the name of a model or the path of a folder, \

@@ -18,5 +18,6 @@ mod real_checkpoints;
 mod recordings;
 mod report;
 mod sim;
+mod spatial;
 mod tokenize;
 mod zenoh;

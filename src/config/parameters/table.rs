@@ -156,12 +156,12 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "locate",
         description: "Whether detections get places in space, as boxes in metres: needs depth and \
-                      camera_info. `auto`: for cameras that have depth; `on`: a camera without is \
-                      said to lack it.",
+                      camera_info. `auto`: for cameras that have depth; `always`: a camera without \
+                      is said to lack it.",
         changes: Changes::AtStart,
         example: None,
         kind: ParameterKind::Text {
-            form: "off, auto or on",
+            form: "never, auto or always",
             get: |config| config.locate.to_string(),
             set: |config, text, _| text.parse().map(|mode| config.locate = mode).is_ok(),
         },
