@@ -44,7 +44,6 @@ fn on<'a>(messages: &'a [RawMessage], topic: &str) -> Vec<&'a RawMessage> {
 #[derive(Clone, Debug)]
 pub(crate) struct Boxed {
     pub(crate) class: String,
-    pub(crate) id: String,
     pub(crate) frame_from_box: Isometry3<f64>,
     pub(crate) size_m: Vector3<f64>,
 }
@@ -52,12 +51,6 @@ pub(crate) struct Boxed {
 impl Boxed {
     fn centre(&self) -> Point3<f64> {
         self.frame_from_box * Point3::origin()
-    }
-
-    /// Extents along the axes of its frame.
-    fn extent(&self) -> Vector3<f64> {
-        let rotation = self.frame_from_box.rotation.to_rotation_matrix();
-        rotation.matrix().abs() * self.size_m
     }
 }
 
@@ -72,7 +65,6 @@ fn boxes(messages: &[RawMessage], topic: &str) -> BTreeMap<i64, (String, Vec<Box
             let center = detection.bbox.center;
             Boxed {
                 class: detection.results[0].class_id.to_owned(),
-                id: detection.id.to_string(),
                 frame_from_box: rigid(center.position, center.orientation).unwrap(),
                 size_m: detection.bbox.size.into(),
             }

@@ -114,10 +114,12 @@ fn places_of_the_sample_are_near_the_truth_in_the_frame_that_was_asked_for() {
         assert!(ran.stdout.contains("detections have a place"), "{}", ran.stdout);
         let errors = compare(&bag, &out, frame);
         let (centre_m, size_m) = errors.print(frame);
-        // Boxes are around what is visible: the back of a bowl is not in it, and a box that stands
-        // along what is seen of a thing is not along the thing.
-        let (most_centre_m, most_size_m) =
-            if frame == OPTICAL { (0.02, 0.04) } else { (0.015, 0.03) };
+        // Boxes are around what is visible: the back of a thing is not in it, and of the table
+        // beneath it a little is.
+        let (most_centre_m, most_size_m) = match frame {
+            OPTICAL => (0.03, 0.06),
+            _ => (0.025, 0.045),
+        };
         assert!(centre_m < most_centre_m, "{frame}: centre {centre_m}");
         assert!(size_m < most_size_m, "{frame}: size {size_m}");
         assert!(errors.astray * 20 < errors.located, "{frame}: {}", errors.astray);
