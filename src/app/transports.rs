@@ -48,7 +48,7 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 session,
                 images: config.zenoh_images.clone(),
                 cdr: config.zenoh_cdr,
-                locates: config.locate != LocateMode::Off,
+                locates: config.locate != LocateMode::Never,
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
             Ok(Checked::Zenoh { options: Box::new(options), node: config.node.clone() })
@@ -67,7 +67,7 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
             let topics = RosTransportOptions {
                 cameras: config.cameras.clone(),
-                locates: config.locate != LocateMode::Off,
+                locates: config.locate != LocateMode::Never,
             };
             Ok(Checked::RmwZenoh { options: Box::new(options), topics })
         }

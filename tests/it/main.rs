@@ -19,5 +19,6 @@ mod recordings;
 mod report;
 mod ros;
 mod sim;
+mod spatial;
 mod tokenize;
 mod zenoh;
