@@ -20,7 +20,7 @@ use self::overlays::{overlay_paths, write_overlay};
 use super::console::{PrintError, print_error};
 use super::settings::{Settings, load_detector};
 use super::{Finish, Refused, plain_table, print_out, visible};
-use crate::DetectArgs;
+use crate::app::args::DetectArgs;
 
 /// One line of `--json`.
 #[derive(Serialize)]

@@ -9,12 +9,12 @@ use std::time::Instant;
 use image::RgbImage;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::decode::{HeadOutput, LOGITS_PER_PASS, Rules};
+use super::decode::{HeadOutput, LOGITS_PER_PASS};
 use super::device::{DeviceRefused, device_name, kind_name, resolve};
 use super::prompts::ActivePrompts;
 use crate::models::owl::Owl;
 use crate::models::{ForwardError, LoadError};
-use crate::tasks::{DetectError, Detector, ImageDetections, ModelInfo};
+use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo};
 use crate::tokenize::{ClipTokenizer, TokenizerError};
 use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
 use crate::vision::preprocess::BatchPreprocessor;
@@ -38,6 +38,9 @@ pub struct DetectorOptions {
     pub nms_iou: Option<f32>,
     /// The most detections for one image, best first; at least 1.
     pub max_detections: usize,
+    /// The most prompts that one box is reported for, best first; at least 1. The reference gives
+    /// each box one.
+    pub names_per_box: usize,
     /// CPU threads for libtorch and for preprocessing; `None` leaves libtorch its own choice. For
     /// the whole process. At least 1.
     pub threads: Option<usize>,
@@ -54,6 +57,7 @@ impl DetectorOptions {
             dtype: DtypeChoice::Auto,
             nms_iou: None,
             max_detections: 300,
+            names_per_box: 1,
             threads: None,
         }
     }
@@ -109,7 +113,7 @@ pub struct OwlDetector {
     model: Owl,
     tokenizer: ClipTokenizer,
     preprocessor: BatchPreprocessor,
-    rules: Rules,
+    rules: DetectionRules,
     prompts: Option<ActivePrompts>,
     /// Values of the last batch, kept for its memory.
     pixel_values: Vec<f32>,
@@ -156,7 +160,11 @@ impl OwlDetector {
             preprocessor: BatchPreprocessor::new(recipe, options.threads.unwrap_or(available)),
             model,
             tokenizer,
-            rules: Rules { nms_iou: options.nms_iou, max_detections: options.max_detections },
+            rules: DetectionRules {
+                nms_iou: options.nms_iou,
+                max_detections: options.max_detections,
+                names_per_box: options.names_per_box,
+            },
             prompts: None,
             pixel_values: Vec::new(),
         })
@@ -202,9 +210,14 @@ impl Detector for OwlDetector {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let encoded = no_grad(|| ActivePrompts::encode(prompts, &self.tokenizer, &self.model))?;
-        self.prompts = Some(encoded);
+        let before = self.prompts.as_ref();
+        let encode = || ActivePrompts::encode(prompts, before, &self.tokenizer, &self.model);
+        self.prompts = Some(no_grad(encode)?);
         Ok(())
+    }
+
+    fn set_rules(&mut self, rules: DetectionRules) {
+        self.rules = rules;
     }
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
@@ -226,9 +239,11 @@ impl Detector for OwlDetector {
             .map_err(|error| backend(Stage::ImageTower.name(), &error))?;
         clock.stop(Stage::ImageTower, &features, &mut timings)?;
 
-        let output =
-            no_grad(|| HeadOutput::compute(&self.model, &features, prompts, LOGITS_PER_PASS))
-                .map_err(|error| backend(Stage::Heads.name(), &error))?;
+        let names = self.rules.names_per_box;
+        let output = no_grad(|| {
+            HeadOutput::compute(&self.model, &features, prompts, names, LOGITS_PER_PASS)
+        })
+        .map_err(|error| backend(Stage::Heads.name(), &error))?;
         let not_numbers = output.not_numbers();
         if not_numbers > 0 {
             return Err(DetectError::Backend {
@@ -244,7 +259,7 @@ impl Detector for OwlDetector {
             .enumerate()
             .map(|(index, image)| {
                 let geometry = preprocessor.recipe().geometry(image.width(), image.height());
-                let detections = output.detections(index, &geometry, prompts, &self.rules);
+                let detections = output.detections(index, &geometry, prompts, self.rules);
                 (detections, output.best_scores(index, prompts))
             })
             .collect();
@@ -304,6 +319,9 @@ fn check_options(options: &DetectorOptions) -> Result<(), DetectorError> {
     }
     if options.max_detections == 0 {
         return refuse("max_detections", "at least 1", "0".to_owned());
+    }
+    if options.names_per_box == 0 {
+        return refuse("names_per_box", "at least 1", "0".to_owned());
     }
     match options.threads {
         Some(threads) if !(1..=1024).contains(&threads) => {

@@ -17,7 +17,10 @@ use crate::types::{Calibration, Frame, FrameTransform, Stage, StageTimings};
 
 impl NodeInput for Node {
     fn image(&self, camera: &str, topic: &str, message: Box<dyn ImageMessage>) {
-        let Some(key) = self.cameras.arrived(camera, topic, &self.pipeline) else { return };
+        let max_rate_hz = self.tuning().max_rate_hz;
+        let Some(key) = self.cameras.arrived(camera, topic, &self.pipeline, max_rate_hz) else {
+            return;
+        };
         if self.arrivals.image(key, message) == Stored::ReplacedOlder {
             self.cameras.update(key, |camera| camera.dropped += 1);
         }
@@ -47,14 +50,14 @@ impl NodeInput for Node {
     }
 
     fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer) {
-        if let Err((answer, waiting)) = self.arrivals.request(topic, message, answer) {
+        if let Err((answer, reason)) = self.arrivals.request(topic, message, answer) {
             self.requests.refused.fetch_add(1, Ordering::Relaxed);
-            answer(Err(format!("busy: {waiting} images wait already")));
+            answer(Err(reason));
         }
     }
 
     fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply) {
-        self.prompts.post(text, reply);
+        self.prompts.post_text(text, reply);
     }
 
     fn prompts(&self) -> PromptsRecord {
@@ -86,7 +89,7 @@ impl Node {
                 let (name, topic, mailbox) = self.cameras.update(key, |camera| {
                     camera.size_px = Some(image.image.dimensions().into());
                     camera.encoding = Some(image.encoding.clone());
-                    camera.newest_good = Some(std::time::Instant::now());
+                    camera.newest_good = Some(self.clock.moment());
                     (Arc::clone(&camera.name), Arc::clone(&camera.topic), camera.mailbox)
                 });
                 self.space.image(&name, &topic, image.header.stamp);
@@ -95,7 +98,7 @@ impl Node {
             }
             Err(reason) => self.cameras.update(key, |camera| {
                 tracing::debug!("{}: {reason}", camera.topic);
-                Mishap::note(&mut camera.bad, reason);
+                Mishap::note(&mut camera.bad, reason, self.clock.moment());
             }),
         }
     }

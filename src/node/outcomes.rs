@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -17,13 +16,9 @@ use crate::vision::overlay;
 
 impl Node {
     /// The results thread.
-    pub(super) fn pass_on_results(
-        &self,
-        mut results: mpsc::Receiver<Outcome>,
-        output: &dyn NodeOutput,
-    ) {
+    pub(super) fn pass_on_results(&self, mut results: mpsc::Receiver<Outcome>) {
         while let Some(outcome) = results.blocking_recv() {
-            self.pass_on(outcome, output);
+            self.pass_on(outcome, &*self.output);
         }
         self.has_pipeline_ended.store(true, Ordering::Release);
     }
@@ -49,7 +44,7 @@ impl Node {
                 self.cameras.update(key, |camera| {
                     camera.answered += 1;
                     camera.newest = Some(Newest {
-                        at: Instant::now(),
+                        at: self.clock.moment(),
                         detections: detections.detections.len(),
                         prompts: Arc::clone(&detections.prompts),
                         best_scores,
@@ -63,18 +58,21 @@ impl Node {
                 let prompts = self.prompts.in_use();
                 let frame = FrameRecord::of_failure(&failure.frame, &prompts, &failure.reason);
                 output.detections(&name, &LiveRecord { frame, stamp_from }, None);
-                self.cameras.update(key, |camera| Mishap::note(&mut camera.failed, failure.reason));
+                let at = self.clock.moment();
+                self.cameras
+                    .update(key, |camera| Mishap::note(&mut camera.failed, failure.reason, at));
             }
         }
     }
 
     /// Draws the overlay where somebody looks at it.
     fn draw(&self, name: &str, frame: &Frame, found: &FrameDetections, output: &dyn NodeOutput) {
-        if !self.options.overlay || !output.wants_overlay(name) {
+        let tuning = self.tuning();
+        if !tuning.overlay || !output.wants_overlay(name) {
             return;
         }
         let drawn = overlay::draw(&frame.image, &overlay::items(&found.detections, &found.prompts));
-        match encode_jpeg(&drawn, self.options.jpeg_quality) {
+        match encode_jpeg(&drawn, tuning.jpeg_quality) {
             Ok(jpeg) => output.overlay(name, &frame.header, jpeg),
             Err(error) => tracing::warn!("{name}: no overlay: {error}"),
         }

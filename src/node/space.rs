@@ -13,7 +13,7 @@ use crate::spatial::{
     SpatialSettings, View, picture_kind_of,
 };
 use crate::transport::live::{
-    CameraPart, DepthMessage, NodeOutput, SpaceStatus, TransformKind, TransformsStatus,
+    CameraPart, DepthMessage, Moment, NodeClock, SpaceStatus, TransformKind, TransformsStatus,
 };
 use crate::transport::records::{FrameRecord, LiveRecord};
 use crate::types::{
@@ -48,6 +48,7 @@ pub(super) struct SpaceDesk {
 }
 
 struct State {
+    clock: Arc<NodeClock>,
     spatial: Spatial,
     /// At most one of each camera: the newest.
     jobs: VecDeque<Job>,
@@ -60,14 +61,15 @@ struct State {
 #[derive(Default)]
 struct CameraPlaces {
     counts: PlaceCounts,
-    newest_reason_at: Option<Instant>,
+    newest_reason_at: Option<Moment>,
     /// Depth pictures and calibrations that cannot be used.
     bad: Option<Mishap>,
 }
 
 impl SpaceDesk {
-    pub(super) fn new(options: &SpaceOptions) -> Self {
+    pub(super) fn new(options: &SpaceOptions, clock: Arc<NodeClock>) -> Self {
         let state = State {
+            clock,
             spatial: Spatial::new(options.settings.clone()),
             jobs: VecDeque::new(),
             cameras: BTreeMap::new(),
@@ -156,7 +158,8 @@ impl SpaceDesk {
         };
         if let Err((_, reason)) = taken {
             tracing::debug!("{topic}: {reason}");
-            Mishap::note(&mut state.bad_transforms, format!("{topic}: {reason}"));
+            let at = state.clock.moment();
+            Mishap::note(&mut state.bad_transforms, format!("{topic}: {reason}"), at);
         }
         self.changed.notify_all();
     }
@@ -268,8 +271,8 @@ impl SpaceDesk {
             unlocated: named(&counts.unlocated),
             newest_located: counts.newest,
             newest_reason: counts.newest_reason.as_ref().map(NoPlace::to_string),
-            newest_reason_age_secs: newest_reason_at.map(|at| at.elapsed().as_secs_f64()),
-            bad: bad.as_ref().map(Mishap::to_record),
+            newest_reason_age_secs: newest_reason_at.map(|at| state.clock.age_secs(at)),
+            bad: bad.as_ref().map(|mishap| mishap.to_record(&state.clock)),
         })
     }
 
@@ -277,7 +280,7 @@ impl SpaceDesk {
     pub(super) fn transforms_status(&self) -> Option<TransformsStatus> {
         let state = self.lock();
         let counts = state.spatial.transform_counts();
-        let refused = state.bad_transforms.as_ref().map(Mishap::to_record);
+        let refused = state.bad_transforms.as_ref().map(|mishap| mishap.to_record(&state.clock));
         (counts.taken > 0 || refused.is_some())
             .then_some(TransformsStatus { taken: counts.taken, refused })
     }
@@ -290,7 +293,7 @@ impl State {
         let is_known = self.cameras.contains_key(camera);
         if is_known || self.cameras.len() < crate::spatial::MOST_CAMERAS {
             let camera = self.cameras.entry(camera.into()).or_default();
-            Mishap::note(&mut camera.bad, format!("{topic}: {reason}"));
+            Mishap::note(&mut camera.bad, format!("{topic}: {reason}"), self.clock.moment());
         }
     }
 
@@ -298,7 +301,7 @@ impl State {
         let camera = self.cameras.entry(Arc::clone(camera)).or_default();
         camera.counts.add(&located.places, located.missing.as_ref());
         if located.places.places.iter().any(Result::is_err) || located.missing.is_some() {
-            camera.newest_reason_at = Some(Instant::now());
+            camera.newest_reason_at = Some(self.clock.moment());
         }
     }
 
@@ -312,7 +315,8 @@ impl State {
 
 impl Node {
     /// The places thread.
-    pub(super) fn look_for_places(&self, output: &dyn NodeOutput) {
+    pub(super) fn look_for_places(&self) {
+        let output = &*self.output;
         while let Some((job, answer)) = self.space.take() {
             let Job { camera, found, frame } = job;
             let located = match answer {

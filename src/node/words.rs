@@ -1,6 +1,8 @@
 //! Why there is nothing, in words.
 
-use crate::transport::live::{BestScore, CameraStatus, Failure, SpaceStatus, State, Status};
+use crate::transport::live::{
+    BestScore, CameraStatus, Connections, Failure, SpaceStatus, State, Status,
+};
 
 /// A camera that has sent nothing for so long is said to have stopped.
 const STOPPED_AFTER_SECS: f64 = 2.0;
@@ -69,21 +71,23 @@ pub(super) fn why(status: &Status, prompts_key: &str) -> Vec<String> {
 fn no_images(status: &Status) -> String {
     let keys: Vec<_> = status.waits_for.iter().map(|waits| waits.keys.as_str()).collect();
     let known: Vec<_> = status.waits_for.iter().filter_map(|waits| waits.publishers).collect();
-    let connected = &status.connected;
-    let reason = match known.iter().sum::<usize>() {
-        _ if connected.routers + connected.peers == 0 => {
+    let reason = match (known.iter().sum::<usize>(), status.connected) {
+        (_, Some(Connections { routers: 0, peers: 0 })) => {
             "this node is connected to no router and no peer".to_owned()
         }
-        0 if known.is_empty() => format!(
-            "connected to {} and {}",
-            count(connected.routers, "router"),
-            count(connected.peers, "peer")
-        ),
-        0 => "no publisher is declared there".to_owned(),
-        1 => "a publisher is declared there and has sent nothing yet".to_owned(),
-        many => format!("{many} publishers are declared there and have sent nothing yet"),
+        (0, Some(Connections { routers, peers })) if known.is_empty() => {
+            format!("connected to {} and {}", count(routers, "router"), count(peers, "peer"))
+        }
+        (0, _) => "no publisher is declared there".to_owned(),
+        (1, _) => "a publisher is declared there and has sent nothing yet".to_owned(),
+        (many, _) => format!("{many} publishers are declared there and have sent nothing yet"),
     };
-    format!("no image has come yet on {}: {reason}", keys.join(", "))
+    let remarks = status
+        .waits_for
+        .iter()
+        .flat_map(|waits| waits.remarks.iter().map(|remark| format!("; {}: {remark}", waits.keys)));
+    let remarks: String = remarks.collect();
+    format!("no image has come yet on {}: {reason}{remarks}", keys.join(", "))
 }
 
 fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
@@ -105,7 +109,15 @@ fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
         State::Failing => format!("the model fails: {}", newest(&camera.newest_failure)),
         State::Starting => "its first image is being looked at".to_owned(),
         State::NothingFound => nothing_found(camera),
-        State::Finding | State::NoPrompts | State::NoImages => return bad_ones(name, camera),
+        State::Finding => return bad_ones(name, camera),
+        // States of a node, not of a camera.
+        State::Ended
+        | State::Unconfigured
+        | State::CannotLoad
+        | State::Changing
+        | State::Inactive
+        | State::NoPrompts
+        | State::NoImages => return None,
     };
     Some(format!("{name}: {text}"))
 }
@@ -184,6 +196,7 @@ mod tests {
             received: 5,
             bad: 0,
             dropped: 1,
+            skipped: 0,
             answered: 3,
             failed: 0,
             newest_bad: None,

@@ -14,15 +14,16 @@ pub struct MessageDefinition {
     /// Full name of the ROS 2 type, such as `sensor_msgs/msg/Image`.
     pub message_type: &'static str,
     /// The `.msg` text, followed by that of every type it uses, parted by lines of 80 `=`
-    /// (encoding `ros2msg`).
+    /// (encoding `ros2msg`). Constants of no use in a recording may be missing: they are no part
+    /// of the hash.
     pub text: &'static str,
-    /// The hash of REP 2016, `RIHS01_` and 64 hexadecimal digits. It was computed by the Python
-    /// package `rosbags` from the text above, and a test does so again.
+    /// The hash of REP 2016, `RIHS01_` and 64 hexadecimal digits. A test computes
+    /// it from the text above, and another one has the Python package `rosbags` do so.
     pub type_hash: &'static str,
 }
 
 macro_rules! part {
-    ($name:literal, $text:literal) => {
+    ($name:literal, $($text:tt)+) => {
         concat!(
             "====================",
             "====================",
@@ -31,8 +32,14 @@ macro_rules! part {
             "MSG: ",
             $name,
             "\n",
-            $text
+            $($text)+
         )
+    };
+}
+
+macro_rules! time {
+    () => {
+        part!("builtin_interfaces/Time", "int32 sec\nuint32 nanosec\n")
     };
 }
 
@@ -40,7 +47,7 @@ macro_rules! header {
     () => {
         concat!(
             part!("std_msgs/Header", "builtin_interfaces/Time stamp\nstring frame_id\n"),
-            part!("builtin_interfaces/Time", "int32 sec\nuint32 nanosec\n"),
+            time!(),
         )
     };
 }
@@ -86,6 +93,8 @@ macro_rules! hypothesis_with_pose {
         )
     };
 }
+
+mod node;
 
 const IMAGE: MessageDefinition = MessageDefinition {
     message_type: Image::TYPE,
@@ -263,7 +272,7 @@ const DIAGNOSTIC_ARRAY: MessageDefinition = MessageDefinition {
     type_hash: "RIHS01_5a8a36efb05fb25070fa0fb3810290c0e6cd4862b54a8fb975a1ee8dc55a333e",
 };
 
-const ALL: [&MessageDefinition; 11] = [
+pub(super) const ALL: [&MessageDefinition; 15] = [
     &IMAGE,
     &COMPRESSED_IMAGE,
     &CAMERA_INFO,
@@ -275,6 +284,10 @@ const ALL: [&MessageDefinition; 11] = [
     &POSE_STAMPED,
     &TF_MESSAGE,
     &DIAGNOSTIC_ARRAY,
+    &node::CLOCK,
+    &node::PARAMETER_EVENT,
+    &node::TRANSITION_EVENT,
+    &node::PROMPT_SET,
 ];
 
 /// The definition of a type that Owlet can write; `None` for any other.

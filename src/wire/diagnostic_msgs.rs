@@ -26,13 +26,9 @@ pub struct KeyValue<'a> {
     pub value: Cow<'a, str>,
 }
 
-impl KeyValue<'_> {
-    /// Length of two empty strings.
-    const SMALLEST: usize = 4 + 4;
-}
-
 impl<'a> Message<'a> for KeyValue<'a> {
     const TYPE: &'static str = "diagnostic_msgs/msg/KeyValue";
+    const SMALLEST: usize = 4 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self { key: reader.string("key")?.into(), value: reader.string("value")?.into() })
@@ -59,13 +55,9 @@ pub struct DiagnosticStatus<'a> {
     pub values: Vec<KeyValue<'a>>,
 }
 
-impl DiagnosticStatus<'_> {
-    /// Length of a level, three empty strings and no values.
-    const SMALLEST: usize = 1 + 3 * 4 + 4;
-}
-
 impl<'a> Message<'a> for DiagnosticStatus<'a> {
     const TYPE: &'static str = "diagnostic_msgs/msg/DiagnosticStatus";
+    const SMALLEST: usize = 1 + 3 * 4 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -73,7 +65,7 @@ impl<'a> Message<'a> for DiagnosticStatus<'a> {
             name: reader.string("name")?.into(),
             message: reader.string("message")?.into(),
             hardware_id: reader.string("hardware_id")?.into(),
-            values: reader.sequence("values", KeyValue::SMALLEST)?,
+            values: reader.sequence("values")?,
         })
     }
 
@@ -97,12 +89,10 @@ pub struct DiagnosticArray<'a> {
 
 impl<'a> Message<'a> for DiagnosticArray<'a> {
     const TYPE: &'static str = "diagnostic_msgs/msg/DiagnosticArray";
+    const SMALLEST: usize = Header::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
-        Ok(Self {
-            header: reader.nested("header")?,
-            status: reader.sequence("status", DiagnosticStatus::SMALLEST)?,
-        })
+        Ok(Self { header: reader.nested("header")?, status: reader.sequence("status")? })
     }
 
     fn write(&self, writer: &mut Writer) {

@@ -26,6 +26,7 @@ impl Default for Pose {
 
 impl<'a> Message<'a> for Pose {
     const TYPE: &'static str = "geometry_msgs/msg/Pose";
+    const SMALLEST: usize = (3 + 4) * 8;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -51,6 +52,7 @@ pub struct PoseStamped<'a> {
 
 impl<'a> Message<'a> for PoseStamped<'a> {
     const TYPE: &'static str = "geometry_msgs/msg/PoseStamped";
+    const SMALLEST: usize = Header::SMALLEST + Pose::SMALLEST;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self { header: reader.nested("header")?, pose: reader.nested("pose")? })
@@ -79,6 +81,7 @@ impl Default for PoseWithCovariance {
 
 impl<'a> Message<'a> for PoseWithCovariance {
     const TYPE: &'static str = "geometry_msgs/msg/PoseWithCovariance";
+    const SMALLEST: usize = Pose::SMALLEST + 36 * 8;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self { pose: reader.nested("pose")?, covariance: reader.f64_array("covariance")? })
@@ -108,6 +111,7 @@ impl Default for Transform {
 
 impl<'a> Message<'a> for Transform {
     const TYPE: &'static str = "geometry_msgs/msg/Transform";
+    const SMALLEST: usize = (3 + 4) * 8;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -134,9 +138,6 @@ pub struct TransformStamped<'a> {
 }
 
 impl TransformStamped<'_> {
-    /// Length of a stamp, two empty frames and a transform.
-    pub(super) const SMALLEST: usize = 8 + 4 + 4 + (3 + 4) * 8;
-
     /// When it holds.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
@@ -146,6 +147,7 @@ impl TransformStamped<'_> {
 
 impl<'a> Message<'a> for TransformStamped<'a> {
     const TYPE: &'static str = "geometry_msgs/msg/TransformStamped";
+    const SMALLEST: usize = Header::SMALLEST + 4 + Transform::SMALLEST;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {

@@ -12,10 +12,16 @@ pub mod cdr;
 pub mod definitions;
 pub mod diagnostic_msgs;
 pub mod geometry_msgs;
+#[cfg(test)]
+mod interfaces;
+pub mod lifecycle_msgs;
+pub mod owlet_msgs;
+pub mod rcl_interfaces;
+pub mod rosgraph_msgs;
 pub mod sensor_msgs;
 pub mod std_msgs;
 pub mod tf2_msgs;
 pub mod vision_msgs;
 
-pub use cdr::{DecodeError, Message};
+pub use cdr::{DecodeError, Message, Service};
 pub use definitions::{MessageDefinition, definition_of};

@@ -31,6 +31,7 @@ pub struct Image<'a> {
 
 impl<'a> Message<'a> for Image<'a> {
     const TYPE: &'static str = "sensor_msgs/msg/Image";
+    const SMALLEST: usize = Header::SMALLEST + 4 + 4 + 4 + 1 + 4 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -69,6 +70,7 @@ pub struct CompressedImage<'a> {
 
 impl<'a> Message<'a> for CompressedImage<'a> {
     const TYPE: &'static str = "sensor_msgs/msg/CompressedImage";
+    const SMALLEST: usize = Header::SMALLEST + 4 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -102,6 +104,7 @@ pub struct RegionOfInterest {
 
 impl<'a> Message<'a> for RegionOfInterest {
     const TYPE: &'static str = "sensor_msgs/msg/RegionOfInterest";
+    const SMALLEST: usize = 4 * 4 + 1;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -171,6 +174,8 @@ impl CameraInfo<'_> {
 
 impl<'a> Message<'a> for CameraInfo<'a> {
     const TYPE: &'static str = "sensor_msgs/msg/CameraInfo";
+    const SMALLEST: usize =
+        Header::SMALLEST + 4 + 4 + 4 + 4 + (9 + 9 + 12) * 8 + 4 + 4 + RegionOfInterest::SMALLEST;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -178,7 +183,7 @@ impl<'a> Message<'a> for CameraInfo<'a> {
             height: reader.u32("height")?,
             width: reader.u32("width")?,
             distortion_model: reader.string("distortion_model")?,
-            d: reader.f64_sequence("d")?,
+            d: reader.sequence("d")?,
             k: reader.f64_array("k")?,
             r: reader.f64_array("r")?,
             p: reader.f64_array("p")?,
@@ -193,7 +198,7 @@ impl<'a> Message<'a> for CameraInfo<'a> {
         writer.u32(self.height);
         writer.u32(self.width);
         writer.string(self.distortion_model);
-        writer.f64_sequence(&self.d);
+        writer.sequence(&self.d);
         writer.f64_array(&self.k);
         writer.f64_array(&self.r);
         writer.f64_array(&self.p);

@@ -28,9 +28,10 @@ impl TFMessage<'_> {
 
 impl<'a> Message<'a> for TFMessage<'a> {
     const TYPE: &'static str = "tf2_msgs/msg/TFMessage";
+    const SMALLEST: usize = 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
-        Ok(Self { transforms: reader.sequence("transforms", TransformStamped::SMALLEST)? })
+        Ok(Self { transforms: reader.sequence("transforms")? })
     }
 
     fn write(&self, writer: &mut Writer) {

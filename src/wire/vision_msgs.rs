@@ -5,7 +5,7 @@ mod info;
 
 use std::borrow::Cow;
 
-use crate::types::FrameDetections;
+use crate::types::{FrameDetections, PixelBox};
 
 use super::cdr::{FieldError, Message, Reader, Writer};
 use super::geometry_msgs::PoseWithCovariance;
@@ -25,13 +25,9 @@ pub struct ObjectHypothesisWithPose<'a> {
     pub pose: PoseWithCovariance,
 }
 
-impl<'a> ObjectHypothesisWithPose<'a> {
-    /// Length of an empty class id, the score and the pose.
-    pub(super) const SMALLEST: usize = 4 + 8 + (3 + 4 + 36) * 8;
-}
-
 impl<'a> Message<'a> for ObjectHypothesisWithPose<'a> {
     const TYPE: &'static str = "vision_msgs/msg/ObjectHypothesisWithPose";
+    const SMALLEST: usize = 4 + 8 + PoseWithCovariance::SMALLEST;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -65,6 +61,7 @@ pub struct BoundingBox2D {
 
 impl<'a> Message<'a> for BoundingBox2D {
     const TYPE: &'static str = "vision_msgs/msg/BoundingBox2D";
+    const SMALLEST: usize = 5 * 8;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -94,18 +91,14 @@ pub struct Detection2D<'a> {
     pub id: Cow<'a, str>,
 }
 
-impl Detection2D<'_> {
-    /// Length of a stamp, an empty frame, no results, a box and an empty id.
-    const SMALLEST: usize = 8 + 4 + 4 + 5 * 8 + 4;
-}
-
 impl<'a> Message<'a> for Detection2D<'a> {
     const TYPE: &'static str = "vision_msgs/msg/Detection2D";
+    const SMALLEST: usize = Header::SMALLEST + 4 + BoundingBox2D::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
             header: reader.nested("header")?,
-            results: reader.sequence("results", ObjectHypothesisWithPose::SMALLEST)?,
+            results: reader.sequence("results")?,
             bbox: reader.nested("bbox")?,
             id: Cow::Borrowed(reader.string("id")?),
         })
@@ -116,6 +109,38 @@ impl<'a> Message<'a> for Detection2D<'a> {
         writer.sequence(&self.results);
         self.bbox.write(writer);
         writer.string(&self.id);
+    }
+}
+
+impl<'a> Detection2D<'a> {
+    /// One object with one name. `class_id` is the prompt's name, `score` is in `[0, 1]`, and `id`
+    /// is the number of the instance.
+    #[must_use]
+    pub fn of(
+        header: Header<'a>,
+        class_id: &'a str,
+        score: f32,
+        box_in_source_px: PixelBox,
+        id: String,
+    ) -> Self {
+        // Corner by corner in f64: centre and size give back the same corners.
+        let [x0, y0, x1, y1] = box_in_source_px.corners().map(f64::from);
+        Self {
+            header,
+            results: vec![ObjectHypothesisWithPose {
+                class_id,
+                score: f64::from(score),
+                pose: PoseWithCovariance::default(),
+            }],
+            bbox: BoundingBox2D {
+                center_x: 0.5 * (x0 + x1),
+                center_y: 0.5 * (y0 + y1),
+                theta: 0.0,
+                size_x: x1 - x0,
+                size_y: y1 - y0,
+            },
+            id: Cow::Owned(id),
+        }
     }
 }
 
@@ -130,12 +155,10 @@ pub struct Detection2DArray<'a> {
 
 impl<'a> Message<'a> for Detection2DArray<'a> {
     const TYPE: &'static str = "vision_msgs/msg/Detection2DArray";
+    const SMALLEST: usize = Header::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
-        Ok(Self {
-            header: reader.nested("header")?,
-            detections: reader.sequence("detections", Detection2D::SMALLEST)?,
-        })
+        Ok(Self { header: reader.nested("header")?, detections: reader.sequence("detections")? })
     }
 
     fn write(&self, writer: &mut Writer) {
@@ -150,26 +173,10 @@ impl<'a> Message<'a> for Detection2DArray<'a> {
 pub fn detection_2d_array(found: &FrameDetections) -> Detection2DArray<'_> {
     let header = Header::from(&found.header);
     let detections = found.detections.iter().enumerate().map(|(index, detection)| {
-        let pixels = detection.box_in_source_px;
-        // Corner by corner in f64: centre and size give back the same corners.
-        let [x0, y0, x1, y1] = pixels.corners().map(f64::from);
         let prompt = found.prompts.prompts.get(detection.prompt);
-        Detection2D {
-            header,
-            results: vec![ObjectHypothesisWithPose {
-                class_id: prompt.map_or("", |prompt| prompt.name.as_str()),
-                score: f64::from(detection.score),
-                pose: PoseWithCovariance::default(),
-            }],
-            bbox: BoundingBox2D {
-                center_x: 0.5 * (x0 + x1),
-                center_y: 0.5 * (y0 + y1),
-                theta: 0.0,
-                size_x: x1 - x0,
-                size_y: y1 - y0,
-            },
-            id: Cow::Owned(found.id_text(index)),
-        }
+        let class_id = prompt.map_or("", |prompt| prompt.name.as_str());
+        let id = found.id_text(index);
+        Detection2D::of(header, class_id, detection.score, detection.box_in_source_px, id)
     });
     Detection2DArray { header, detections: detections.collect() }
 }

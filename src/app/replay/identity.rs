@@ -9,7 +9,7 @@ use super::super::fingerprint::{PromptIdentity, weights};
 use super::super::settings::Settings;
 use super::source::Topic;
 use super::space_topics::SpaceTopics;
-use crate::ReplayArgs;
+use crate::app::args::ReplayArgs;
 
 /// All that decides what a replay finds. Two runs of one identity on one machine give the same
 /// records, so that one can go on with the other.
@@ -24,6 +24,7 @@ pub(super) struct RunIdentity {
     prompts: Vec<PromptIdentity>,
     threshold: f32,
     nms_iou: Option<f32>,
+    names_per_box: usize,
     max_detections: usize,
     max_batch: usize,
     threads: usize,
@@ -68,6 +69,7 @@ impl RunIdentity {
             prompts: settings.prompts.prompts.iter().map(PromptIdentity::of).collect(),
             threshold: config.threshold,
             nms_iou: config.nms_iou,
+            names_per_box: config.names_per_box,
             max_detections: config.max_detections,
             max_batch: config.max_batch,
             threads: config.threads,

@@ -111,7 +111,12 @@ impl OwlDetector {
             let set = numbered_prompts(count);
             let encode = |detector: &Self| {
                 no_grad(|| {
-                    ActivePrompts::encode(Arc::clone(&set), &detector.tokenizer, &detector.model)
+                    ActivePrompts::encode(
+                        Arc::clone(&set),
+                        None,
+                        &detector.tokenizer,
+                        &detector.model,
+                    )
                 })
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
@@ -193,8 +198,16 @@ impl OwlDetector {
     }
 
     fn heads(&self, features: &Tensor, prompts: &ActivePrompts) -> Result<HeadOutput, DetectError> {
-        no_grad(|| HeadOutput::compute(&self.model, features, prompts, LOGITS_PER_PASS))
-            .map_err(|error| backend("heads", &error))
+        no_grad(|| {
+            HeadOutput::compute(
+                &self.model,
+                features,
+                prompts,
+                self.rules.names_per_box,
+                LOGITS_PER_PASS,
+            )
+        })
+        .map_err(|error| backend("heads", &error))
     }
 
     /// Logits `[patches, prompts]` and boxes `[patches, 4]` in f32 on the CPU.
@@ -204,7 +217,7 @@ impl OwlDetector {
         set: &Arc<PromptSet>,
     ) -> Result<(Tensor, Tensor), DetectError> {
         let prompts =
-            no_grad(|| ActivePrompts::encode(Arc::clone(set), &self.tokenizer, &self.model))
+            no_grad(|| ActivePrompts::encode(Arc::clone(set), None, &self.tokenizer, &self.model))
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
                     message: refused.to_string(),

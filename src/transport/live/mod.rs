@@ -3,11 +3,16 @@
 //! A transport calls [`NodeInput`] for what arrives and implements [`NodeOutput`] for what goes
 //! out. It knows keys and payloads; the node knows cameras, prompts and the pipeline.
 
+mod clock;
 mod prompts;
 mod status;
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use image::RgbImage;
 
+pub use clock::{Moment, NodeClock};
 pub use prompts::{PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
 pub use status::{
     BestScore, CameraStatus, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
@@ -128,10 +133,39 @@ pub trait NodeInput: Send + Sync {
     fn status(&self) -> Status;
 }
 
+/// Why a transport cannot do what it was asked for, in words.
+pub type TransportError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A transport as a managed node drives it: it is there from the node's start to its end, and takes
+/// images only in between.
+pub trait LiveTransport: NodeOutput {
+    /// Serves what is there in every state: prompts, status, single images.
+    ///
+    /// # Errors
+    /// A key or topic that is refused.
+    fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError>;
+
+    /// Takes the cameras' images from now on.
+    ///
+    /// # Errors
+    /// A key or topic that is refused; then none is taken.
+    fn activate(&self) -> Result<(), TransportError>;
+
+    /// Takes none any more, and sends none of the results that are still under way.
+    fn deactivate(&self);
+
+    /// Leaves the network, so that everybody knows at once; waits no longer than `patience`.
+    fn close(&self, patience: Duration);
+}
+
 /// What a node gives out. What cannot be sent is logged: the node goes on.
 pub trait NodeOutput: Send + Sync {
     /// What was found in a frame; `found` is `None` where the model failed on it.
     fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>);
+
+    /// The prompt set that is in use from now on: every frame that is looked at after this was
+    /// looked at with it.
+    fn prompts_in_use(&self, prompts: &PromptsRecord);
 
     /// Where the things are that were found in a frame: after [`detections`](Self::detections) of
     /// the same frame, and only where places are looked for. `record` holds the places, too.
@@ -162,8 +196,8 @@ pub trait NodeOutput: Send + Sync {
     /// The node's status.
     fn status(&self, status: &Status);
 
-    /// Who the transport is connected to.
-    fn connections(&self) -> Connections;
+    /// Who the transport is connected to; `None` where it cannot tell.
+    fn connections(&self) -> Option<Connections>;
 
     /// Finds out what others do, which may take some hundred milliseconds: never called from the
     /// thread that reads the socket.
@@ -174,4 +208,10 @@ pub trait NodeOutput: Send + Sync {
 
     /// Where prompts are set, in words for the status.
     fn prompts_key(&self) -> String;
+}
+
+/// The time of this machine.
+pub(super) fn now() -> Stamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -21,8 +21,9 @@ pub struct Status {
     pub model: ModelStatus,
     /// The prompts in use.
     pub prompts: PromptsStatus,
-    /// Who it is connected to.
-    pub connected: Connections,
+    /// Who it is connected to; absent where the transport cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<Connections>,
     /// Where it waits for images.
     pub waits_for: Vec<WaitsFor>,
     /// Every camera that has sent anything, by name.
@@ -41,6 +42,16 @@ pub struct Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// The node is ending, or has ended for all but its process.
+    Ended,
+    /// No model is loaded.
+    Unconfigured,
+    /// The model could not be loaded.
+    CannotLoad,
+    /// The model is being loaded, or the node is on its way between two other states.
+    Changing,
+    /// The model is loaded, and no images are taken.
+    Inactive,
     /// No prompts are set: there is nothing to look for.
     NoPrompts,
     /// No image has come yet.
@@ -95,6 +106,9 @@ pub struct WaitsFor {
     pub keys: String,
     /// Publishers that are declared on it; `None` where nobody can tell.
     pub publishers: Option<usize>,
+    /// Who publishes there what is no image, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// How often something went wrong, and how last.
@@ -117,8 +131,11 @@ pub struct CameraStatus {
     pub received: u64,
     /// Images that could not be read.
     pub bad: u64,
-    /// Images that a newer one took the place of.
+    /// Images that a newer one took the place of, or that waited when the node was deactivated.
     pub dropped: u64,
+    /// Images that `max_rate_hz` left out.
+    #[serde(default)]
+    pub skipped: u64,
     /// Images that were looked at.
     pub answered: u64,
     /// Images that the model failed on.

@@ -17,7 +17,7 @@
 //! | `owlet/N/prompts/answer` | out | what became of a put |
 //! | `owlet/N/detect` | get | an image in, JSON back |
 //! | `owlet/N/status` | out, get | JSON ([`Status`]) |
-//! | `owlet/N` | liveliness token | |
+//! | `owlet/N` | liveliness token, while the node is active | |
 
 mod answers;
 mod error;
@@ -25,10 +25,11 @@ mod keys;
 mod options;
 mod payload;
 mod publishers;
+mod session;
 mod space;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use zenoh::key_expr::OwnedKeyExpr;
@@ -41,6 +42,7 @@ use zenoh::{Session, Wait};
 pub use error::ZenohError;
 pub use options::ZenohOptions;
 pub use payload::PayloadError;
+pub use session::SessionOptions;
 
 use self::answers::QueryAnswer;
 use self::keys::Keys;
@@ -48,9 +50,10 @@ use self::options::Prepared;
 use self::payload::ImagePayload;
 use self::publishers::{Publishers, to_json};
 use self::space::DepthPayload;
+use super::closing;
 use super::live::{
-    CameraPart, Connections, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord, Status,
-    TransformKind, WaitsFor,
+    CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
+    Status, TransformKind, TransportError, WaitsFor, now,
 };
 use super::records::LiveRecord;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
@@ -69,13 +72,21 @@ pub struct ZenohTransport {
     /// Whether places are looked for, so that what they need is waited for.
     locates: bool,
     found_publishers: Mutex<Option<FoundPublishers>>,
-    declared: Mutex<Option<Declared>>,
+    input: OnceLock<Arc<dyn NodeInput>>,
+    served: Mutex<Option<Served>>,
+    active: Mutex<Option<Active>>,
+    is_active: AtomicBool,
 }
 
-/// Kept only for being dropped.
-struct Declared {
+/// What is declared in every state of the node; kept only for being dropped.
+struct Served {
+    _prompts: Subscriber<()>,
+    _queryables: [Queryable<()>; 3],
+}
+
+/// What is declared while the node is active; kept only for being dropped.
+struct Active {
     _subscribers: Vec<Subscriber<()>>,
-    _queryables: Vec<Queryable<()>>,
     _token: LivelinessToken,
 }
 
@@ -99,7 +110,7 @@ impl ZenohOptions {
 }
 
 impl ZenohTransport {
-    /// Opens the session. Nothing is taken from it before [`serve`](Self::serve).
+    /// Opens the session. Nothing is taken from it before it is served.
     ///
     /// # Errors
     /// Whatever keeps zenoh from opening it: a router that cannot be reached, an address that is
@@ -116,52 +127,11 @@ impl ZenohTransport {
             publishers,
             locates,
             found_publishers: Mutex::new(None),
-            declared: Mutex::new(None),
+            input: OnceLock::new(),
+            served: Mutex::new(None),
+            active: Mutex::new(None),
+            is_active: AtomicBool::new(false),
         }))
-    }
-
-    /// Subscribes, answers, and says that the node is there.
-    ///
-    /// # Errors
-    /// What zenoh reports of a key.
-    pub fn serve(&self, input: &Arc<dyn NodeInput>) -> Result<(), ZenohError> {
-        let mut subscribers = Vec::new();
-        for expression in self.keys.images() {
-            subscribers.push(self.images(expression, Arc::clone(input))?);
-        }
-        if self.locates {
-            self.take_space(input, &mut subscribers)?;
-        }
-        subscribers.push(self.prompts_put(Arc::clone(input))?);
-        let queryables = vec![
-            self.prompts_get(Arc::clone(input))?,
-            self.detect(Arc::clone(input))?,
-            self.status_get(Arc::clone(input))?,
-        ];
-        let key = self.keys.node();
-        self.warn_of_namesake(&key);
-        let token = self.session.liveliness().declare_token(key.clone()).wait();
-        let token = token.map_err(|error| ZenohError::declare(&key, &*error))?;
-        let declared =
-            Declared { _subscribers: subscribers, _queryables: queryables, _token: token };
-        *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = Some(declared);
-        Ok(())
-    }
-
-    /// Closes the session, so that everybody knows at once; waits no longer than `patience`.
-    pub fn close(&self, patience: Duration) {
-        let session = self.session.clone();
-        let (done, closed) = std::sync::mpsc::channel();
-        let closer = thread::Builder::new().name("zenoh-close".to_owned()).spawn(move || {
-            if let Err(error) = session.close().wait() {
-                tracing::debug!("zenoh: {error}");
-            }
-            // Nobody may be waiting any more.
-            let _ = done.send(());
-        });
-        if closer.is_ok() && closed.recv_timeout(patience).is_err() {
-            tracing::debug!("zenoh did not close within {patience:?}");
-        }
     }
 
     /// Two nodes of one name would answer each other's questions.
@@ -210,7 +180,7 @@ impl ZenohTransport {
                 subscribers.push(self.subscribe(&expression, move |sample| {
                     let key = sample.key_expr().as_str();
                     let camera = keys::camera_beside(&images, key).unwrap_or_default();
-                    let stamp = sample.timestamp().map_or_else(payload::now, payload::stamp_of);
+                    let stamp = sample.timestamp().map_or_else(now, payload::stamp_of);
                     let default = FrameHeader { stamp, frame_id: camera.as_str().into() };
                     let calibration = space::calibration(&sample, default);
                     input.calibration(&camera, part, key, calibration);
@@ -316,10 +286,59 @@ impl ZenohTransport {
     }
 }
 
+impl LiveTransport for ZenohTransport {
+    fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError> {
+        let served = Served {
+            _prompts: self.prompts_put(Arc::clone(&input))?,
+            _queryables: [
+                self.prompts_get(Arc::clone(&input))?,
+                self.detect(Arc::clone(&input))?,
+                self.status_get(Arc::clone(&input))?,
+            ],
+        };
+        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = Some(served);
+        self.input.get_or_init(|| input);
+        Ok(())
+    }
+
+    fn activate(&self) -> Result<(), TransportError> {
+        let Some(input) = self.input.get() else { return Ok(()) };
+        self.is_active.store(true, Ordering::Release);
+        let images = self.keys.images();
+        let images = images.map(|expression| self.images(expression, Arc::clone(input)));
+        let mut subscribers = images.collect::<Result<_, _>>()?;
+        if self.locates {
+            self.take_space(input, &mut subscribers)?;
+        }
+        let key = self.keys.node();
+        self.warn_of_namesake(&key);
+        let token = self.session.liveliness().declare_token(key.clone()).wait();
+        let token = token.map_err(|error| ZenohError::declare(&key, &*error))?;
+        let active = Active { _subscribers: subscribers, _token: token };
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(active);
+        Ok(())
+    }
+
+    fn deactivate(&self) {
+        self.is_active.store(false, Ordering::Release);
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn close(&self, patience: Duration) {
+        let session = self.session.clone();
+        closing::within(patience, "zenoh", move || session.close().wait());
+    }
+}
+
 impl NodeOutput for ZenohTransport {
     fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>) {
-        self.publishers.detections(camera, record, found);
+        if self.is_active.load(Ordering::Acquire) {
+            self.publishers.detections(camera, record, found);
+        }
     }
+
+    /// Who put the set is answered, and who gets it is told of it: nothing is left to say.
+    fn prompts_in_use(&self, _prompts: &PromptsRecord) {}
 
     fn places(
         &self,
@@ -364,12 +383,12 @@ impl NodeOutput for ZenohTransport {
         self.publishers.put(&self.keys.status(), to_json(status));
     }
 
-    fn connections(&self) -> Connections {
+    fn connections(&self) -> Option<Connections> {
         let info = self.session.info();
-        Connections {
+        Some(Connections {
             routers: info.routers_zid().wait().count(),
             peers: info.peers_zid().wait().count(),
-        }
+        })
     }
 
     /// Asks routers for publishers now and then: a subscriber is not told of them.
@@ -392,6 +411,7 @@ impl NodeOutput for ZenohTransport {
                 publishers: found
                     .as_ref()
                     .and_then(|found| found.counts.get(index).copied().flatten()),
+                remarks: Vec::new(),
             })
             .collect()
     }

@@ -9,7 +9,6 @@
 //! in it, zenoh's timestamp of the sample holds, or else the time of arrival.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use zenoh::bytes::ZBytes;
@@ -17,7 +16,7 @@ use zenoh::query::Query;
 use zenoh::sample::{Sample, SampleKind};
 use zenoh::time::Timestamp;
 
-use super::super::live::{ImageError, ImageMessage, LiveImage};
+use super::super::live::{ImageError, ImageMessage, LiveImage, now};
 use crate::types::{DepthImage, FrameHeader, Picture, Stamp, StampSource};
 use crate::vision::decode::{
     DecodeError, RawImage, decode_compressed, decode_raw, known_encodings, packed_step,
@@ -261,11 +260,6 @@ fn parse_attachment(bytes: &[u8]) -> Result<Attachment, PayloadError> {
 
 pub(super) fn stamp_of(timestamp: &Timestamp) -> Stamp {
     let since_epoch = timestamp.get_time().to_duration();
-    Stamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
-}
-
-pub(super) fn now() -> Stamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Stamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }
 

@@ -25,13 +25,9 @@ pub struct PointField<'a> {
     pub count: u32,
 }
 
-impl PointField<'_> {
-    /// Length of an empty name and the numbers.
-    const SMALLEST: usize = 4 + 4 + 1 + 4;
-}
-
 impl<'a> Message<'a> for PointField<'a> {
     const TYPE: &'static str = "sensor_msgs/msg/PointField";
+    const SMALLEST: usize = 4 + 4 + 1 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -123,13 +119,14 @@ pub fn point_bytes(points: &[CloudPoint]) -> Vec<u8> {
 
 impl<'a> Message<'a> for PointCloud2<'a> {
     const TYPE: &'static str = "sensor_msgs/msg/PointCloud2";
+    const SMALLEST: usize = Header::SMALLEST + 4 + 4 + 4 + 1 + 4 + 4 + 4 + 1;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
             header: reader.nested("header")?,
             height: reader.u32("height")?,
             width: reader.u32("width")?,
-            fields: reader.sequence("fields", PointField::SMALLEST)?,
+            fields: reader.sequence("fields")?,
             is_bigendian: reader.bool("is_bigendian")?,
             point_step: reader.u32("point_step")?,
             row_step: reader.u32("row_step")?,

@@ -19,6 +19,7 @@ pub struct BoundingBox3D {
 
 impl<'a> Message<'a> for BoundingBox3D {
     const TYPE: &'static str = "vision_msgs/msg/BoundingBox3D";
+    const SMALLEST: usize = Pose::SMALLEST + 3 * 8;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self { center: reader.nested("center")?, size: reader.f64_array("size")? })
@@ -43,18 +44,14 @@ pub struct Detection3D<'a> {
     pub id: Cow<'a, str>,
 }
 
-impl Detection3D<'_> {
-    /// Length of a stamp, an empty frame, no results, a box and an empty id.
-    const SMALLEST: usize = 8 + 4 + 4 + (3 + 4 + 3) * 8 + 4;
-}
-
 impl<'a> Message<'a> for Detection3D<'a> {
     const TYPE: &'static str = "vision_msgs/msg/Detection3D";
+    const SMALLEST: usize = Header::SMALLEST + 4 + BoundingBox3D::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
             header: reader.nested("header")?,
-            results: reader.sequence("results", ObjectHypothesisWithPose::SMALLEST)?,
+            results: reader.sequence("results")?,
             bbox: reader.nested("bbox")?,
             id: Cow::Borrowed(reader.string("id")?),
         })
@@ -79,12 +76,10 @@ pub struct Detection3DArray<'a> {
 
 impl<'a> Message<'a> for Detection3DArray<'a> {
     const TYPE: &'static str = "vision_msgs/msg/Detection3DArray";
+    const SMALLEST: usize = Header::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
-        Ok(Self {
-            header: reader.nested("header")?,
-            detections: reader.sequence("detections", Detection3D::SMALLEST)?,
-        })
+        Ok(Self { header: reader.nested("header")?, detections: reader.sequence("detections")? })
     }
 
     fn write(&self, writer: &mut Writer) {

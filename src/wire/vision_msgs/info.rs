@@ -14,13 +14,9 @@ pub struct VisionClass<'a> {
     pub class_name: Cow<'a, str>,
 }
 
-impl VisionClass<'_> {
-    /// Length of a number and an empty name.
-    const SMALLEST: usize = 2 + 4;
-}
-
 impl<'a> Message<'a> for VisionClass<'a> {
     const TYPE: &'static str = "vision_msgs/msg/VisionClass";
+    const SMALLEST: usize = 2 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -48,11 +44,12 @@ pub struct LabelInfo<'a> {
 
 impl<'a> Message<'a> for LabelInfo<'a> {
     const TYPE: &'static str = "vision_msgs/msg/LabelInfo";
+    const SMALLEST: usize = Header::SMALLEST + 4 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
             header: reader.nested("header")?,
-            class_map: reader.sequence("class_map", VisionClass::SMALLEST)?,
+            class_map: reader.sequence("class_map")?,
             threshold: reader.f32("threshold")?,
         })
     }
@@ -79,6 +76,7 @@ pub struct VisionInfo<'a> {
 
 impl<'a> Message<'a> for VisionInfo<'a> {
     const TYPE: &'static str = "vision_msgs/msg/VisionInfo";
+    const SMALLEST: usize = Header::SMALLEST + 4 + 4 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
