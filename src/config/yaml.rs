@@ -251,6 +251,16 @@ mod tests {
     }
 
     #[test]
+    fn a_list_as_ros_2_launch_writes_it_is_a_list() {
+        let Value::Map(entries) = value("prompts: !!python/tuple\n- a mug\n- a bowl\n") else {
+            panic!("a map")
+        };
+        let Value::List(items) = &entries[0].node.value else { panic!("a list") };
+        let texts: Vec<_> = items.iter().map(|item| item.value.to_string()).collect();
+        assert_eq!(texts, ["\"a mug\"", "\"a bowl\""]);
+    }
+
+    #[test]
     fn json_with_tabs_is_yaml() {
         let Value::Map(entries) = value("{\n\t\"prompts\": [\n\t\t\"a cat\"\n\t]\n}\n") else {
             panic!("a map")

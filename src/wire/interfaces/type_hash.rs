@@ -176,11 +176,10 @@ impl Interfaces {
     }
 }
 
-/// Hashes that were not computed by Owlet: of messages as the Python package `rosbags` gives them,
-/// of services as hiroz 0.2.1 (`hiroz-msgs`, generated from the interface files of jazzy) does,
-/// which exchanges them with `rmw_zenoh_cpp`.
+/// Hashes as the generator of ROS 2 jazzy itself (`rosidl_generator_type_description`) gives them for
+/// its own interfaces.
 #[test]
-fn hashes_are_those_that_others_publish() {
+fn hashes_are_those_of_ros_2_itself() {
     let published = [
         (
             "std_msgs/msg/Header",

@@ -7,6 +7,10 @@ use owlet::wire::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus, KeyValue, 
 use owlet::wire::geometry_msgs::{
     Pose, PoseStamped, PoseWithCovariance, Transform, TransformStamped,
 };
+use owlet::wire::lifecycle_msgs::{State, Transition, TransitionEvent};
+use owlet::wire::owlet_msgs::{Prompt, PromptSet};
+use owlet::wire::rcl_interfaces::{Parameter, ParameterEvent, ParameterValue};
+use owlet::wire::rosgraph_msgs::Clock;
 use owlet::wire::sensor_msgs::{
     CameraInfo, CompressedImage, Image, PointCloud2, RegionOfInterest, coloured_points,
 };
@@ -214,6 +218,81 @@ fn add_diagnostics(written: &mut Written) {
     written.add(&message, expected);
 }
 
+fn add_node(written: &mut Written) {
+    let stamp = json!({ "sec": 5, "nanosec": 6 });
+    written.add(&Clock { clock: HEADER.stamp }, json!({ "clock": stamp }));
+
+    let state = |id, label: &'static str| State { id, label: label.into() };
+    let event = TransitionEvent {
+        timestamp: u64::MAX,
+        transition: Transition { id: 3, label: "activate".into() },
+        start_state: state(2, "inactive"),
+        goal_state: state(3, "active"),
+    };
+    let expected = json!({
+        "timestamp": u64::MAX,
+        "transition": { "id": 3, "label": "activate" },
+        "start_state": { "id": 2, "label": "inactive" },
+        "goal_state": { "id": 3, "label": "active" },
+    });
+    written.add(&event, expected);
+
+    let value = ParameterValue {
+        r#type: 9,
+        bool_value: true,
+        integer_value: -7,
+        double_value: 0.1,
+        string_value: "seven".into(),
+        // Peers differ on the sign of a byte above 127.
+        byte_array_value: [1, 127][..].into(),
+        bool_array_value: vec![true, false],
+        integer_array_value: vec![i64::MIN, i64::MAX],
+        double_array_value: vec![-0.5],
+        string_array_value: vec!["a".into(), "".into()],
+    };
+    let expected = json!({
+        "type": 9, "bool_value": true, "integer_value": -7, "double_value": 0.1,
+        "string_value": "seven", "byte_array_value": [1, 127], "bool_array_value": [true, false],
+        "integer_array_value": [i64::MIN, i64::MAX], "double_array_value": [-0.5],
+        "string_array_value": ["a", ""],
+    });
+    let event = ParameterEvent {
+        stamp: HEADER.stamp,
+        node: "/owlet".into(),
+        new_parameters: vec![],
+        changed_parameters: vec![Parameter { name: "all".into(), value }],
+        deleted_parameters: vec![],
+    };
+    let expected = json!({
+        "stamp": stamp, "node": "/owlet", "new_parameters": [],
+        "changed_parameters": [{ "name": "all", "value": expected }], "deleted_parameters": [],
+    });
+    written.add(&event, expected);
+
+    let prompts = vec![
+        Prompt {
+            name: "Käuzchen".into(),
+            texts: vec!["an owl".into(), "a little owl".into()],
+            threshold: Some(0.25),
+            negative: false,
+        },
+        Prompt { name: "branch".into(), texts: vec![], threshold: None, negative: true },
+    ];
+    let set = PromptSet { version: 1 << 40, default_threshold: Some(0.5), prompts };
+    let expected = json!({
+        "version": 1_u64 << 40,
+        "default_threshold": [0.5],
+        "prompts": [
+            {
+                "name": "Käuzchen", "texts": ["an owl", "a little owl"], "threshold": [0.25],
+                "negative": false,
+            },
+            { "name": "branch", "texts": [], "threshold": [], "negative": true },
+        ],
+    });
+    written.add(&set, expected);
+}
+
 #[test]
 fn every_type_that_can_be_written_is_understood_and_hashed_alike() {
     let scratch = tempfile::tempdir().unwrap();
@@ -224,6 +303,7 @@ fn every_type_that_can_be_written_is_understood_and_hashed_alike() {
     add_places(&mut written);
     add_detections(&mut written);
     add_diagnostics(&mut written);
+    add_node(&mut written);
     let Written { mut bag, expected } = written;
     bag.add_topic("/empty", Detection2DArray::TYPE, QosProfile::RELIABLE).unwrap();
     bag.finish().unwrap();
