@@ -5,7 +5,7 @@ mod prompts;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use owlet::config::{Config, ConfigError, ConfigLoader, PARAMETERS, default_file};
+use owlet::config::{Config, ConfigError, ConfigLoader, PARAMETERS, Transport, default_file};
 use owlet::types::{DeviceChoice, DtypeChoice};
 use tempfile::TempDir;
 

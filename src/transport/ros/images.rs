@@ -48,6 +48,13 @@ struct Arrivals {
     /// What came first, of which all others are looked at.
     in_use: Option<Form>,
     newest: Instant,
+    newest_image: Option<Arc<ReceivedImage>>,
+}
+
+impl Arrivals {
+    fn new() -> Self {
+        Self { in_use: None, newest: Instant::now(), newest_image: None }
+    }
 }
 
 #[derive(Default)]
@@ -67,7 +74,7 @@ impl ImageFeed {
         Self {
             camera: camera.into(),
             topics: [raw.into(), compressed.into()],
-            arrivals: Arc::new(Mutex::new(Arrivals { in_use: None, newest: Instant::now() })),
+            arrivals: Arc::new(Mutex::new(Arrivals::new())),
             subscriptions: Mutex::default(),
         }
     }
@@ -79,7 +86,7 @@ impl ImageFeed {
     ) -> Result<(), LinkError> {
         let mut subscriptions = lock(&self.subscriptions);
         subscriptions.input = Some(Arc::clone(input));
-        *lock(&self.arrivals) = Arrivals { in_use: None, newest: Instant::now() };
+        *lock(&self.arrivals) = Arrivals::new();
         for form in Form::ALL {
             subscriptions.held[form as usize] = Some(self.subscribe(link, form, input)?);
         }
@@ -135,18 +142,34 @@ impl ImageFeed {
         link.subscribe(
             endpoint,
             Box::new(move |bytes| {
+                let topic = Arc::clone(&topic);
+                let message = Arc::new(ReceivedImage { topic, form, bytes, received: now() });
                 {
                     let mut arrivals = lock(&arrivals);
                     if *arrivals.in_use.get_or_insert(form) != form {
                         return;
                     }
                     arrivals.newest = Instant::now();
+                    arrivals.newest_image = Some(Arc::clone(&message));
                 }
-                let topic = Arc::clone(&topic);
-                let message = ReceivedImage { topic, form, bytes, received: now() };
                 input.image(&camera, &label, Box::new(message));
             }),
         )
+    }
+
+    /// The full name of the topic of raw images, which stands for the camera.
+    pub(super) fn topic(&self) -> &str {
+        &self.topics[Form::Raw as usize]
+    }
+
+    /// Whether a request means this camera: by its name, or by one of its topics.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        *self.camera == *name || self.topics.iter().any(|topic| **topic == *name)
+    }
+
+    /// The newest image, as it came.
+    pub(super) fn newest(&self) -> Option<Arc<ReceivedImage>> {
+        lock(&self.arrivals).newest_image.clone()
     }
 
     /// Where images are waited for, and who publishes there something else.
@@ -189,15 +212,23 @@ struct Depth {
     encoding: String,
 }
 
-impl ImageMessage for ReceivedImage {
+impl ImageMessage for Arc<ReceivedImage> {
     fn decode(&self) -> Result<LiveImage, ImageError> {
         let bytes = self.bytes.bytes();
-        let MessagePicture { header, picture, encoding } =
-            frame_from_message(&self.topic, self.form.ros_type().name, &bytes)?;
-        let Picture::Color(image) = picture else {
-            return Err(Depth { topic: self.topic.to_string(), encoding }.into());
-        };
-        let received = self.received;
-        Ok(LiveImage { header, stamp_from: StampSource::Camera, received, encoding, image })
+        let picture = frame_from_message(&self.topic, self.form.ros_type().name, &bytes)?;
+        live_image(&self.topic, picture, self.received)
     }
+}
+
+/// A colour image with the stamp of its header.
+pub(super) fn live_image(
+    topic: &str,
+    picture: MessagePicture,
+    received: Stamp,
+) -> Result<LiveImage, ImageError> {
+    let MessagePicture { header, picture, encoding } = picture;
+    let Picture::Color(image) = picture else {
+        return Err(Depth { topic: topic.to_owned(), encoding }.into());
+    };
+    Ok(LiveImage { header, stamp_from: StampSource::Camera, received, encoding, image })
 }

@@ -83,8 +83,8 @@ pub struct PublisherSeen {
 }
 
 /// A serialized message (CDR, with its four bytes of header) that was received. It may be kept and
-/// read on another thread.
-pub trait RosBytes: Send {
+/// read on other threads.
+pub trait RosBytes: Send + Sync {
     /// The bytes; copied only where they did not arrive in one piece.
     fn bytes(&self) -> Cow<'_, [u8]>;
 }

@@ -1,10 +1,13 @@
 //! The node as ROS 2 sees it, written once over [`RosLink`]: whatever carries the bytes, topics,
 //! types, QoS and services are the same.
 
+mod detect;
 mod diagnostics;
 mod images;
 mod link;
 mod names;
+mod prompts;
+mod services;
 mod topics;
 mod transport;
 

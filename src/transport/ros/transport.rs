@@ -1,13 +1,15 @@
 //! A live node's topics and services, over any link.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::detect::serve_detect;
 use super::diagnostics::diagnostics;
 use super::images::ImageFeed;
+use super::prompts::{self, PromptsTopic, serve_prompts};
 use super::topics::Out;
-use super::{LinkError, Qos, RosLink};
+use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
     Connections, NodeInput, NodeOutput, PromptsRecord, Status, WaitsFor, now,
 };
@@ -30,19 +32,23 @@ const ONLY_CAMERA: &str = "camera";
 /// | `~/detections` | out | `vision_msgs/Detection2DArray` | reliable |
 /// | `~/overlay/compressed` | out, drawn while somebody listens | `sensor_msgs/CompressedImage` | sensor data |
 /// | `~/vision_info` | out | `vision_msgs/VisionInfo` | reliable, transient local |
+/// | `~/prompts` | in, out | `owlet_msgs/PromptSet` | reliable, transient local |
 /// | `/diagnostics` | out, every second | `diagnostic_msgs/DiagnosticArray` | reliable |
 ///
 /// Where cameras are named, each has its own `<camera>/image`, `~/<camera>/detections` and
 /// `~/<camera>/overlay/compressed`.
 ///
-/// Topics are open for writing from the start and services are served from
-/// [`serve`](Self::serve) on; images are taken between [`activate`](Self::activate) and
+/// and the services `~/set_prompts`, `~/get_prompts` and `~/detect` (`owlet_msgs`). Topics are open
+/// for writing from the start. From [`serve`](Self::serve) on services are served and prompts are
+/// taken: a latched set must not come again, over a newer one, with every activation. Images are taken between [`activate`](Self::activate) and
 /// [`deactivate`](Self::deactivate).
 pub struct RosTransport {
     link: Arc<dyn RosLink>,
     cameras: Vec<Camera>,
     vision_info: Out,
     diagnostics: Out,
+    prompts: PromptsTopic,
+    served: Mutex<Vec<Held>>,
     input: OnceLock<Arc<dyn NodeInput>>,
     model: OnceLock<String>,
     is_active: AtomicBool,
@@ -50,7 +56,7 @@ pub struct RosTransport {
 
 struct Camera {
     name: String,
-    images: ImageFeed,
+    images: Arc<ImageFeed>,
     detections: Out,
     overlay: Out,
 }
@@ -68,7 +74,7 @@ impl Camera {
         let overlay = format!("{}/compressed", link.resolve(&format!("{out_prefix}overlay")));
         Ok(Self {
             name: name.to_owned(),
-            images: ImageFeed::new(link, name, &format!("{in_prefix}image")),
+            images: Arc::new(ImageFeed::new(link, name, &format!("{in_prefix}image"))),
             detections: Out::open::<Detection2DArray<'_>>(link, &detections, Qos::RELIABLE)?,
             overlay: Out::open::<CompressedImage<'_>>(link, &overlay, Qos::SENSOR_DATA)?,
         })
@@ -91,6 +97,8 @@ impl RosTransport {
             cameras: cameras.collect::<Result<_, _>>()?,
             vision_info: Out::open::<VisionInfo<'_>>(&*link, "~/vision_info", Qos::LATCHED)?,
             diagnostics: Out::open::<DiagnosticArray<'_>>(&*link, "/diagnostics", Qos::RELIABLE)?,
+            prompts: PromptsTopic::open(&*link)?,
+            served: Mutex::default(),
             input: OnceLock::new(),
             model: OnceLock::new(),
             is_active: AtomicBool::new(false),
@@ -105,7 +113,15 @@ impl RosTransport {
     pub fn serve(&self, input: &Arc<dyn NodeInput>) -> Result<(), LinkError> {
         let model = self.model.get_or_init(|| input.status().model.name);
         self.input.get_or_init(|| Arc::clone(input));
-        self.say_what_names_mean(model, &input.prompts());
+        let prompts = input.prompts();
+        self.say_what_names_mean(model, &prompts);
+        self.prompts.tell(&prompts);
+        let link = &*self.link;
+        let cameras = self.cameras.iter().map(|camera| Arc::clone(&camera.images)).collect();
+        let mut served = vec![self.prompts.listen(link, input)?];
+        served.extend(serve_prompts(link, input)?);
+        served.push(serve_detect(link, input, cameras)?);
+        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = served;
         Ok(())
     }
 
@@ -165,6 +181,7 @@ impl NodeOutput for RosTransport {
     fn prompts_in_use(&self, prompts: &PromptsRecord) {
         if let Some(model) = self.model.get() {
             self.say_what_names_mean(model, prompts);
+            self.prompts.tell(prompts);
         }
     }
 
@@ -197,6 +214,6 @@ impl NodeOutput for RosTransport {
     }
 
     fn prompts_key(&self) -> String {
-        self.link.resolve("~/prompts")
+        self.link.resolve(prompts::TOPIC)
     }
 }
