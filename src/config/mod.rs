@@ -13,16 +13,18 @@
 //! checked field by field, so that a refusal ([`ConfigError`]) holds every problem with its path,
 //! its line, what was expected and what was found. Nothing is guessed and no unknown key passes.
 //! [`PARAMETERS`] is the one table from which checks, defaults and help are made. A parameter is
-//! also what ROS declares later, except for its own (`use_sim_time` and others), which pass.
+//! also what a node declares in ROS 2; the few that ROS declares itself pass.
 
 mod loader;
 mod parameters;
 mod problem;
 pub mod prompts;
+mod ros_args;
 pub mod ros_name;
 mod sections;
 mod tables;
 mod transport;
+mod values;
 mod yaml;
 
 use std::path::PathBuf;
@@ -30,8 +32,10 @@ use std::path::PathBuf;
 pub use loader::ConfigLoader;
 pub use parameters::{Changes, PARAMETERS, Parameter, ParameterKind};
 pub use problem::{ConfigError, Problem};
+pub use ros_args::{LogLevel, RosArgs, RosParameter};
 pub use tables::{default_file, help_text, markdown_table};
 pub use transport::{Transport, UnknownTransport};
+pub use values::ParameterValue;
 
 use crate::types::{DeviceChoice, DtypeChoice, Prompt, PromptSet};
 
@@ -52,8 +56,8 @@ pub struct Config {
     pub dtype: DtypeChoice,
     /// CPU threads; 0 is all cores.
     pub threads: usize,
-    /// Prompts given as plain texts.
-    pub prompts: Vec<String>,
+    /// Prompts that stand in the configuration itself.
+    pub prompts: Vec<Prompt>,
     /// More prompts; already joined with the folder of the file that named it.
     pub prompts_file: Option<PathBuf>,
     /// Lowest score that is reported, in `[0, 1]`.
@@ -64,6 +68,8 @@ pub struct Config {
     pub max_detections: usize,
     /// The most frames in one pass.
     pub max_batch: usize,
+    /// The most frames of one camera in a second that a live node looks at; 0 for no limit.
+    pub max_rate_hz: f32,
     /// Image topics to use; empty for all.
     pub image_topics: Vec<String>,
     /// Whether overlay pictures are made.
@@ -74,6 +80,10 @@ pub struct Config {
     pub jpeg_quality: u8,
     /// Name of the live node, with its namespace (`cell/owlet`).
     pub node: String,
+    /// Whether a live node is configured and activated at once.
+    pub autostart: bool,
+    /// Whether a node in ROS 2 takes the time from `/clock`.
+    pub use_sim_time: bool,
     /// What the live node speaks.
     pub transport: Transport,
     /// Names of the cameras in ROS 2; empty for one camera without a name.
@@ -113,11 +123,14 @@ impl Default for Config {
             nms_iou: None,
             max_detections: 100,
             max_batch: 8,
+            max_rate_hz: 0.0,
             image_topics: Vec::new(),
             overlay: true,
             report_pictures: 40,
             jpeg_quality: 85,
             node: DEFAULT_NODE.trim_start_matches('/').to_owned(),
+            autostart: true,
+            use_sim_time: false,
             transport: Transport::Zenoh,
             cameras: Vec::new(),
             ros_remap: Vec::new(),
@@ -135,7 +148,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// All prompts in use: those of the prompts file, then the plain texts.
+    /// All prompts in use: those of the prompts file, then those of the configuration itself.
     ///
     /// # Errors
     /// Every problem of the prompts file, and names that are used in both.
@@ -145,12 +158,17 @@ impl Config {
             None => Vec::new(),
         };
         let mut problems = problem::Problems::of("prompts");
-        for (index, text) in self.prompts.iter().enumerate() {
-            if prompts.iter().any(|prompt| prompt.name == *text) {
+        for (index, own) in self.prompts.iter().enumerate() {
+            if prompts.iter().any(|prompt| prompt.name == own.name) {
                 let expected = "a name that the prompts file does not use";
-                problems.add(&format!("prompts[{index}]"), None, expected, format!("{text:?}"));
+                problems.add(
+                    &format!("prompts[{index}]"),
+                    None,
+                    expected,
+                    format!("{:?}", own.name),
+                );
             } else {
-                prompts.push(Prompt::from_text(text));
+                prompts.push(own.clone());
             }
         }
         let problems = problems.into_vec();

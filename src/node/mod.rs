@@ -14,6 +14,7 @@
 mod arrivals;
 mod cameras;
 mod input;
+pub mod lifecycle;
 mod outcomes;
 mod prompts;
 mod status;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use owlet::config::{Config, ConfigError, ConfigLoader, PARAMETERS, Transport, default_file};
-use owlet::types::{DeviceChoice, DtypeChoice};
+use owlet::types::{DeviceChoice, DtypeChoice, Prompt};
 use tempfile::TempDir;
 
 fn repository(path: &str) -> PathBuf {
@@ -93,11 +93,13 @@ fn every_parameter_can_be_set_in_a_file() {
     nms_iou: 0.5
     max_detections: 10
     max_batch: 2
+    max_rate_hz: 7.5
     image_topics: [/left/image_raw, ~/image]
     overlay: false
     report_pictures: 0
     jpeg_quality: 100
     node: cell/left
+    autostart: false
     transport: rmw_zenoh
     cameras: [front, rear/left]
     ros_remap: [\"image:=/camera/image_raw\"]
@@ -118,17 +120,20 @@ fn every_parameter_can_be_set_in_a_file() {
         device: DeviceChoice::Cuda(1),
         dtype: DtypeChoice::Bf16,
         threads: 4,
-        prompts: vec!["a cat".to_owned(), "true".to_owned()],
+        prompts: vec![Prompt::from_text("a cat"), Prompt::from_text("true")],
         prompts_file: None,
         threshold: 1.0,
         nms_iou: Some(0.5),
         max_detections: 10,
         max_batch: 2,
+        max_rate_hz: 7.5,
         image_topics: vec!["/left/image_raw".to_owned(), "~/image".to_owned()],
         overlay: false,
         report_pictures: 0,
         jpeg_quality: 100,
         node: "cell/left".to_owned(),
+        autostart: false,
+        use_sim_time: true,
         transport: Transport::RmwZenoh,
         cameras: vec!["front".to_owned(), "rear/left".to_owned()],
         ros_remap: vec!["image:=/camera/image_raw".to_owned()],
@@ -170,15 +175,15 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
 ",
     )
     .unwrap_err();
+    let names: Vec<_> = PARAMETERS.iter().map(|parameter| parameter.name).collect();
+    let names = names.join(", ");
     assert_eq!(
         problems(&error),
         [
-            "3: /**.ros__parameters.treshold: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, node, transport, cameras, ros_remap, \
-             ros_domain_id, ros_shm_mib, ros_shm_threshold_bytes, zenoh_config, zenoh_mode, \
-             zenoh_connect, zenoh_listen, zenoh_images, zenoh_cdr, found the key \"treshold\" (did you mean \
-             \"threshold\"?)",
+            &format!(
+                "3: /**.ros__parameters.treshold: expected one of {names}, found the key \
+                 \"treshold\" (did you mean \"threshold\"?)"
+            ),
             "4: /**.ros__parameters.device: expected auto, cpu, cuda or cuda:N, found the text \
              \"gpu\"",
             "5: /**.ros__parameters.dtype: expected auto, f32, f16 or bf16, found 16 (put it in \
@@ -196,11 +201,10 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
             "12: /**.ros__parameters.prompts[3]: expected each text once, found \"a cat\" again",
             "13: /**.ros__parameters.image_topics: expected a list of texts, found the text \
              \"/camera/image_raw\" (put it in brackets: [a cat, a dog])",
-            "14: /**.ros__parameters.camera.topic: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, node, transport, cameras, ros_remap, \
-             ros_domain_id, ros_shm_mib, ros_shm_threshold_bytes, zenoh_config, zenoh_mode, \
-             zenoh_connect, zenoh_listen, zenoh_images, zenoh_cdr, found the key \"camera.topic\"",
+            &format!(
+                "14: /**.ros__parameters.camera.topic: expected one of {names}, found the key \
+                 \"camera.topic\""
+            ),
             "15: /**.ros__parameters.model: expected the name of a model or the path of a folder, \
              found nothing",
             "16: /**.ros__parameters.overlay: expected each key once, found it again (first on \
@@ -253,13 +257,13 @@ fn overrides_are_read_by_the_type_of_their_parameter() {
     loader.apply_override("overlay", "false");
     let config = loader.finish().unwrap();
     assert_eq!(config.model, "42");
-    assert_eq!(config.prompts, ["a cat", "no"]);
+    assert_eq!(config.prompts, ["a cat", "no"].map(Prompt::from_text));
     assert!(!config.overlay);
 
     let mut loader = ConfigLoader::new();
     let texts = ["no", "[a: cat", "7"].map(str::to_owned);
     loader.apply_list_override("prompts", &texts);
-    assert_eq!(loader.finish().unwrap().prompts, texts);
+    assert_eq!(loader.finish().unwrap().prompts, texts.map(|text| Prompt::from_text(&text)));
     let mut loader = ConfigLoader::new();
     loader.apply_list_override("image_topics", &["/camera".to_owned(), "/a b".to_owned()]);
     loader.apply_list_override("threshold", &["0.1".to_owned()]);

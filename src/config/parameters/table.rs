@@ -11,7 +11,7 @@ pub static PARAMETERS: &[Parameter] = &[
         name: "model",
         description: "The model: a known name (see `owlet models`) or a folder in Hugging Face \
                       layout.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Text {
             form: "the name of a model or the path of a folder",
@@ -29,7 +29,7 @@ pub static PARAMETERS: &[Parameter] = &[
         name: "device",
         description: "Where the model runs. `auto` takes the first CUDA device where there is one; \
                       a device that is asked for by name and is missing stops the start.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Text {
             form: "auto, cpu, cuda or cuda:N",
@@ -40,7 +40,7 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "dtype",
         description: "The number format of the model. `auto` is f16 on CUDA and f32 on the CPU.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Text {
             form: "auto, f32, f16 or bf16",
@@ -51,7 +51,7 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "threads",
         description: "CPU threads of the model; 0 uses every core.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Integer {
             min: 0,
@@ -63,13 +63,11 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "prompts",
         description: "What to look for; each text is also the name of what it finds. Added after \
-                      those of `prompts_file`.",
+                      those of `prompts_file`. As one text: prompts in the form of such a file.",
         changes: Changes::WhileRunning,
         example: Some("[\"a cat\", \"a remote control\"]"),
-        kind: ParameterKind::TextList {
-            item: "a text that is not blank",
-            accepts: |text| !text.trim().is_empty(),
-            get: |config| config.prompts.clone(),
+        kind: ParameterKind::Prompts {
+            get: |config| &config.prompts,
             set: |config, prompts| config.prompts = prompts,
         },
     },
@@ -132,13 +130,27 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "max_batch",
         description: "The most frames that go through the model in one pass.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Integer {
             min: 1,
             max: 64,
             get: |config| config.max_batch as i64,
             set: |config, value| config.max_batch = value as usize,
+        },
+    },
+    Parameter {
+        name: "max_rate_hz",
+        description: "The most frames of one camera that a live node looks at in a second; those \
+                      that come sooner are left out before they are decoded. 0 for no limit.",
+        changes: Changes::WhileRunning,
+        example: None,
+        kind: ParameterKind::Number {
+            min: 0.0,
+            min_included: true,
+            max: 1000.0,
+            get: |config| config.max_rate_hz,
+            set: |config, value| config.max_rate_hz = value,
         },
     },
     Parameter {
@@ -204,6 +216,28 @@ pub static PARAMETERS: &[Parameter] = &[
                 }
                 usable
             },
+        },
+    },
+    Parameter {
+        name: "autostart",
+        description: "Whether a live node loads its model and takes images at once. Without, it \
+                      waits to be configured and activated, as managed nodes of ROS 2 do.",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.autostart,
+            set: |config, value| config.autostart = value,
+        },
+    },
+    Parameter {
+        name: "use_sim_time",
+        description: "Whether a node in ROS 2 takes the time from `/clock`, for ages and for the \
+                      stamps that it makes itself.",
+        changes: Changes::WhileRunning,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.use_sim_time,
+            set: |config, value| config.use_sim_time = value,
         },
     },
     Parameter {
