@@ -8,6 +8,8 @@ use owlet::config::{Config, Transport};
 use owlet::transport::live::{NodeInput, NodeOutput};
 use owlet::transport::rmw_zenoh::{CheckedRmwZenoh, RmwZenohLink, RmwZenohOptions, SharedMemory};
 use owlet::transport::ros::{LinkError, RosLink, RosTransport};
+#[cfg(feature = "ros2")]
+use owlet::transport::ros2::{CheckedRos2, Ros2Link, Ros2Options};
 use owlet::transport::zenoh::{
     CheckedOptions, SessionOptions, ZenohError, ZenohOptions, ZenohTransport,
 };
@@ -17,8 +19,19 @@ use super::Refused;
 /// Options of a transport that were checked: all that can be refused is refused before the model is
 /// loaded.
 pub(crate) enum Checked {
-    Zenoh { options: Box<CheckedOptions>, node: String },
-    RmwZenoh { options: Box<CheckedRmwZenoh>, cameras: Vec<String> },
+    Zenoh {
+        options: Box<CheckedOptions>,
+        node: String,
+    },
+    RmwZenoh {
+        options: Box<CheckedRmwZenoh>,
+        cameras: Vec<String>,
+    },
+    #[cfg(feature = "ros2")]
+    Ros2 {
+        options: Box<CheckedRos2>,
+        cameras: Vec<String>,
+    },
 }
 
 /// A transport that is open.
@@ -64,9 +77,17 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
             Ok(Checked::RmwZenoh { options: Box::new(options), cameras: config.cameras.clone() })
         }
+        #[cfg(feature = "ros2")]
+        Transport::Ros2 => {
+            let options =
+                Ros2Options { node: config.node.clone(), remap: config.ros_remap.clone() };
+            let options = options.check().map_err(|error| Refused(error.to_string()))?;
+            Ok(Checked::Ros2 { options: Box::new(options), cameras: config.cameras.clone() })
+        }
+        #[cfg(not(feature = "ros2"))]
         Transport::Ros2 => Err(Refused(
             "transport: expected zenoh or rmw_zenoh, found ros2, which this program was built \
-             without"
+             without (`cargo build --features ros2` in a sourced ROS 2)"
                 .to_owned(),
         )),
     }
@@ -90,6 +111,13 @@ impl Checked {
                     "{node}: a router of rmw_zenoh is looked for at {}",
                     link.looks_at()
                 );
+                let transport = RosTransport::open(link, &cameras)?;
+                Ok(Opened::Ros { transport, node })
+            }
+            #[cfg(feature = "ros2")]
+            Self::Ros2 { options, cameras } => {
+                let link = Arc::new(Ros2Link::open(*options)?);
+                let node = link.node_name();
                 let transport = RosTransport::open(link, &cameras)?;
                 Ok(Opened::Ros { transport, node })
             }
