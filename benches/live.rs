@@ -14,14 +14,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
-use owlet::node::{Node, NodeOptions, RunningNode};
+use owlet::node::{Node, NodeOptions, RunningNode, SpaceOptions};
 use owlet::pipeline::{Pipeline, PipelineOptions, Policy};
 use owlet::tasks::{DetectError, Detector, ImageDetections, ModelInfo};
 use owlet::transport::live::{NodeInput, NodeOutput};
 use owlet::transport::rmw_zenoh::{RmwZenohLink, RmwZenohOptions, SharedMemory};
 use owlet::transport::ros::{
     Held, LinkError, PublisherSeen, Qos, RosBytes, RosEndpoint, RosLink, RosPublisher, RosReply,
-    RosTransport, RosType,
+    RosTransport, RosTransportOptions, RosType,
 };
 use owlet::transport::zenoh::SessionOptions;
 use owlet::types::{Prompt, PromptSet, PromptSetRefused, Stamp};
@@ -82,9 +82,11 @@ fn start(link: Arc<dyn RosLink>) -> (RunningNode, Arc<RosTransport>) {
         threshold: 0.1,
         overlay: true,
         jpeg_quality: 85,
+        tracking: true,
+        space: SpaceOptions::default(),
     };
     let node = Node::new(options, pipeline);
-    let transport = RosTransport::open(link, &[]).expect("topics");
+    let transport = RosTransport::open(link, &RosTransportOptions::default()).expect("topics");
     let output = Arc::clone(&transport) as Arc<dyn NodeOutput>;
     let running = node.start(output, results).expect("threads");
     transport.serve(&(node as Arc<dyn NodeInput>)).expect("services");

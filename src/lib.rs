@@ -12,7 +12,7 @@
 //! | 2 | [`tasks`], [`nn`] | the contract of every task; shared torch blocks |
 //! | 3 | [`weights`], [`tokenize`], [`models`] (together) | strict loading; text to ids; one file per architecture |
 //! | 4 | [`detect`] | a task: preprocess, forward, decode |
-//! | 5 | [`pipeline`], [`transport`], [`eval`] | the inference thread and its mailboxes; recordings and live messages in and out; how good detections are |
+//! | 5 | [`pipeline`], [`transport`], [`eval`], [`spatial`] | the inference thread and its mailboxes; recordings and live messages in and out; how good detections are; boxes in metres |
 //! | 6 | [`report`], [`node`] | pages for people; a live node, whatever transport it hangs on |
 //!
 //! Above them stands the binary: `app` wires configuration, transport and pipeline, and `main` is
@@ -31,6 +31,7 @@ pub mod nn;
 pub mod node;
 pub mod pipeline;
 pub mod report;
+pub mod spatial;
 pub mod tasks;
 pub mod tokenize;
 pub mod track;

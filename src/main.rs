@@ -162,7 +162,10 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let chatter = app::Chatter::new(cli.verbose, cli.quiet);
-    chatter.start_logging();
+    chatter.start_logging(match &cli.command {
+        Command::Run(args) => app::run::log_level(args),
+        _ => None,
+    });
     let result = match cli.command {
         Command::Detect(args) => app::detect::run(&args),
         Command::Replay(args) => app::replay::run(&args, &chatter),

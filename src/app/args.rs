@@ -100,6 +100,16 @@ pub(crate) struct NodeArgs {
     /// An endpoint of zenoh to listen on; may be given several times.
     #[arg(long, value_name = "ENDPOINT")]
     pub(crate) listen: Vec<String>,
+    /// What `ros2 run` and `ros2 launch` pass on, up to `--` or the end: -r FROM:=TO,
+    /// -p NAME:=VALUE, --params-file FILE.yaml, --log-level LEVEL.
+    #[arg(
+        long,
+        value_name = "ARG",
+        num_args = 0..,
+        allow_hyphen_values = true,
+        value_terminator = "--"
+    )]
+    pub(crate) ros_args: Vec<String>,
 }
 
 #[derive(Args)]

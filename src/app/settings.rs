@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use owlet::config::{Config, ConfigLoader};
+use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
 use owlet::detect::{DetectorError, DetectorOptions, DeviceRefused, OwlDetector};
 use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
 use owlet::tasks::Detector;
+use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
 
 use super::Refused;
@@ -33,27 +34,6 @@ impl Settings {
                        --prompts FILE.yaml, or `prompts` in a configuration file";
             return Err(Refused(how.to_owned()).into());
         }
-        Self::new(config, prompts)
-    }
-
-    /// The same for a live node, whose prompts may come while it runs. Its name, where it is given,
-    /// also chooses the sections of the configuration file.
-    pub(crate) fn for_node(args: &NodeArgs) -> anyhow::Result<Self> {
-        let loader = match &args.node {
-            Some(name) => ConfigLoader::for_node(&format!("/{name}")),
-            None => ConfigLoader::new(),
-        };
-        let config = load_config(&args.run, loader, |loading| {
-            loading.set("node", args.node.clone());
-            loading.set("transport", args.transport.map(|transport| transport.to_string()));
-            for (name, given) in [("zenoh_connect", &args.connect), ("zenoh_listen", &args.listen)]
-            {
-                if !given.is_empty() {
-                    loading.loader.apply_list_override(name, given);
-                }
-            }
-        })?;
-        let prompts = prompts(&args.run, &config)?;
         Self::new(config, prompts)
     }
 
@@ -121,6 +101,72 @@ pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn
         info.device,
     );
     Ok(Box::new(detector))
+}
+
+/// What ROS 2 has passed on to a node.
+pub(crate) struct RosSettings {
+    args: RosArgs,
+    /// The node's full name, under which sections of parameter files are chosen.
+    node: String,
+    problems: Vec<String>,
+}
+
+impl RosSettings {
+    pub(crate) fn of(args: &NodeArgs) -> Self {
+        let mut problems = Vec::new();
+        let words = args.ros_args.iter().map(String::as_str);
+        let ros = RosArgs::parse(words).unwrap_or_else(|error| {
+            problems.push(error.to_string());
+            RosArgs::default()
+        });
+        let name = args.node.as_deref().unwrap_or(DEFAULT_NODE.trim_start_matches('/'));
+        let node = match Names::new(name, &ros.remaps) {
+            Ok(names) => names.node(),
+            Err(reasons) => {
+                problems.extend(reasons);
+                DEFAULT_NODE.to_owned()
+            }
+        };
+        Self { args: ros, node, problems }
+    }
+
+    /// How much is logged, where that was asked for.
+    pub(crate) fn log_level(&self) -> Option<LogLevel> {
+        self.args.log_level_of(&self.node)
+    }
+}
+
+/// The configuration of a live node, whose prompts may come while it runs: defaults, then the
+/// configuration file, then what stands behind `--ros-args`, then `--param`, then the options of
+/// their own. Its name, where it is given, also chooses the sections of files.
+pub(crate) fn node_config(args: &NodeArgs) -> anyhow::Result<Config> {
+    let ros = RosSettings::of(args);
+    let loader = ConfigLoader::for_node(&ros.node);
+    let mut config = load_config(&args.run, loader, |loading| {
+        loading.problems.extend(ros.problems);
+        loading.set("node", args.node.clone());
+        loading.set("transport", args.transport.map(|transport| transport.to_string()));
+        for (name, given) in [("zenoh_connect", &args.connect), ("zenoh_listen", &args.listen)] {
+            if !given.is_empty() {
+                loading.loader.apply_list_override(name, given);
+            }
+        }
+        loading.loader.add_ros_args(&ros.args);
+        for warning in loading.loader.warnings() {
+            tracing::warn!("{warning}");
+        }
+    })?;
+    for argument in &ros.args.without_effect {
+        tracing::debug!("{argument} changes nothing here");
+    }
+    // What was typed is checked by the model, with all other prompts.
+    config.prompts.extend(typed_prompts(&args.run));
+    // Of two rules for one name the first holds.
+    config.ros_remap.splice(..0, ros.args.remaps);
+    let names = Names::new(&config.node, &config.ros_remap)
+        .map_err(|problems| Refused(problems.join("\n")))?;
+    config.node = names.node().trim_start_matches('/').to_owned();
+    Ok(config)
 }
 
 /// The prompts of the configuration and those that were typed.

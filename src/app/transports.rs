@@ -1,18 +1,20 @@
 //! What a live node hangs on, by the parameter `transport`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::anyhow;
 use owlet::config::{Config, Transport};
-use owlet::transport::live::{NodeInput, NodeOutput};
+use owlet::node::managed::ManagedNode;
+use owlet::node::managed::ros::{Management, manage};
+use owlet::transport::live::{LiveTransport, NodeClock, NodeOutput};
 use owlet::transport::rmw_zenoh::{CheckedRmwZenoh, RmwZenohLink, RmwZenohOptions, SharedMemory};
-use owlet::transport::ros::{LinkError, RosLink, RosTransport};
+use owlet::transport::ros::{LinkError, RosLink, RosTransport, RosTransportOptions};
 #[cfg(feature = "ros2")]
 use owlet::transport::ros2::{CheckedRos2, Ros2Link, Ros2Options};
 use owlet::transport::zenoh::{
     CheckedOptions, SessionOptions, ZenohError, ZenohOptions, ZenohTransport,
 };
+use owlet::types::LocateMode;
 
 use super::Refused;
 
@@ -25,12 +27,12 @@ pub(crate) enum Checked {
     },
     RmwZenoh {
         options: Box<CheckedRmwZenoh>,
-        cameras: Vec<String>,
+        topics: RosTransportOptions,
     },
     #[cfg(feature = "ros2")]
     Ros2 {
         options: Box<CheckedRos2>,
-        cameras: Vec<String>,
+        topics: RosTransportOptions,
     },
 }
 
@@ -38,7 +40,7 @@ pub(crate) enum Checked {
 #[derive(Clone)]
 pub(crate) enum Opened {
     Zenoh { transport: Arc<ZenohTransport>, node: String },
-    Ros { transport: Arc<RosTransport>, node: String },
+    Ros { transport: Arc<RosTransport>, link: Arc<dyn RosLink>, clock: Arc<NodeClock> },
 }
 
 /// Checks the options of the transport that is asked for.
@@ -52,6 +54,10 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
         connect: config.zenoh_connect.clone(),
         listen: config.zenoh_listen.clone(),
     };
+    let topics = || RosTransportOptions {
+        cameras: config.cameras.clone(),
+        locates: config.locate != LocateMode::Off,
+    };
     match config.transport {
         Transport::Zenoh => {
             let options = ZenohOptions {
@@ -59,6 +65,7 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 session,
                 images: config.zenoh_images.clone(),
                 cdr: config.zenoh_cdr,
+                locates: config.locate != LocateMode::Off,
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
             Ok(Checked::Zenoh { options: Box::new(options), node: config.node.clone() })
@@ -75,19 +82,19 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 }),
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
-            Ok(Checked::RmwZenoh { options: Box::new(options), cameras: config.cameras.clone() })
+            Ok(Checked::RmwZenoh { options: Box::new(options), topics: topics() })
         }
         #[cfg(feature = "ros2")]
         Transport::Ros2 => {
             let options =
                 Ros2Options { node: config.node.clone(), remap: config.ros_remap.clone() };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
-            Ok(Checked::Ros2 { options: Box::new(options), cameras: config.cameras.clone() })
+            Ok(Checked::Ros2 { options: Box::new(options), topics: topics() })
         }
         #[cfg(not(feature = "ros2"))]
         Transport::Ros2 => Err(Refused(
             "transport: expected zenoh or rmw_zenoh, found ros2, which this program was built \
-             without (`cargo build --features ros2` in a sourced ROS 2)"
+             without (`cargo build --features ros2` where a ROS 2 is sourced)"
                 .to_owned(),
         )),
     }
@@ -104,67 +111,67 @@ impl Checked {
                 let transport = ZenohTransport::open(*options).map_err(with_advice)?;
                 Ok(Opened::Zenoh { transport, node })
             }
-            Self::RmwZenoh { options, cameras } => {
+            Self::RmwZenoh { options, topics } => {
                 let link = RmwZenohLink::open(*options).map_err(link_with_advice)?;
                 let node = link.node_name();
                 tracing::info!(
                     "{node}: a router of rmw_zenoh is looked for at {}",
                     link.looks_at()
                 );
-                let transport = RosTransport::open(link, &cameras)?;
-                Ok(Opened::Ros { transport, node })
+                Opened::over(link, &topics)
             }
             #[cfg(feature = "ros2")]
-            Self::Ros2 { options, cameras } => {
-                let link = Arc::new(Ros2Link::open(*options)?);
-                let node = link.node_name();
-                let transport = RosTransport::open(link, &cameras)?;
-                Ok(Opened::Ros { transport, node })
-            }
+            Self::Ros2 { options, topics } => Opened::over(Ros2Link::open(*options)?, &topics),
         }
     }
 }
 
 impl Opened {
-    /// What the node gives its results to.
-    pub(crate) fn output(&self) -> Arc<dyn NodeOutput> {
+    /// The topics of a node of ROS 2, over whichever link.
+    fn over(link: Arc<dyn RosLink>, topics: &RosTransportOptions) -> anyhow::Result<Self> {
+        let clock = Arc::<NodeClock>::default();
+        let transport = RosTransport::open(Arc::clone(&link), topics, Arc::clone(&clock))?;
+        Ok(Self::Ros { transport, link, clock })
+    }
+
+    /// The transport itself.
+    pub(crate) fn transport(&self) -> Arc<dyn LiveTransport> {
         match self {
             Self::Zenoh { transport, .. } => Arc::clone(transport) as _,
             Self::Ros { transport, .. } => Arc::clone(transport) as _,
         }
     }
 
-    /// Subscribes and answers from now on.
+    /// The clock that its stamps come from.
+    pub(crate) fn clock(&self) -> Arc<NodeClock> {
+        match self {
+            Self::Zenoh { .. } => Arc::default(),
+            Self::Ros { clock, .. } => Arc::clone(clock),
+        }
+    }
+
+    /// Serves lifecycle and parameters, where the transport has a way for them; `None` where
+    /// nobody can ask for a transition.
     ///
     /// # Errors
-    /// A topic or a key that is refused.
-    pub(crate) fn serve(&self, input: &Arc<dyn NodeInput>) -> anyhow::Result<()> {
+    /// A topic or service that is refused.
+    pub(crate) fn manage(&self, node: &Arc<ManagedNode>) -> anyhow::Result<Option<Management>> {
         match self {
-            Self::Zenoh { transport, .. } => transport.serve(input)?,
-            Self::Ros { transport, .. } => {
-                transport.serve(input)?;
-                transport.activate()?;
-            }
+            Self::Zenoh { .. } => Ok(None),
+            Self::Ros { link, .. } => Ok(Some(manage(link, node)?)),
         }
-        Ok(())
     }
 
     /// Where images are waited for and results go, in words.
     pub(crate) fn in_words(&self) -> String {
-        let waits_for = self.output().waits_for();
+        let waits_for = self.transport().waits_for();
         let images: Vec<_> = waits_for.into_iter().map(|waits| waits.keys).collect();
         let images = images.join(", ");
         match self {
             Self::Zenoh { node, .. } => format!("images on {images}, all else below owlet/{node}/"),
-            Self::Ros { node, .. } => format!("images on {images}, all else below {node}/"),
-        }
-    }
-
-    /// Leaves the network, so that everybody knows at once; waits no longer than `patience`.
-    pub(crate) fn close(&self, patience: Duration) {
-        match self {
-            Self::Zenoh { transport, .. } => transport.close(patience),
-            Self::Ros { transport, .. } => transport.close(patience),
+            Self::Ros { link, .. } => {
+                format!("images on {images}, all else below {}/", link.node_name())
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ pub use tables::{default_file, help_text, markdown_table};
 pub use transport::{Transport, UnknownTransport};
 pub use values::ParameterValue;
 
-use crate::types::{DeviceChoice, DtypeChoice, Prompt, PromptSet};
+use crate::types::{DeviceChoice, DtypeChoice, LocateMode, Prompt, PromptSet};
 
 /// The name of the node where no other is given.
 pub const DEFAULT_NODE: &str = "/owlet";
@@ -70,6 +70,19 @@ pub struct Config {
     pub max_batch: usize,
     /// The most frames of one camera in a second that a live node looks at; 0 for no limit.
     pub max_rate_hz: f32,
+    /// Whether objects get ids that stay the same from frame to frame.
+    pub tracking: bool,
+    /// Whether places in space are looked for.
+    pub locate: LocateMode,
+    /// The frame that places are given in; `None` for that of the image.
+    pub target_frame: Option<String>,
+    /// By how much the stamps of an image and of its depth may differ, in seconds.
+    pub sync_slop_secs: f32,
+    /// Whether clouds of what was found are made.
+    pub clouds: bool,
+    /// Depth topics of a recording, in the order of the image topics; empty for a choice by frame
+    /// and name.
+    pub depth_topics: Vec<String>,
     /// Image topics to use; empty for all.
     pub image_topics: Vec<String>,
     /// Whether overlay pictures are made.
@@ -124,6 +137,12 @@ impl Default for Config {
             max_detections: 100,
             max_batch: 8,
             max_rate_hz: 0.0,
+            tracking: true,
+            locate: LocateMode::Auto,
+            target_frame: None,
+            sync_slop_secs: 0.05,
+            clouds: false,
+            depth_topics: Vec::new(),
             image_topics: Vec::new(),
             overlay: true,
             report_pictures: 40,

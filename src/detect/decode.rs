@@ -11,6 +11,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::prompts::ActivePrompts;
 use crate::models::ForwardError;
 use crate::models::owl::Owl;
+use crate::tasks::DetectionRules;
 use crate::types::Detection;
 use crate::vision::canvas::CanvasGeometry;
 use crate::vision::nms::{Contender, greedy_nms};
@@ -104,7 +105,7 @@ impl HeadOutput {
         index: usize,
         geometry: &CanvasGeometry,
         prompts: &ActivePrompts,
-        rules: &Rules,
+        rules: DetectionRules,
     ) -> Vec<Detection> {
         let per_image = self.patches * self.fields;
         let image = &self.values[index * per_image..(index + 1) * per_image];
@@ -142,15 +143,6 @@ impl HeadOutput {
         found.truncate(rules.max_detections);
         found
     }
-}
-
-/// What is done to the boxes of one image after thresholds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    /// Intersection over union above which the lower of two boxes of one prompt goes.
-    pub(super) nms_iou: Option<f32>,
-    /// The most that is reported for one image, best first.
-    pub(super) max_detections: usize,
 }
 
 /// What is kept of all logits.

@@ -17,6 +17,8 @@ const TEXTS_PER_PASS: usize = 256;
 pub(super) struct ActivePrompts {
     /// The set as it was given.
     pub(super) set: Arc<PromptSet>,
+    /// The token ids of each text.
+    ids: Vec<Vec<i64>>,
     /// f32 `[texts, projection]` on the model's device.
     pub(super) queries: Tensor,
     /// The logit of each text's threshold: f32 `[texts]` on the model's device, `-inf` for 0.
@@ -26,13 +28,15 @@ pub(super) struct ActivePrompts {
 }
 
 impl ActivePrompts {
-    /// Checks and encodes `set`.
+    /// Checks and encodes `set`. Texts that are those of `before` are not encoded again: a new
+    /// threshold costs nothing.
     ///
     /// # Errors
     /// Every problem of every prompt: what [`PromptSet::check`] finds, texts that the tokenizer
     /// refuses, and what libtorch reports while encoding.
     pub(super) fn encode(
         set: Arc<PromptSet>,
+        before: Option<&Self>,
         tokenizer: &ClipTokenizer,
         model: &Owl,
     ) -> Result<Self, PromptSetRefused> {
@@ -41,13 +45,13 @@ impl ActivePrompts {
             Err(refused) => refused.problems,
         };
         let max_tokens = usize::try_from(model.config().text.max_tokens).unwrap_or(0);
-        let mut rows = Vec::new();
+        let mut ids = Vec::new();
         let mut prompt_of_text = Vec::new();
         for (index, prompt) in set.prompts.iter().enumerate() {
             for text in prompt.texts.iter().filter(|text| !text.trim().is_empty()) {
                 match tokenizer.encode(text, max_tokens) {
-                    Ok(ids) => {
-                        rows.push(ids);
+                    Ok(of_text) => {
+                        ids.push(of_text);
                         prompt_of_text.push(index);
                     }
                     Err(refused) => problems.push(PromptProblem {
@@ -67,13 +71,17 @@ impl ActivePrompts {
                 (threshold / (1.0 - threshold)).ln() as f32
             })
             .collect();
-        let encoded = embed(&rows, i64::from(tokenizer.end_id()), model).and_then(|queries| {
+        let queries = match before.filter(|before| before.ids == ids) {
+            Some(before) => Ok(before.queries.shallow_clone()),
+            None => embed(&ids, i64::from(tokenizer.end_id()), model),
+        };
+        let encoded = queries.and_then(|queries| {
             let thresholds = Tensor::f_from_slice(&thresholds)?.f_to_device(model.device())?;
             Ok((queries, thresholds))
         });
         match encoded {
             Ok((queries, threshold_logits)) => {
-                Ok(Self { set, queries, threshold_logits, prompt_of_text })
+                Ok(Self { set, ids, queries, threshold_logits, prompt_of_text })
             }
             Err(error) => Err(PromptSetRefused {
                 problems: vec![PromptProblem {

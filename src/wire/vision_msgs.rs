@@ -11,7 +11,7 @@ use super::cdr::{FieldError, Message, Reader, Writer};
 use super::geometry_msgs::PoseWithCovariance;
 use super::std_msgs::Header;
 
-pub use detection_3d::{BoundingBox3D, Detection3D, Detection3DArray};
+pub use detection_3d::{BoundingBox3D, Detection3D, Detection3DArray, detection_3d_array};
 pub use info::{LabelInfo, VisionClass, VisionInfo};
 
 /// `vision_msgs/msg/ObjectHypothesisWithPose`, with its `hypothesis` flattened.
@@ -168,15 +168,14 @@ impl<'a> Message<'a> for Detection2DArray<'a> {
 }
 
 /// The message for one frame: every header is the source image's, `class_id` is the prompt's name,
-/// the box is in pixels of the source image, and `id` counts the detections of the frame from 1
-/// (0 is "nothing" in an instance mask).
+/// the box is in pixels of the source image, and `id` is that of [`FrameDetections::id_text`].
 #[must_use]
 pub fn detection_2d_array(found: &FrameDetections) -> Detection2DArray<'_> {
     let header = Header::from(&found.header);
-    let detections = found.detections.iter().zip(1_u32..).map(|(detection, instance)| {
+    let detections = found.detections.iter().enumerate().map(|(index, detection)| {
         let prompt = found.prompts.prompts.get(detection.prompt);
         let class_id = prompt.map_or("", |prompt| prompt.name.as_str());
-        let id = instance.to_string();
+        let id = found.id_text(index);
         Detection2D::of(header, class_id, detection.score, detection.box_in_source_px, id)
     });
     Detection2DArray { header, detections: detections.collect() }
@@ -211,6 +210,7 @@ mod tests {
                 detection(1, 0.75, [10.0, 20.0, 30.0, 60.0]),
                 detection(0, 0.5, [0.0, 0.0, 1.0, 1.0]),
             ],
+            track_ids: None,
             timings: StageTimings::default(),
         }
     }
@@ -238,6 +238,12 @@ mod tests {
             }
         );
         assert_eq!((first.id.as_ref(), second.id.as_ref()), ("1", "2"));
+
+        let tracked = FrameDetections { track_ids: Some(vec![Some(7), None]), ..found };
+        let bytes = detection_2d_array(&tracked).encode();
+        let message = Detection2DArray::decode(&bytes).unwrap();
+        let ids: Vec<_> = message.detections.iter().map(|detection| &*detection.id).collect();
+        assert_eq!(ids, ["7", ""]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use owlet::config::{Config, ConfigError, ConfigLoader, PARAMETERS, Transport, default_file};
-use owlet::types::{DeviceChoice, DtypeChoice, Prompt};
+use owlet::types::{DeviceChoice, DtypeChoice, LocateMode, Prompt};
 use tempfile::TempDir;
 
 fn repository(path: &str) -> PathBuf {
@@ -94,6 +94,12 @@ fn every_parameter_can_be_set_in_a_file() {
     max_detections: 10
     max_batch: 2
     max_rate_hz: 7.5
+    tracking: false
+    locate: 'on'
+    target_frame: base_link
+    sync_slop_secs: 0.5
+    clouds: true
+    depth_topics: [/left/depth]
     image_topics: [/left/image_raw, ~/image]
     overlay: false
     report_pictures: 0
@@ -127,6 +133,12 @@ fn every_parameter_can_be_set_in_a_file() {
         max_detections: 10,
         max_batch: 2,
         max_rate_hz: 7.5,
+        tracking: false,
+        locate: LocateMode::On,
+        target_frame: Some("base_link".to_owned()),
+        sync_slop_secs: 0.5,
+        clouds: true,
+        depth_topics: vec!["/left/depth".to_owned()],
         image_topics: vec!["/left/image_raw".to_owned(), "~/image".to_owned()],
         overlay: false,
         report_pictures: 0,

@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("pipeline", 5),
     ("transport", 5),
     ("eval", 5),
+    ("spatial", 5),
     ("report", 6),
     ("node", 6),
 ];
@@ -35,7 +36,7 @@ const GUESTS: &[(&str, &[&str])] = &[
     ("tch", &["nn", "models", "weights", "detect"]),
     ("opencv", &["vision"]),
     ("turbojpeg", &["vision"]),
-    ("nalgebra", &["geometry", "track"]),
+    ("nalgebra", &["geometry", "track", "spatial"]),
     ("pathfinding", &["track"]),
     ("mcap", &["transport"]),
     ("rusqlite", &["transport"]),

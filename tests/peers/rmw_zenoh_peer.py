@@ -80,7 +80,7 @@ class Peer:
         replies = self.session.liveliness().get(f"@ros2_lv/{self.domain}/**", timeout=5)
         return [str(reply.ok.key_expr) for reply in replies]
 
-    def make(self, name: str, **fields):
+    def make(self, name: str, /, **fields):
         return self.types.types[name](**fields)
 
     def encode(self, message) -> bytes:
@@ -93,7 +93,7 @@ class Peer:
         stamp = self.make("builtin_interfaces/msg/Time", sec=stamp[0], nanosec=stamp[1])
         return self.make("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 
-    def call(self, service: str, name: str, token: str, sequence_number: int, **fields):
+    def call(self, service: str, name: str, token: str, sequence_number: int, /, **fields):
         """Asks as a client of rmw_zenoh does; the service's key stands in its token."""
         parts = token.split("/")
         dds_name, type_hash = parts[10].replace("%", "/"), parts[11]
@@ -182,7 +182,7 @@ def main():
     seen["vision_info"] = [info.method, info.database_location, info.database_version]
 
     # Services.
-    def call(service, name, number, **fields):
+    def call(service, name, number, /, **fields):
         return peer.call(f"{node}/{service}", name, services[f"{node}/{service}"], number, **fields)
 
     none = numpy.array([], dtype=numpy.float32)

@@ -154,6 +154,91 @@ pub static PARAMETERS: &[Parameter] = &[
         },
     },
     Parameter {
+        name: "tracking",
+        description: "Whether objects get ids that stay the same from frame to frame. A detection \
+                      has none until its object was seen in two frames. Ids of one camera say \
+                      nothing of another's, and are new where stamps jump back.",
+        changes: Changes::WhenConfigured,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.tracking,
+            set: |config, value| config.tracking = value,
+        },
+    },
+    Parameter {
+        name: "locate",
+        description: "Whether detections get places in space, as boxes in metres: needs depth and \
+                      camera_info. `auto`: for cameras that have depth; `on`: a camera without is \
+                      said to lack it.",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Text {
+            form: "off, auto or on",
+            get: |config| config.locate.to_string(),
+            set: |config, text, _| text.parse().map(|mode| config.locate = mode).is_ok(),
+        },
+    },
+    Parameter {
+        name: "target_frame",
+        description: "The frame that places are given in, by the transforms (tf) at the stamp of \
+                      the image; boxes stand upright in it (REP 103: z is up), unless its name \
+                      holds `optical`. Empty: the frame of the image, in which boxes lie along \
+                      what is visible.",
+        changes: Changes::WhenConfigured,
+        example: Some("base_link"),
+        kind: ParameterKind::Text {
+            form: "the name of a frame",
+            get: |config| config.target_frame.clone().unwrap_or_default(),
+            set: |config, text, _| {
+                let usable = text.trim() == text;
+                if usable {
+                    config.target_frame = (!text.is_empty()).then(|| text.to_owned());
+                }
+                usable
+            },
+        },
+    },
+    Parameter {
+        name: "sync_slop_secs",
+        description: "By how much the stamps of an image and of its depth may differ, in seconds; \
+                      0.0 asks for equal ones. The nearest is taken.",
+        changes: Changes::WhenConfigured,
+        example: None,
+        kind: ParameterKind::Number {
+            min: 0.0,
+            min_included: true,
+            max: 1.0,
+            get: |config| config.sync_slop_secs,
+            set: |config, value| config.sync_slop_secs = value,
+        },
+    },
+    Parameter {
+        name: "clouds",
+        description: "Whether the visible surfaces of what was found are made into point clouds \
+                      with colours and instance numbers: live for who takes them, in a replay \
+                      into the recording of results.",
+        changes: Changes::WhenConfigured,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.clouds,
+            set: |config, value| config.clouds = value,
+        },
+    },
+    Parameter {
+        name: "depth_topics",
+        description: "Depth topics of a recording, in the order of `image_topics`. Empty: for each \
+                      image topic one of the same frame, or else the one with the most similar \
+                      name.",
+        changes: Changes::AtStart,
+        example: Some("[/camera/aligned_depth_to_color/image_raw]"),
+        kind: ParameterKind::TextList {
+            item: "a ROS topic name",
+            accepts: ros_name::is_topic,
+            get: |config| config.depth_topics.clone(),
+            set: |config, topics| config.depth_topics = topics,
+        },
+    },
+    Parameter {
         name: "image_topics",
         description: "Image topics to use. Empty: in a recording, every topic of colour images.",
         changes: Changes::AtStart,
@@ -395,7 +480,8 @@ pub static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "zenoh_cdr",
-        description: "Whether detections also go out as CDR (`vision_msgs/msg/Detection2DArray`).",
+        description: "Whether detections also go out as CDR (`vision_msgs/msg/Detection2DArray`, \
+                      `Detection3DArray`).",
         changes: Changes::AtStart,
         example: None,
         kind: ParameterKind::Flag {

@@ -111,7 +111,12 @@ impl OwlDetector {
             let set = numbered_prompts(count);
             let encode = |detector: &Self| {
                 no_grad(|| {
-                    ActivePrompts::encode(Arc::clone(&set), &detector.tokenizer, &detector.model)
+                    ActivePrompts::encode(
+                        Arc::clone(&set),
+                        None,
+                        &detector.tokenizer,
+                        &detector.model,
+                    )
                 })
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
@@ -204,7 +209,7 @@ impl OwlDetector {
         set: &Arc<PromptSet>,
     ) -> Result<(Tensor, Tensor), DetectError> {
         let prompts =
-            no_grad(|| ActivePrompts::encode(Arc::clone(set), &self.tokenizer, &self.model))
+            no_grad(|| ActivePrompts::encode(Arc::clone(set), None, &self.tokenizer, &self.model))
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
                     message: refused.to_string(),

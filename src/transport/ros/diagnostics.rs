@@ -56,6 +56,7 @@ fn of_camera<'a>(
         number("received", camera.received),
         number("bad", camera.bad),
         number("dropped", camera.dropped),
+        number("skipped", camera.skipped),
         number("answered", camera.answered),
         number("failed", camera.failed),
         number("detections", camera.detections),
@@ -97,13 +98,19 @@ fn of_camera<'a>(
 fn level_of(state: State) -> u8 {
     match state {
         State::Finding | State::NothingFound | State::Starting => level::OK,
+        State::Ended | State::Unconfigured | State::Changing | State::Inactive => level::WARN,
         State::NoPrompts | State::NoImages | State::ImagesStopped => level::WARN,
-        State::BadImages | State::Failing => level::ERROR,
+        State::CannotLoad | State::BadImages | State::Failing => level::ERROR,
     }
 }
 
 fn in_words(state: State) -> &'static str {
     match state {
+        State::Ended => "the node has ended",
+        State::Unconfigured => "no model is loaded",
+        State::CannotLoad => "the model could not be loaded",
+        State::Changing => "the node is on its way to another state",
+        State::Inactive => "the node is inactive",
         State::NoPrompts => "no prompts are set",
         State::NoImages => "no image has come yet",
         State::BadImages => "images cannot be read",

@@ -5,9 +5,11 @@ mod detect;
 mod diagnostics;
 mod images;
 mod link;
+pub mod memory;
 mod names;
 mod prompts;
 mod services;
+mod space;
 mod topics;
 mod transport;
 
@@ -16,4 +18,6 @@ pub use link::{
     RosPublisher, RosReply, RosType,
 };
 pub use names::Names;
-pub use transport::RosTransport;
+pub use services::{Answer, serve};
+pub use topics::{Out, ros_type};
+pub use transport::{RosTransport, RosTransportOptions};

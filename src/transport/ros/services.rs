@@ -5,21 +5,25 @@ use std::marker::PhantomData;
 use super::{Held, LinkError, RosLink, RosReply, RosType};
 use crate::wire::{Message, Service};
 
-/// Takes the answer to one request.
-pub(super) struct Answer<S> {
+/// Takes the answer to one request. Dropped, it leaves the client without an answer.
+pub struct Answer<S> {
     reply: RosReply,
     service: PhantomData<fn() -> S>,
 }
 
 impl<S: Service> Answer<S> {
-    pub(super) fn send(self, response: &S::Response<'_>) {
+    /// Answers.
+    pub fn send(self, response: &S::Response<'_>) {
         (self.reply)(response.encode());
     }
 }
 
 /// Serves `S` as `name`. Requests come as they are: each service says itself what it makes of one
 /// that cannot be read.
-pub(super) fn serve<S: Service + 'static>(
+///
+/// # Errors
+/// The name is refused.
+pub fn serve<S: Service + 'static>(
     link: &dyn RosLink,
     name: &str,
     on_request: impl Fn(Vec<u8>, Answer<S>) + Send + Sync + 'static,

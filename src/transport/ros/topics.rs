@@ -6,20 +6,28 @@ use super::{LinkError, Qos, RosEndpoint, RosLink, RosPublisher, RosType};
 use crate::wire::{Message, definition_of};
 
 /// The type of messages that Owlet has a definition of.
-pub(super) fn ros_type<'a, M: Message<'a>>() -> RosType {
+///
+/// # Panics
+/// Where there is none, which is a mistake in this program.
+#[must_use]
+pub fn ros_type<'a, M: Message<'a>>() -> RosType {
     let definition = definition_of(M::TYPE).expect("every message that travels is defined");
     RosType { name: definition.message_type, hash: definition.type_hash }
 }
 
 /// A topic that is open for writing. What cannot be sent is told once, not for every message.
-pub(super) struct Out {
+pub struct Out {
     topic: String,
     publisher: Box<dyn RosPublisher>,
     is_failing: AtomicBool,
 }
 
 impl Out {
-    pub(super) fn open<'a, M: Message<'a>>(
+    /// Opens it.
+    ///
+    /// # Errors
+    /// The link refuses it.
+    pub fn open<'a, M: Message<'a>>(
         link: &dyn RosLink,
         topic: &str,
         qos: Qos,
@@ -37,7 +45,8 @@ impl Out {
         self.publisher.subscribers() > 0
     }
 
-    pub(super) fn send<'a>(&self, message: &impl Message<'a>) {
+    /// Sends one message.
+    pub fn send<'a>(&self, message: &impl Message<'a>) {
         self.send_encoded(&message.encode());
     }
 

@@ -37,7 +37,7 @@ impl Ros2Link {
     ///
     /// # Errors
     /// rcl's reason: a command line that it does not understand, no middleware.
-    pub fn open(options: CheckedRos2) -> Result<Self, LinkError> {
+    pub fn open(options: CheckedRos2) -> Result<Arc<Self>, LinkError> {
         let CheckedRos2 { node: asked, names } = options;
         let refused = |reason| LinkError::Open { node: names.node(), reason };
         // r2r panics where rcl refuses the command line.
@@ -54,7 +54,7 @@ impl Ros2Link {
         let node = Arc::new(Turns::new(node));
         let spinning = Spinning::start(Arc::clone(&node))
             .map_err(|error| refused(format!("cannot start a thread: {error}")))?;
-        Ok(Self { names, node, spinning })
+        Ok(Arc::new(Self { names, node, spinning }))
     }
 }
 

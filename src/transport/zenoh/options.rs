@@ -17,6 +17,8 @@ pub struct ZenohOptions {
     pub images: Vec<String>,
     /// Whether detections also go out as CDR.
     pub cdr: bool,
+    /// Whether places in space are looked for: what they need is subscribed to.
+    pub locates: bool,
 }
 
 /// Options that were checked.
@@ -24,6 +26,7 @@ pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) keys: Keys,
     pub(super) cdr: bool,
+    pub(super) locates: bool,
 }
 
 /// # Errors
@@ -32,7 +35,10 @@ pub(super) fn prepare(options: &ZenohOptions) -> Result<Prepared, ZenohError> {
     let mut problems = Vec::new();
     let config = options.session.config_over(Config::default(), &mut problems);
     match Keys::new(&options.node, &options.images) {
-        Ok(keys) if problems.is_empty() => Ok(Prepared { config, keys, cdr: options.cdr }),
+        Ok(keys) if problems.is_empty() => {
+            let ZenohOptions { cdr, locates, .. } = *options;
+            Ok(Prepared { config, keys, cdr, locates })
+        }
         Ok(_) => Err(ZenohError::Refused { problems }),
         Err(more) => {
             problems.extend(more);
@@ -56,7 +62,7 @@ mod tests {
                 listen: vec!["tcp".into()],
             },
             images: vec!["a//b".into()],
-            cdr: false,
+            ..ZenohOptions::default()
         };
         let Err(ZenohError::Refused { problems }) = prepare(&options) else { panic!("refused") };
         let starts: Vec<_> =

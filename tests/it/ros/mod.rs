@@ -8,6 +8,7 @@ mod images;
 mod outputs;
 mod peer;
 mod prompts;
+mod space;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -133,10 +134,8 @@ impl Messages {
         let detections: Vec<_> = array
             .detections
             .iter()
-            .zip(1..)
-            .map(|(detection, number)| {
+            .map(|detection| {
                 assert_eq!(detection.header, array.header);
-                assert_eq!(detection.id, number.to_string());
                 let [result] = detection.results.as_slice() else { panic!("{detection:?}") };
                 let bbox = &detection.bbox;
                 let (x, y) = (bbox.center_x, bbox.center_y);
