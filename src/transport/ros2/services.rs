@@ -12,24 +12,36 @@ type OnRequest = Box<dyn Fn(Vec<u8>, RosReply) + Send + Sync>;
 type Open = fn(&mut Node, &str, OnRequest) -> r2r::Result<Read>;
 
 macro_rules! services {
-    ($($(#[$condition:meta])? $package:ident: $($service:ident),+;)+) => {
-        &[$($(
+    ($($(#[$condition:meta])? $package:ident::$service:ident,)+) => {
+        &[$(
             $(#[$condition])?
             (
                 concat!(stringify!($package), "/srv/", stringify!($service)),
                 open::<r2r::$package::srv::$service::Service> as Open,
             ),
-        )+)+]
+        )+]
     };
 }
 
-/// What a node of Owlet serves.
-const SERVICES: &[(&str, Open)] = services! {
-    lifecycle_msgs: ChangeState, GetAvailableStates, GetAvailableTransitions, GetState;
-    #[cfg(not(feature = "ros2-check"))] owlet_msgs: Detect, GetPrompts, SetPrompts;
-    rcl_interfaces: DescribeParameters, GetParameterTypes, GetParameters, ListParameters,
-        SetParameters, SetParametersAtomically;
-};
+/// What a node of Owlet serves. Where there is no ROS, r2r knows the packages of ROS only.
+const SERVICES: &[(&str, Open)] = services![
+    lifecycle_msgs::ChangeState,
+    lifecycle_msgs::GetAvailableStates,
+    lifecycle_msgs::GetAvailableTransitions,
+    lifecycle_msgs::GetState,
+    #[cfg(not(feature = "ros2-check"))]
+    owlet_msgs::Detect,
+    #[cfg(not(feature = "ros2-check"))]
+    owlet_msgs::GetPrompts,
+    #[cfg(not(feature = "ros2-check"))]
+    owlet_msgs::SetPrompts,
+    rcl_interfaces::DescribeParameters,
+    rcl_interfaces::GetParameterTypes,
+    rcl_interfaces::GetParameters,
+    rcl_interfaces::ListParameters,
+    rcl_interfaces::SetParameters,
+    rcl_interfaces::SetParametersAtomically,
+];
 
 /// How services of a type are opened.
 ///
