@@ -19,7 +19,8 @@
 //! the command line.
 //!
 //! `tch::` is named only on floors 2 to 4, `opencv::` only under [`vision`], `zenoh::` only under
-//! `transport::zenoh`. Units and spaces stand in names: see [`types`].
+//! `transport::zenoh`, `hiroz::` (with the zenoh words that it hands over) only under
+//! `transport::rmw_zenoh`, `r2r::` only under `transport::ros2`. Units and spaces stand in names: see [`types`].
 
 pub mod config;
 pub mod detect;

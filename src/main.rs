@@ -74,14 +74,20 @@ No frame is dropped, and two runs give the same detections.jsonl and the same me
     #[command(after_help = "\
 Examples:
   owlet run --model owlvit-base-patch32 --prompt 'a mug' --connect tcp/192.168.1.10:7447
-  owlet run --transport rmw_zenoh --prompt 'a mug' --param 'ros_remap=[\"image:=/camera/image_raw\"]'
+  owlet run --transport rmw_zenoh --prompt 'a mug' --ros-args -r image:=/camera/image_raw
 
 Topics of the node called owlet in ROS 2 (--node gives it another name and a namespace):
   image, image/compressed       in: sensor_msgs/Image, CompressedImage
   ~/detections                  out: vision_msgs/Detection2DArray for each frame looked at
   ~/overlay/compressed          out: sensor_msgs/CompressedImage, drawn while somebody listens
   ~/vision_info                 out: vision_msgs/VisionInfo, for who comes later, too
+  camera_info, depth, /tf       in, for ~/detections_3d: vision_msgs/Detection3DArray in metres
+  ~/prompts                     in, out: owlet_msgs/PromptSet
+  ~/set_prompts, ~/get_prompts, ~/detect   services of owlet_msgs
   /diagnostics                  out every second: why there is nothing
+It is a managed node with parameters (`ros2 lifecycle`, `ros2 param`), which loads its model and
+takes images at once unless `autostart` is false. Where the model cannot be loaded it waits to be
+configured again.
 
 Keys over plain zenoh:
   owlet/owlet/camera/<camera>/image   in: JPEG, PNG, or raw with a described layout

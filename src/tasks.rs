@@ -40,6 +40,8 @@ pub struct DetectionRules {
     pub nms_iou: Option<f32>,
     /// The most detections for one image, best first; at least 1.
     pub max_detections: usize,
+    /// The most prompts that one box is reported for; at least 1.
+    pub names_per_box: usize,
 }
 
 /// What was found in one image of a batch.

@@ -8,7 +8,7 @@ use owlet::config::{Config, LogLevel};
 use owlet::node::lifecycle::{LifecycleState, NotChanged, NotDone};
 use owlet::node::managed::ManagedNode;
 use owlet::tasks::Detector;
-use owlet::transport::live::{LiveTransport, NodeInput};
+use owlet::transport::live::NodeInput;
 use owlet::types::PromptSet;
 
 use super::console::{end_at_once, in_words};
@@ -45,6 +45,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
             // Interrupted: what follows ends it.
             Ok(()) => {}
             Err(error) if management.is_none() => {
+                node.end(END_PATIENCE);
                 transport.close(CLOSE_PATIENCE);
                 return Err(error);
             }

@@ -27,7 +27,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Defaults, then the configuration file, then `--param`, then the options of their own.
     pub(crate) fn from_args(args: &RunArgs) -> anyhow::Result<Self> {
-        let config = load_config(args, ConfigLoader::new(), |_| ())?;
+        let config = load_config(args, ConfigLoader::new(), &RosArgs::default(), |_| ())?;
         let prompts = prompts(args, &config)?;
         if prompts.prompts.is_empty() {
             let how = "nothing to look for: give --prompt TEXT (several times for several things), \
@@ -60,6 +60,7 @@ impl Settings {
             dtype: config.dtype,
             threads: (config.threads > 0).then_some(config.threads),
             nms_iou: config.nms_iou,
+            names_per_box: config.names_per_box,
             max_detections: config.max_detections,
         }
     }
@@ -142,7 +143,7 @@ impl RosSettings {
 pub(crate) fn node_config(args: &NodeArgs) -> anyhow::Result<Config> {
     let ros = RosSettings::of(args);
     let loader = ConfigLoader::for_node(&ros.node);
-    let mut config = load_config(&args.run, loader, |loading| {
+    let mut config = load_config(&args.run, loader, &ros.args, |loading| {
         loading.problems.extend(ros.problems);
         loading.set("node", args.node.clone());
         loading.set("transport", args.transport.map(|transport| transport.to_string()));
@@ -150,10 +151,6 @@ pub(crate) fn node_config(args: &NodeArgs) -> anyhow::Result<Config> {
             if !given.is_empty() {
                 loading.loader.apply_list_override(name, given);
             }
-        }
-        loading.loader.add_ros_args(&ros.args);
-        for warning in loading.loader.warnings() {
-            tracing::warn!("{warning}");
         }
     })?;
     for argument in &ros.args.without_effect {
@@ -163,9 +160,10 @@ pub(crate) fn node_config(args: &NodeArgs) -> anyhow::Result<Config> {
     config.prompts.extend(typed_prompts(&args.run));
     // Of two rules for one name the first holds.
     config.ros_remap.splice(..0, ros.args.remaps);
-    let names = Names::new(&config.node, &config.ros_remap)
-        .map_err(|problems| Refused(problems.join("\n")))?;
-    config.node = names.node().trim_start_matches('/').to_owned();
+    // Rules that are none are told by the transport, with all else that is wrong with its options.
+    if let Ok(names) = Names::new(&config.node, &config.ros_remap) {
+        config.node = names.node().trim_start_matches('/').to_owned();
+    }
     Ok(config)
 }
 
@@ -180,9 +178,10 @@ fn prompts(args: &RunArgs, config: &Config) -> Result<PromptSet, Refused> {
 fn load_config(
     args: &RunArgs,
     loader: ConfigLoader,
+    ros: &RosArgs,
     more: impl FnOnce(&mut Loading),
 ) -> Result<Config, Refused> {
-    let mut loading = Loading::start(&args.model, loader, &[]);
+    let mut loading = Loading::start(&args.model, loader, &[], ros);
     loading.set("threshold", args.threshold.map(|threshold| threshold.to_string()));
     more(&mut loading);
     if !args.prompts.is_empty() || args.prompts_file.is_some() {
@@ -201,7 +200,8 @@ pub(crate) fn load_config_without_prompts(
     prompts_file: Option<&Path>,
     defaults: &[(&str, String)],
 ) -> Result<Config, Refused> {
-    let mut loading = Loading::start(args, ConfigLoader::new(), defaults);
+    let ros = RosArgs::default();
+    let mut loading = Loading::start(args, ConfigLoader::new(), defaults, &ros);
     loading.set("threshold", threshold.map(|threshold| threshold.to_string()));
     loading.set_prompts(prompts_file);
     loading.finish(Vec::new())
@@ -214,13 +214,22 @@ struct Loading {
 }
 
 impl Loading {
-    fn start(args: &ModelArgs, loader: ConfigLoader, defaults: &[(&str, String)]) -> Self {
+    fn start(
+        args: &ModelArgs,
+        loader: ConfigLoader,
+        defaults: &[(&str, String)],
+        ros: &RosArgs,
+    ) -> Self {
         let mut loading = Self { loader, problems: Vec::new() };
         if let Some(path) = &args.config {
             loading.loader.add_file(path);
         }
         for (name, value) in defaults {
             loading.loader.apply_override(name, value);
+        }
+        loading.loader.add_ros_args(ros);
+        for warning in loading.loader.warnings() {
+            tracing::warn!("{warning}");
         }
         for param in &args.params {
             match param.split_once('=') {

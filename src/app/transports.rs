@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use owlet::config::{Config, Transport};
 use owlet::node::managed::ManagedNode;
 use owlet::node::managed::ros::{Management, manage};
-use owlet::transport::live::{LiveTransport, NodeClock, NodeOutput};
+use owlet::transport::live::{LiveTransport, NodeClock};
 use owlet::transport::rmw_zenoh::{CheckedRmwZenoh, RmwZenohLink, RmwZenohOptions, SharedMemory};
 use owlet::transport::ros::{LinkError, RosLink, RosTransport, RosTransportOptions};
 #[cfg(feature = "ros2")]

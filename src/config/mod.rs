@@ -64,6 +64,8 @@ pub struct Config {
     pub threshold: f32,
     /// Overlap in `(0, 1)` above which the worse of two boxes goes; `None` keeps all.
     pub nms_iou: Option<f32>,
+    /// The most prompts that one box is reported for, at least 1.
+    pub names_per_box: usize,
     /// The most detections of a frame.
     pub max_detections: usize,
     /// The most frames in one pass.
@@ -134,6 +136,7 @@ impl Default for Config {
             prompts_file: None,
             threshold: 0.1,
             nms_iou: None,
+            names_per_box: 1,
             max_detections: 100,
             max_batch: 8,
             max_rate_hz: 0.0,

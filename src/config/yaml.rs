@@ -1,6 +1,7 @@
 //! YAML text to a tree whose nodes know their lines, so that fields can be checked one by one and
 //! every problem told at once.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -159,10 +160,31 @@ pub(super) fn parse(text: &str) -> Result<Node, (Option<u64>, String)> {
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    serde_saphyr::from_str_with_options(&without_python_tuples(text), options).map_err(|error| {
         let line = error.location().map(|location| location.line()).filter(|line| *line > 0);
         (line, first_line(&error.to_string()))
     })
+}
+
+/// How `ros2 launch` tags the lists of the parameter files that it writes (PyYAML, for a tuple).
+const PYTHON_TUPLE: &str = "!!python/tuple";
+
+/// The text with blanks in place of such tags, which rcl passes over as well. Any other tag stays,
+/// and is refused.
+fn without_python_tuples(text: &str) -> Cow<'_, str> {
+    if !text.contains(PYTHON_TUPLE) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split_inclusive('\n').map(|line| match line.split_once(PYTHON_TUPLE) {
+        Some((before, after))
+            if (before.trim().is_empty() || before.ends_with([' ', '\t']))
+                && (after.trim().is_empty() || after.trim_start().starts_with('[')) =>
+        {
+            Cow::Owned(format!("{before}{:width$}{after}", "", width = PYTHON_TUPLE.len()))
+        }
+        _ => Cow::Borrowed(line),
+    });
+    Cow::Owned(lines.collect())
 }
 
 /// The parser's message without the lines that explain it in the parser's own terms.
@@ -252,12 +274,15 @@ mod tests {
 
     #[test]
     fn a_list_as_ros_2_launch_writes_it_is_a_list() {
-        let Value::Map(entries) = value("prompts: !!python/tuple\n- a mug\n- a bowl\n") else {
-            panic!("a map")
-        };
-        let Value::List(items) = &entries[0].node.value else { panic!("a list") };
-        let texts: Vec<_> = items.iter().map(|item| item.value.to_string()).collect();
-        assert_eq!(texts, ["\"a mug\"", "\"a bowl\""]);
+        let written = "prompts: !!python/tuple\n- a mug\n- a bowl\n";
+        assert_eq!(value(written), value("prompts:               \n- a mug\n- a bowl\n"));
+        assert!(
+            matches!(value("!!python/tuple\n- a mug\n"), Value::List(items) if items.len() == 1)
+        );
+        assert!(matches!(value("!!python/tuple []"), Value::List(items) if items.is_empty()));
+        let text = "'prompts: !!python/tuple'";
+        assert_eq!(value(text), Value::Text("prompts: !!python/tuple".to_owned()));
+        assert!(parse("prompts: !!python/object:os.system\n- ls\n").is_err());
     }
 
     #[test]

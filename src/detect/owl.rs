@@ -38,6 +38,9 @@ pub struct DetectorOptions {
     pub nms_iou: Option<f32>,
     /// The most detections for one image, best first; at least 1.
     pub max_detections: usize,
+    /// The most prompts that one box is reported for, best first; at least 1. The reference gives
+    /// each box one.
+    pub names_per_box: usize,
     /// CPU threads for libtorch and for preprocessing; `None` leaves libtorch its own choice. For
     /// the whole process. At least 1.
     pub threads: Option<usize>,
@@ -54,6 +57,7 @@ impl DetectorOptions {
             dtype: DtypeChoice::Auto,
             nms_iou: None,
             max_detections: 300,
+            names_per_box: 1,
             threads: None,
         }
     }
@@ -159,6 +163,7 @@ impl OwlDetector {
             rules: DetectionRules {
                 nms_iou: options.nms_iou,
                 max_detections: options.max_detections,
+                names_per_box: options.names_per_box,
             },
             prompts: None,
             pixel_values: Vec::new(),
@@ -234,9 +239,11 @@ impl Detector for OwlDetector {
             .map_err(|error| backend(Stage::ImageTower.name(), &error))?;
         clock.stop(Stage::ImageTower, &features, &mut timings)?;
 
-        let output =
-            no_grad(|| HeadOutput::compute(&self.model, &features, prompts, LOGITS_PER_PASS))
-                .map_err(|error| backend(Stage::Heads.name(), &error))?;
+        let names = self.rules.names_per_box;
+        let output = no_grad(|| {
+            HeadOutput::compute(&self.model, &features, prompts, names, LOGITS_PER_PASS)
+        })
+        .map_err(|error| backend(Stage::Heads.name(), &error))?;
         let not_numbers = output.not_numbers();
         if not_numbers > 0 {
             return Err(DetectError::Backend {
@@ -312,6 +319,9 @@ fn check_options(options: &DetectorOptions) -> Result<(), DetectorError> {
     }
     if options.max_detections == 0 {
         return refuse("max_detections", "at least 1", "0".to_owned());
+    }
+    if options.names_per_box == 0 {
+        return refuse("names_per_box", "at least 1", "0".to_owned());
     }
     match options.threads {
         Some(threads) if !(1..=1024).contains(&threads) => {

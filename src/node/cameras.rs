@@ -262,7 +262,7 @@ mod tests {
         assert!(camera.is_due(start, 0.01));
         assert!(!camera.is_due(start + Duration::from_secs(1), 0.01));
         assert!(!camera.is_due(start + Duration::from_secs(1), 10.0));
-        assert!(camera.is_due(start + Duration::from_millis(1100), 10.0));
-        assert!(camera.is_due(start + Duration::from_millis(1101), 0.0));
+        assert!(camera.is_due(start + Duration::from_millis(1101), 10.0));
+        assert!(camera.is_due(start + Duration::from_millis(1102), 0.0));
     }
 }

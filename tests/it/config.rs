@@ -5,7 +5,9 @@ mod prompts;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use owlet::config::{Config, ConfigError, ConfigLoader, PARAMETERS, Transport, default_file};
+use owlet::config::{
+    Config, ConfigError, ConfigLoader, PARAMETERS, Transport, default_file, markdown_table,
+};
 use owlet::types::{DeviceChoice, DtypeChoice, LocateMode, Prompt};
 use tempfile::TempDir;
 
@@ -58,6 +60,23 @@ fn the_commented_file_is_what_the_program_writes_and_equals_the_defaults() {
 }
 
 #[test]
+fn the_readme_has_the_table_that_the_program_prints() {
+    let path = repository("README.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let table = markdown_table();
+    let header = table.lines().next().unwrap();
+    let start = text.find("\n| parameter |").expect("the README has a table of parameters") + 1;
+    let end = start + text[start..].find("\n\n").map_or(text.len() - start, |end| end + 1);
+    if std::env::var_os("OWLET_BLESS").is_some() {
+        fs::write(&path, [&text[..start], &table, &text[end..]].concat()).unwrap();
+        return;
+    }
+    assert_eq!(text.matches(header).count(), 1);
+    let hint = "run the test with OWLET_BLESS=1 to write the table into README.md";
+    assert_eq!(text[start..end], table, "{hint}");
+}
+
+#[test]
 fn the_commented_examples_are_valid_when_they_are_uncommented() {
     let mut text = default_file();
     for parameter in PARAMETERS.iter().filter(|parameter| parameter.example.is_some()) {
@@ -91,6 +110,7 @@ fn every_parameter_can_be_set_in_a_file() {
     prompts_file: ''
     threshold: 1
     nms_iou: 0.5
+    names_per_box: 2
     max_detections: 10
     max_batch: 2
     max_rate_hz: 7.5
@@ -130,6 +150,7 @@ fn every_parameter_can_be_set_in_a_file() {
         prompts_file: None,
         threshold: 1.0,
         nms_iou: Some(0.5),
+        names_per_box: 2,
         max_detections: 10,
         max_batch: 2,
         max_rate_hz: 7.5,

@@ -5,6 +5,7 @@ import copy
 import csv
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -21,25 +22,41 @@ BATCH = 32
 MATRIX_LEARNING_RATE = 3e-3
 OTHER_LEARNING_RATE = 1.5e-3
 WEIGHT_DECAY = 0.03
-WARM_UP_STEPS = 200
 EMA_DECAY = 0.997
 MOST_GRADIENT = 1.0
 
-# How many patches answer for one object: several at first, which teaches faster, then one, so
-# that nothing is found twice.
-PATCHES_EACH = [(0.0, 3), (0.35, 2), (0.6, 1)]
-DECAY_FROM = 0.6
+
+@dataclass(frozen=True)
+class Schedule:
+    """What changes over a run. Shares are of its steps."""
+
+    rate: float
+    """Of the learning rates above."""
+    warm_up_steps: int
+    decay_from: float
+    """Until here the rate is constant, so that a run can be made longer; then it falls to zero."""
+    patches_each: tuple[tuple[float, int], ...]
+    """How many patches answer for one object, since when: several at first, which teaches faster,
+    then one, so that nothing is found twice."""
+    names_weight: tuple[float, float]
+    """Weight of the losses that only teach names, at first and at last."""
+
+    def rate_factor(self, step: int, steps: int) -> float:
+        if step < self.warm_up_steps:
+            return self.rate * (step + 1) / self.warm_up_steps
+        return self.rate * min(1.0, (1 - step / steps) / (1 - self.decay_from) + 0.005)
+
+    def patches_at(self, progress: float) -> int:
+        return [count for since, count in self.patches_each if progress >= since][-1]
+
+    def names_weight_at(self, progress: float) -> float:
+        first, last = self.names_weight
+        return first + (last - first) * progress
 
 
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Warm-up, constant, then linear to zero: a run can be made longer while it is constant."""
-    if step < WARM_UP_STEPS:
-        return (step + 1) / WARM_UP_STEPS
-    return min(1.0, (1 - step / steps) / (1 - DECAY_FROM) + 0.005)
-
-
-def patches_each(progress: float) -> int:
-    return [count for since, count in PATCHES_EACH if progress >= since][-1]
+FROM_NOTHING = Schedule(1.0, 200, 0.6, ((0.0, 3), (0.35, 2), (0.6, 1)), (1.0, 0.2))
+# Weights that know their task already are not shaken up.
+FROM_CHECKPOINT = Schedule(0.4, 60, 0.1, ((0.0, 2), (0.3, 1)), (0.2, 0.2))
 
 
 class Training:
@@ -67,6 +84,7 @@ class Training:
         ]
         self.rng = np.random.default_rng(seed)
         self.step, self.seconds = 0, 0.0
+        self.schedule = FROM_NOTHING
 
     @classmethod
     def of(cls, folder: Path) -> Self:
@@ -79,6 +97,7 @@ class Training:
     def start_from(self, checkpoint: Path) -> None:
         """Takes the weights of a checkpoint in Hugging Face layout; all else starts anew."""
         network.take_weights(self.model, checkpoint)
+        self.schedule = FROM_CHECKPOINT
         self.ema.load_state_dict(self.model.state_dict())
 
     def start_anew(self, pixel_values: torch.Tensor) -> None:
@@ -91,6 +110,7 @@ class Training:
         torch.save(
             {
                 "side_px": network.side_px(self.model),
+                "from_checkpoint": self.schedule is FROM_CHECKPOINT,
                 "model": self.model.state_dict(),
                 "auxiliary": self.auxiliary.state_dict(),
                 "ema": self.ema.state_dict(),
@@ -111,10 +131,11 @@ class Training:
             optimizer.load_state_dict(saved)
         self.rng.bit_generator.state = state["rng"]
         self.step, self.seconds = state["step"], state["seconds"]
+        self.schedule = FROM_CHECKPOINT if state["from_checkpoint"] else FROM_NOTHING
 
     def learn(self, data: Data, steps: int) -> dict[str, float]:
         """One step; returns its losses."""
-        factor = learning_rate_factor(self.step, steps)
+        factor = self.schedule.rate_factor(self.step, steps)
         for optimizer, rate in zip(self.optimizers, (MATRIX_LEARNING_RATE, OTHER_LEARNING_RATE), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
@@ -133,9 +154,9 @@ class Training:
             logits = network.class_logits(self.model, features.float(), cosine)
         naming = losses.naming_loss(cosine, batch)
         found = losses.detection_losses(
-            logits, boxes.float(), batch, queries, network.grid(self.model), patches_each(progress)
+            logits, boxes.float(), batch, queries, network.grid(self.model), self.schedule.patches_at(progress)
         )
-        loss = found.total + (1 - 0.8 * progress) * (auxiliary + 0.5 * naming)
+        loss = found.total + self.schedule.names_weight_at(progress) * (auxiliary + 0.5 * naming)
         loss.backward()
         parameters = [p for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]]
         norm = torch.nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)

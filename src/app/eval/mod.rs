@@ -124,6 +124,7 @@ fn record(
             "min_score": asked.min_score,
             "threshold": config.threshold,
             "nms_iou": config.nms_iou,
+            "names_per_box": config.names_per_box,
             "max_detections": config.max_detections,
             "max_batch": config.max_batch,
             "threads": config.threads,

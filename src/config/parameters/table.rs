@@ -116,6 +116,20 @@ pub static PARAMETERS: &[Parameter] = &[
         },
     },
     Parameter {
+        name: "names_per_box",
+        description: "The most prompts that one box is reported for. 1 gives it to its best prompt, \
+                      as the reference does; more where prompts overlap (a cup, a red cup) or mAP \
+                      is measured.",
+        changes: Changes::WhileRunning,
+        example: None,
+        kind: ParameterKind::Integer {
+            min: 1,
+            max: 100,
+            get: |config| config.names_per_box as i64,
+            set: |config, value| config.names_per_box = value as usize,
+        },
+    },
+    Parameter {
         name: "max_detections",
         description: "The most detections of one frame; the best are kept.",
         changes: Changes::WhileRunning,

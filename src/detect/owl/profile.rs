@@ -198,8 +198,16 @@ impl OwlDetector {
     }
 
     fn heads(&self, features: &Tensor, prompts: &ActivePrompts) -> Result<HeadOutput, DetectError> {
-        no_grad(|| HeadOutput::compute(&self.model, features, prompts, LOGITS_PER_PASS))
-            .map_err(|error| backend("heads", &error))
+        no_grad(|| {
+            HeadOutput::compute(
+                &self.model,
+                features,
+                prompts,
+                self.rules.names_per_box,
+                LOGITS_PER_PASS,
+            )
+        })
+        .map_err(|error| backend("heads", &error))
     }
 
     /// Logits `[patches, prompts]` and boxes `[patches, 4]` in f32 on the CPU.

@@ -16,9 +16,9 @@ pub mod ros;
 mod status;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 pub use self::model::LoadModel;
 pub use self::parameters::{OnParameters, ParametersReply, Together};
@@ -36,10 +36,14 @@ use crate::types::{Calibration, FrameTransform};
 /// How often the status is published.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the end may wait for the last status.
+const LAST_STATUS_PATIENCE: Duration = Duration::from_millis(100);
+
 /// A node with its lifecycle and its parameters.
 pub struct ManagedNode {
     lifecycle: Lifecycle<ManagedModel>,
     shared: Arc<Shared>,
+    status_thread: OnceLock<JoinHandle<()>>,
 }
 
 /// Why a managed node did not start.
@@ -188,13 +192,14 @@ impl ManagedNode {
         let lifecycle = Lifecycle::start(ManagedModel::new(Arc::clone(&shared), load))?;
         let for_pulse = Arc::clone(&shared);
         lifecycle.listen(Box::new(move |_| for_pulse.pulse.set(PulseState::Told)));
-        let node = Arc::new(Self { lifecycle, shared });
+        let node = Arc::new(Self { lifecycle, shared, status_thread: OnceLock::new() });
         transport.serve(Arc::clone(&node) as Arc<dyn NodeInput>).map_err(NotStarted::Transport)?;
         let for_status = Arc::clone(&node);
-        thread::Builder::new()
+        let status_thread = thread::Builder::new()
             .name("status".to_owned())
             .spawn(move || for_status.publish_status())
             .map_err(|source| NoThread { name: "status", source })?;
+        node.status_thread.get_or_init(|| status_thread);
         Ok(node)
     }
 
@@ -251,6 +256,12 @@ impl ManagedNode {
         self.shared.is_ending.store(true, Ordering::Release);
         let is_done = self.lifecycle.end(patience);
         self.shared.pulse.set(PulseState::Ending);
+        // The last status goes out before the transport is closed.
+        let deadline = Instant::now() + LAST_STATUS_PATIENCE;
+        let is_over = || self.status_thread.get().is_none_or(JoinHandle::is_finished);
+        while !is_over() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
         is_done
     }
 }
@@ -332,6 +343,3 @@ impl NodeInput for ManagedNode {
         self.make_status()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,7 +15,7 @@ use crate::pipeline::{
 };
 use crate::spatial::{MatchSettings, SpatialSettings};
 use crate::tasks::{DetectionRules, Detector};
-use crate::transport::live::{NodeOutput, PromptsRecord};
+use crate::transport::live::{NodeInput, NodeOutput};
 use crate::types::{Frame, FrameHeader, PromptSet, StageTimings, Stamp, StampSource};
 
 /// Results that may wait to be sent before inference waits.
@@ -103,14 +103,12 @@ impl Managed for ManagedModel {
             warm_up(&pipeline)?;
         }
         pipeline.pause().map_err(|closed| NotDone::Failed(closed.to_string()))?;
-        let in_use = options.prompts.as_deref().map(PromptsRecord::from);
         let output = Arc::clone(&self.shared.transport) as Arc<dyn NodeOutput>;
         let node = Node::new(options, pipeline, output, Arc::clone(&self.shared.clock));
         let running = node.start(results).map_err(|error| NotDone::Failed(error.to_string()))?;
         self.shared.set_running(Some(Arc::new(running)));
-        if let Some(in_use) = in_use {
-            self.shared.transport.prompts_in_use(&in_use);
-        }
+        // Where there are none that is told, too.
+        self.shared.transport.prompts_in_use(&node.prompts());
         self.shared.put_waiting_prompts();
         Ok(())
     }
@@ -176,7 +174,11 @@ pub(super) fn tuning(config: &Config) -> Tuning {
 }
 
 pub(super) fn rules(config: &Config) -> DetectionRules {
-    DetectionRules { nms_iou: config.nms_iou, max_detections: config.max_detections }
+    DetectionRules {
+        nms_iou: config.nms_iou,
+        max_detections: config.max_detections,
+        names_per_box: config.names_per_box,
+    }
 }
 
 /// Has one grey picture looked at: kernels are chosen and memory is taken now, not when the first

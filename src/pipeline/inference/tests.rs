@@ -266,7 +266,9 @@ fn new_rules_hold_from_the_next_frame_on() {
     pipeline.set_prompts(prompts(1, &["a cat"])).unwrap();
     let left = pipeline.camera("/left").unwrap();
     for max_detections in [3, 7] {
-        pipeline.set_rules(DetectionRules { nms_iou: None, max_detections }).unwrap();
+        pipeline
+            .set_rules(DetectionRules { nms_iou: None, max_detections, names_per_box: 1 })
+            .unwrap();
         pipeline.post(left, frame("/left", 1, 3));
         let Some(Outcome::Found { detections, .. }) = results.blocking_recv() else {
             panic!("found")

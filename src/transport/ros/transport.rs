@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::detect::serve_detect;
 use super::diagnostics::diagnostics;
@@ -25,6 +25,9 @@ use crate::wire::vision_msgs::{Detection2DArray, VisionInfo, detection_2d_array}
 
 /// The name of the camera on `image`, where cameras are not named.
 const ONLY_CAMERA: &str = "camera";
+
+/// Who is not connected after so long is told where to look.
+const ALONE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A node of ROS 2:
 ///
@@ -61,6 +64,14 @@ pub struct RosTransport {
     input: OnceLock<Arc<dyn NodeInput>>,
     clock: Arc<NodeClock>,
     is_active: AtomicBool,
+    alone: Mutex<Alone>,
+}
+
+/// Since when nobody is connected, and whether that was told.
+#[derive(Default)]
+struct Alone {
+    since: Option<Instant>,
+    is_told: bool,
 }
 
 /// What a [`RosTransport`] is opened with.
@@ -131,6 +142,7 @@ impl RosTransport {
             input: OnceLock::new(),
             is_active: AtomicBool::new(false),
             clock,
+            alone: Mutex::default(),
             link,
         }))
     }
@@ -139,6 +151,27 @@ impl RosTransport {
     fn active_camera(&self, name: &str) -> Option<&Camera> {
         let is_active = self.is_active.load(Ordering::Acquire);
         self.cameras.iter().find(|camera| is_active && camera.name == name)
+    }
+
+    /// Diagnostics of a node that is connected to nobody reach nobody: the log has to say it.
+    fn tell_if_alone(&self) {
+        let Some(Connections { routers, peers }) = self.link.connections() else { return };
+        let mut alone = self.alone.lock().unwrap_or_else(PoisonError::into_inner);
+        if routers + peers > 0 {
+            if std::mem::take(&mut *alone).is_told {
+                tracing::info!("connected to {routers} routers and {peers} peers");
+            }
+            return;
+        }
+        let since = *alone.since.get_or_insert_with(Instant::now);
+        if !alone.is_told && since.elapsed() > ALONE_PATIENCE {
+            alone.is_told = true;
+            let node = self.link.node_name();
+            tracing::warn!(
+                "{node} is connected to no router and no peer, so nobody sees it: is the router \
+                 of rmw_zenoh running?"
+            );
+        }
     }
 
     fn active_space(&self, camera: &str) -> Option<&SpaceTopics> {
@@ -261,6 +294,7 @@ impl NodeOutput for RosTransport {
     }
 
     fn look_around(&self) {
+        self.tell_if_alone();
         for camera in &self.cameras {
             camera.images.settle(&*self.link);
         }

@@ -77,6 +77,7 @@ fn options_out_of_range_are_refused_by_name() {
         (DetectorOptions { nms_iou: Some(1.5), ..base.clone() }, "nms_iou"),
         (DetectorOptions { nms_iou: Some(f32::NAN), ..base.clone() }, "nms_iou"),
         (DetectorOptions { max_detections: 0, ..base.clone() }, "max_detections"),
+        (DetectorOptions { names_per_box: 0, ..base.clone() }, "names_per_box"),
         (DetectorOptions { threads: Some(0), ..base.clone() }, "threads"),
     ] {
         let refused = OwlDetector::load(&options).unwrap_err().to_string();

@@ -73,3 +73,15 @@ fn a_router_that_a_client_cannot_reach_fails_the_start() {
     ];
     run(words, 1).says(&["cannot enter ROS 2 as /owlet", "zenoh_connect"]);
 }
+
+#[test]
+fn a_node_that_nobody_sees_says_so() {
+    // As nodes of rmw_zenoh do, it waits for a router that is not there yet.
+    let node = Node::start_at("tcp/127.0.0.1:1", 0, "owlet", &["-p", "cat"]);
+    let began = Instant::now();
+    while !node.log().contains("is connected to no router and no peer") {
+        assert!(began.elapsed() < TOO_LONG, "{}", node.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(node.log().contains("looked for at [\"tcp/127.0.0.1:1\"]"), "{}", node.log());
+}

@@ -5,6 +5,7 @@
 mod ends;
 mod hostile;
 mod images;
+mod managed;
 mod outputs;
 mod peer;
 mod prompts;
@@ -191,14 +192,25 @@ struct Node {
 impl Node {
     /// A node in the client's domain with the small OWL-ViT and these words more, ready to work.
     fn start(client: &Client, name: &str, more: &[&str]) -> Self {
+        Self::start_at(router(), client.domain, name, more).said("ready: ")
+    }
+
+    /// The same, as soon as it has begun.
+    fn start_at(endpoint: &str, domain: u32, name: &str, more: &[&str]) -> Self {
+        let model = fixture("owlvit_tiny");
+        let model = ["--model", model.to_str().unwrap()];
+        Self::begin(endpoint, domain, name, &[&model, more].concat())
+    }
+
+    /// A node with no model but that of these words.
+    fn begin(endpoint: &str, domain: u32, name: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_owlet"));
         settle(&mut command);
         command.env_remove("ZENOH_SESSION_CONFIG_URI").env_remove("ZENOH_CONFIG_OVERRIDE");
-        let domain = format!("ros_domain_id={}", client.domain);
+        let domain = format!("ros_domain_id={domain}");
         command
-            .args(["run", "--transport", "rmw_zenoh", "--node", name, "--connect", router()])
-            .args(["--param", &domain, "--model"])
-            .arg(fixture("owlvit_tiny"))
+            .args(["run", "--transport", "rmw_zenoh", "--node", name, "--connect", endpoint])
+            .args(["--param", &domain])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -211,14 +223,18 @@ impl Node {
                 copy.lock().unwrap().push_str(&(line + "\n"));
             }
         });
-        let mut node = Self { process, log };
+        Self { process, log }
+    }
+
+    /// Waits until its log says something.
+    fn said(mut self, text: &str) -> Self {
         let began = Instant::now();
-        while !node.log().contains("ready: ") {
-            let ended = node.process.try_wait().unwrap();
-            assert!(ended.is_none() && began.elapsed() < TOO_LONG, "{ended:?}\n{}", node.log());
+        while !self.log().contains(text) {
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none() && began.elapsed() < TOO_LONG, "{ended:?}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
-        node
+        self
     }
 
     fn log(&self) -> String {

@@ -63,7 +63,7 @@ pub(crate) fn router() -> &'static str {
     endpoint
 }
 
-fn client() -> Session {
+pub(crate) fn client() -> Session {
     let connect = ("connect/endpoints", format!("[{:?}]", router()));
     zenoh::open(config("client", &[connect])).wait().unwrap()
 }

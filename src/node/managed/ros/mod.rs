@@ -40,4 +40,6 @@ pub fn manage(link: &Arc<dyn RosLink>, node: &Arc<ManagedNode>) -> Result<Manage
 }
 
 #[cfg(test)]
+mod stage;
+#[cfg(test)]
 mod tests;

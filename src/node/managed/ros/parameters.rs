@@ -268,7 +268,7 @@ fn to_message(value: ParameterValue) -> msgs::ParameterValue<'static> {
     }
 }
 
-fn from_message(value: &msgs::ParameterValue<'_>) -> ParameterValue {
+pub(super) fn from_message(value: &msgs::ParameterValue<'_>) -> ParameterValue {
     let list = |count: usize, of: &str| match count {
         // `ros2 param set` cannot tell what an empty list is a list of.
         0 => ParameterValue::TextList(Vec::new()),
