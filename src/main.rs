@@ -47,6 +47,9 @@ With --json one object is printed for each picture, on a line of its own:
 sorted by falling score; boxes are in pixels of the picture as it was read. Models with a head for
 it (OWLv2) add \"objectness\" to each detection.")]
     Detect(DetectArgs),
+    /// Draw masks of the prompts in pictures, with a segmenter (CLIPSeg).
+    #[command(after_help = app::segment::AFTER_HELP)]
+    Segment(SegmentArgs),
     /// Run every frame of a recording (rosbag2: MCAP or sqlite3) through a model.
     #[command(after_help = "\
 Example:
@@ -188,6 +191,27 @@ struct DetectArgs {
 }
 
 #[derive(Args)]
+struct SegmentArgs {
+    /// Pictures (JPEG or PNG).
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    #[command(flatten)]
+    run: RunArgs,
+    /// Folder for the results.
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    /// Write the scores of each prompt as a picture, too.
+    #[arg(long)]
+    score_maps: bool,
+    /// Replace the results of an earlier run in the folder of --out.
+    #[arg(long)]
+    overwrite: bool,
+    /// Print one JSON object for each picture instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 struct ReplayArgs {
     /// A rosbag2 folder, or a single .mcap or .db3 file.
     bag: PathBuf,
@@ -321,6 +345,7 @@ fn main() -> ExitCode {
     chatter.start_logging();
     let result = match cli.command {
         Command::Detect(args) => app::detect::run(&args),
+        Command::Segment(args) => app::segment::run(&args),
         Command::Replay(args) => app::replay::run(&args, &chatter),
         Command::Eval(args) => app::eval::run(&args, &chatter),
         Command::Run(args) => app::run::run(&args),
@@ -384,6 +409,16 @@ mod tests {
         {
             assert!(detect.contains(&format!("\"{key}\"")), "{key} is not in\n{detect}");
         }
+        let segment = help("segment");
+        for name in ["_mask.png", "_overlay.jpg", "_score_<i>.png", "segments.jsonl"] {
+            assert!(segment.contains(name), "{name} is not in\n{segment}");
+        }
+        for key in ["mask", "overlay", "segments", "prompt", "label", "score", "threshold"]
+            .into_iter()
+            .chain(["area_px", "box_px", "centroid_px", "rle", "size", "counts"])
+        {
+            assert!(segment.contains(&format!("\"{key}\"")), "{key} is not in\n{segment}");
+        }
         let replay = help("replay");
         for file in ["detections.jsonl", "detections.mcap", "report.html", "run.json"] {
             assert!(replay.contains(file), "{file} is not in\n{replay}");
@@ -418,6 +453,7 @@ mod tests {
             error.to_string()
         };
         assert!(refused("owlet detect").contains("<IMAGE>"));
+        assert!(refused("owlet segment a.png").contains("--out"));
         assert!(refused("owlet replay bag").contains("--out"));
         assert!(refused("owlet replay bag --out o --resume --overwrite").contains("--overwrite"));
         assert!(refused("owlet eval data").contains("--out"));

@@ -11,9 +11,11 @@ pub(crate) mod inspect;
 mod interrupt;
 pub(crate) mod models;
 mod out_folder;
+mod pictures;
 pub(crate) mod replay;
 pub(crate) mod run;
 mod running;
+pub(crate) mod segment;
 mod settings;
 
 use std::path::Path;
