@@ -12,14 +12,15 @@
 //! | 2 | [`tasks`], [`nn`] | the contract of every task; shared torch blocks |
 //! | 3 | [`weights`], [`tokenize`], [`models`] (together) | strict loading; text to ids; one file per architecture |
 //! | 4 | [`detect`], [`segment`] | a task each: preprocess, forward, decode |
-//! | 5 | [`pipeline`], [`transport`], [`eval`] | the inference thread and its mailboxes; recordings and live messages in and out; how good detections are |
+//! | 5 | [`pipeline`], [`transport`], [`eval`], [`spatial`] | the inference thread and its mailboxes; recordings and live messages in and out; how good detections are; boxes in metres |
 //! | 6 | [`report`], [`node`] | pages for people; a live node, whatever transport it hangs on |
 //!
 //! Above them stands the binary: `app` wires configuration, transport and pipeline, and `main` is
 //! the command line.
 //!
 //! `tch::` is named only on floors 2 to 4, `opencv::` only under [`vision`], `zenoh::` only under
-//! `transport::zenoh`. Units and spaces stand in names: see [`types`].
+//! `transport::zenoh`, `hiroz::` (with the zenoh words that it hands over) only under
+//! `transport::rmw_zenoh`, `r2r::` only under `transport::ros2`. Units and spaces stand in names: see [`types`].
 
 pub mod config;
 pub mod detect;
@@ -32,6 +33,7 @@ pub mod node;
 pub mod pipeline;
 pub mod report;
 pub mod segment;
+pub mod spatial;
 pub mod tasks;
 pub mod tokenize;
 pub mod track;

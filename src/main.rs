@@ -2,11 +2,14 @@
 
 mod app;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use owlet::types::{DeviceChoice, DtypeChoice};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::app::args::{
+    CheckArgs, ConfigArgs, DetectArgs, InspectArgs, ModelsArgs, NodeArgs, PullArgs,
+    RandomModelArgs, ReplayArgs, SegmentArgs,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -68,14 +71,28 @@ No frame is dropped, and two runs give the same detections.jsonl and the same me
     /// Measure how good a model is on a dataset with true boxes (COCO): AP, thresholds, a report.
     #[command(after_help = app::eval::AFTER_HELP)]
     Eval(Box<app::eval::EvalArgs>),
-    /// Run a live node over zenoh, without ROS: camera images in, detections out.
+    /// Run a live node, over zenoh or in ROS 2: camera images in, detections out.
     ///
     /// It runs until SIGINT or SIGTERM, and ends within a second with exit code 0.
     #[command(after_help = "\
-Example:
+Examples:
   owlet run --model owlvit-base-patch32 --prompt 'a mug' --connect tcp/192.168.1.10:7447
+  owlet run --transport rmw_zenoh --prompt 'a mug' --ros-args -r image:=/camera/image_raw
 
-Keys of the node called owlet (--node gives it another name):
+Topics of the node called owlet in ROS 2 (--node gives it another name and a namespace):
+  image, image/compressed       in: sensor_msgs/Image, CompressedImage
+  ~/detections                  out: vision_msgs/Detection2DArray for each frame looked at
+  ~/overlay/compressed          out: sensor_msgs/CompressedImage, drawn while somebody listens
+  ~/vision_info                 out: vision_msgs/VisionInfo, for who comes later, too
+  camera_info, depth, /tf       in, for ~/detections_3d: vision_msgs/Detection3DArray in metres
+  ~/prompts                     in, out: owlet_msgs/PromptSet
+  ~/set_prompts, ~/get_prompts, ~/detect   services of owlet_msgs
+  /diagnostics                  out every second: why there is nothing
+It is a managed node with parameters (`ros2 lifecycle`, `ros2 param`), which loads its model and
+takes images at once unless `autostart` is false. Where the model cannot be loaded it waits to be
+configured again.
+
+Keys over plain zenoh:
   owlet/owlet/camera/<camera>/image   in: JPEG, PNG, or raw with a described layout
   owlet/owlet/detections/<camera>     out: JSON for each frame that was looked at
   owlet/owlet/overlay/<camera>        out: JPEG with the boxes, while somebody subscribes
@@ -138,194 +155,6 @@ Example:
     },
 }
 
-/// What every command that looks for prompts understands.
-#[derive(Args)]
-struct RunArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// A text to look for; may be given several times.
-    #[arg(short, long = "prompt", value_name = "TEXT")]
-    prompts: Vec<String>,
-    /// A file of prompts (names, synonyms, thresholds of their own, distractors).
-    #[arg(long = "prompts", value_name = "FILE.yaml")]
-    prompts_file: Option<PathBuf>,
-    /// Lowest score that is reported, from 0 to 1.
-    #[arg(short, long, value_name = "SCORE")]
-    threshold: Option<f32>,
-}
-
-/// Which model, how it runs, and the parameters.
-#[derive(Args)]
-struct ModelArgs {
-    /// A folder in Hugging Face layout, or a name that `owlet models` lists.
-    #[arg(short, long, value_name = "DIR_OR_NAME")]
-    model: Option<String>,
-    /// Where to run: auto, cpu, cuda or cuda:N. A device that is missing is an error.
-    #[arg(short, long, value_name = "DEVICE")]
-    device: Option<DeviceChoice>,
-    /// Number format: auto, f32, f16 or bf16.
-    #[arg(long, value_name = "DTYPE")]
-    dtype: Option<DtypeChoice>,
-    /// A configuration file in ROS parameter form (see config/owlet.yaml).
-    #[arg(short, long, value_name = "FILE.yaml")]
-    config: Option<PathBuf>,
-    /// Set one parameter, as in `--param nms_iou=0.5`; wins over the configuration file.
-    #[arg(long = "param", value_name = "NAME=VALUE")]
-    params: Vec<String>,
-}
-
-#[derive(Args)]
-struct DetectArgs {
-    /// Pictures (JPEG or PNG).
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
-    #[command(flatten)]
-    run: RunArgs,
-    /// Write the picture with its boxes: a file that ends in .png or .jpg, or a folder. Several
-    /// pictures go into a folder.
-    #[arg(short, long, value_name = "OUT.png")]
-    overlay: Option<PathBuf>,
-    /// Print one JSON object for each picture instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct SegmentArgs {
-    /// Pictures (JPEG or PNG).
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
-    #[command(flatten)]
-    run: RunArgs,
-    /// Folder for the results.
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
-    /// Write the scores of each prompt as a picture, too.
-    #[arg(long)]
-    score_maps: bool,
-    /// Replace the results of an earlier run in the folder of --out.
-    #[arg(long)]
-    overwrite: bool,
-    /// Print one JSON object for each picture instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct ReplayArgs {
-    /// A rosbag2 folder, or a single .mcap or .db3 file.
-    bag: PathBuf,
-    #[command(flatten)]
-    run: RunArgs,
-    /// An image topic to use; may be given several times. Default: all that can be used.
-    #[arg(long = "topic", value_name = "TOPIC")]
-    topics: Vec<String>,
-    /// Folder for the results.
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
-    /// Go on with an interrupted run in the folder of --out.
-    #[arg(long, conflicts_with = "overwrite")]
-    resume: bool,
-    /// Replace the results of an earlier run in the folder of --out.
-    #[arg(long)]
-    overwrite: bool,
-    /// Write an overlay picture (JPEG) of every frame into DIR/overlays, too.
-    #[arg(long)]
-    overlays: bool,
-    /// Print a summary as JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct NodeArgs {
-    #[command(flatten)]
-    run: RunArgs,
-    /// Name of the node, as in `owlet` or `cell/left`; also chooses sections of the configuration.
-    #[arg(long, value_name = "NAME")]
-    node: Option<String>,
-    /// An endpoint of zenoh to connect to, as in tcp/192.168.1.10:7447; may be given several times.
-    #[arg(long, value_name = "ENDPOINT")]
-    connect: Vec<String>,
-    /// An endpoint of zenoh to listen on; may be given several times.
-    #[arg(long, value_name = "ENDPOINT")]
-    listen: Vec<String>,
-}
-
-#[derive(Args)]
-struct InspectArgs {
-    /// A rosbag2 folder, or a single .mcap or .db3 file.
-    bag: PathBuf,
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct PullArgs {
-    /// A name that `owlet models` lists, or OWNER/NAME; `@REVISION` pins a branch, tag or commit.
-    #[arg(value_name = "NAME[@REVISION]")]
-    name: String,
-    /// Print JSON instead of text.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct ModelsArgs {
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-    /// Compare every file with its checksum, which takes a second for each gigabyte.
-    #[arg(long)]
-    verify: bool,
-}
-
-#[derive(Args)]
-struct RandomModelArgs {
-    /// Which configuration: one of the names that `owlet models` lists.
-    name: String,
-    /// Folder to write; must not exist yet or be empty.
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
-    /// Other seeds give other weights.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-}
-
-#[derive(Args)]
-struct ConfigArgs {
-    /// Print a commented configuration file that holds every default.
-    #[arg(long)]
-    default: bool,
-    /// Print the table in Markdown.
-    #[arg(long, conflicts_with = "default")]
-    markdown: bool,
-}
-
-#[derive(Args)]
-struct CheckArgs {
-    /// A folder in Hugging Face layout, or a name that `owlet models` lists; may be given several
-    /// times.
-    #[arg(short, long = "model", value_name = "DIR_OR_NAME", required = true)]
-    models: Vec<String>,
-    /// The device to compare with the CPU: auto, cpu, cuda or cuda:N.
-    #[arg(short, long, default_value = "auto")]
-    device: DeviceChoice,
-    /// Pictures to look at (JPEG or PNG); default: patterns drawn by the program.
-    #[arg(long = "image", value_name = "IMAGE")]
-    images: Vec<PathBuf>,
-    /// CPU threads; 0 uses every core.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// Timed passes for each figure.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    passes: u32,
-    /// Write the result as JSON to this file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
 /// The command line; the help of every command ends with the exit codes.
 fn command() -> clap::Command {
     Cli::command().mut_subcommands(|subcommand| {
@@ -342,7 +171,10 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let chatter = app::Chatter::new(cli.verbose, cli.quiet);
-    chatter.start_logging();
+    chatter.start_logging(match &cli.command {
+        Command::Run(args) => app::run::log_level(args),
+        _ => None,
+    });
     let result = match cli.command {
         Command::Detect(args) => app::detect::run(&args),
         Command::Segment(args) => app::segment::run(&args),

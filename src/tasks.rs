@@ -22,12 +22,27 @@ pub trait Detector: Send {
     /// Every problem of every prompt; the set in use before stays in use.
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused>;
 
+    /// Changes what happens to boxes after the network, from the next batch on.
+    fn set_rules(&mut self, rules: DetectionRules);
+
     /// One pass over a batch of images of any sizes; one result for each, in the same order.
     ///
     /// # Errors
     /// [`DetectError::NoPrompts`] before the first [`set_prompts`](Self::set_prompts), and what
     /// the backend reports.
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError>;
+}
+
+/// What happens to boxes after the network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DetectionRules {
+    /// Intersection over union, in `[0, 1]`, above which the lower of two boxes of one prompt is
+    /// dropped; `None` keeps them all, as the reference does.
+    pub nms_iou: Option<f32>,
+    /// The most detections for one image, best first; at least 1.
+    pub max_detections: usize,
+    /// The most prompts that one box is reported for; at least 1.
+    pub names_per_box: usize,
 }
 
 /// What was found in one image of a batch.

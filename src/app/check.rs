@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::settings::{Task, find_model};
 use super::{Finish, plain_table, print_out, replace_file};
-use crate::CheckArgs;
+use crate::app::args::CheckArgs;
 
 /// How many prompts figures are given for.
 const PROMPT_COUNTS: [usize; 3] = [1, 10, 100];

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
+use owlet::config::LogLevel;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -29,10 +30,16 @@ impl Chatter {
         Self { verbose, quiet, bars: MultiProgress::with_draw_target(target) }
     }
 
-    pub(crate) fn start_logging(&self) {
+    /// `asked` is a level that was asked for in the words of ROS 2; --quiet and --verbose win.
+    pub(crate) fn start_logging(&self, asked: Option<LogLevel>) {
         let level = match (self.quiet, self.verbose) {
             (true, _) => LevelFilter::WARN,
-            (false, 0) => LevelFilter::INFO,
+            (false, 0) => match asked {
+                Some(LogLevel::Debug) => LevelFilter::DEBUG,
+                Some(LogLevel::Info) | None => LevelFilter::INFO,
+                Some(LogLevel::Warn) => LevelFilter::WARN,
+                Some(LogLevel::Error | LogLevel::Fatal) => LevelFilter::ERROR,
+            },
             (false, 1) => LevelFilter::DEBUG,
             (false, _) => LevelFilter::TRACE,
         };

@@ -18,7 +18,7 @@ use self::overlays::{overlay_paths, write_overlay};
 use super::pictures::{for_each_picture, heading, some_are_there};
 use super::settings::{Settings, load_detector};
 use super::{Finish, Refused, plain_table, print_out, visible};
-use crate::DetectArgs;
+use crate::app::args::DetectArgs;
 
 /// One line of `--json`.
 #[derive(Serialize)]

@@ -1,9 +1,10 @@
 //! Ctrl-C and SIGTERM as a flag.
 
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Set once somebody has asked the program to end.
@@ -60,6 +61,27 @@ impl Interrupt {
             .wait_timeout_while(is_set, patience, |is_set| !*is_set)
             .unwrap_or_else(PoisonError::into_inner);
         *is_set
+    }
+
+    /// What `work` gives, done on a thread of its own; `None` where the program is to end before it
+    /// is done.
+    pub(crate) fn unless_requested<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<Option<T>> {
+        let (done, result) = mpsc::channel();
+        std::thread::Builder::new().name("start".to_owned()).spawn(move || {
+            // Nobody waits for it any more where the program is ending.
+            let _ = done.send(work());
+        })?;
+        loop {
+            match result.recv_timeout(Duration::from_millis(20)) {
+                Ok(result) => return result.map(Some),
+                Err(RecvTimeoutError::Timeout) if self.requested() => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => bail!("the start panicked"),
+            }
+        }
     }
 
     /// Sets the flag: whether it was set before.

@@ -1,6 +1,7 @@
 //! Wires configuration, transport and pipeline for the command line. Beside `main` the only place
 //! that names `anyhow`.
 
+pub(crate) mod args;
 pub(crate) mod check;
 pub(crate) mod config;
 mod console;
@@ -17,6 +18,7 @@ pub(crate) mod run;
 mod running;
 pub(crate) mod segment;
 mod settings;
+mod transports;
 
 use std::path::Path;
 

@@ -13,7 +13,7 @@ use owlet::models::random::{RandomConfig, write_checkpoint};
 
 use super::settings::refused_name;
 use super::{Chatter, Finish, Refused, plain_table, print_out, replace_file, visible};
-use crate::{ModelsArgs, PullArgs, RandomModelArgs};
+use crate::app::args::{ModelsArgs, PullArgs, RandomModelArgs};
 
 pub(crate) fn pull(args: &PullArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
     let (name, revision) = hub::split_revision(&args.name).map_err(refused_name)?;

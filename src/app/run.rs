@@ -1,107 +1,127 @@
-//! `owlet run`: a live node over zenoh.
+//! `owlet run`: a live node.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
-use owlet::node::{Node, NodeOptions};
-use owlet::pipeline::{Pipeline, PipelineOptions, Policy};
-use owlet::transport::live::{NodeInput, NodeOutput};
-use owlet::transport::zenoh::{ZenohError, ZenohOptions, ZenohTransport};
+use anyhow::{Context, anyhow, bail};
+use owlet::config::{Config, LogLevel};
+use owlet::node::lifecycle::{LifecycleState, NotChanged, NotDone};
+use owlet::node::managed::ManagedNode;
+use owlet::tasks::Detector;
+use owlet::transport::live::NodeInput;
+use owlet::types::PromptSet;
 
-use super::console::end_at_once;
+use super::console::{end_at_once, in_words};
 use super::interrupt::Interrupt;
-use super::running::{set_first_prompts, start_pipeline};
-use super::settings::Settings;
+use super::settings::{RosSettings, Settings, load_detector, node_config};
+use super::transports;
 use super::{Finish, Refused};
-use crate::NodeArgs;
+use crate::app::args::NodeArgs;
 
-/// Results that may wait to be sent before inference waits.
-const RESULTS_CAPACITY: usize = 8;
 /// How often it is looked whether the node is still alive.
 const ALIVE_EVERY: Duration = Duration::from_millis(200);
-/// How long the threads may take to end, and then the session to close: together well below a
-/// second.
-const STOP_PATIENCE: Duration = Duration::from_millis(200);
+/// How long the node may take to end, and then the session to close: together well below a second.
+const END_PATIENCE: Duration = Duration::from_millis(300);
 const CLOSE_PATIENCE: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
-    let settings = Settings::for_node(args)?;
-    let config = &settings.config;
-    let zenoh = ZenohOptions {
-        node: config.node.clone(),
-        config: config.zenoh_config.clone(),
-        mode: config.zenoh_mode.clone(),
-        connect: config.zenoh_connect.clone(),
-        listen: config.zenoh_listen.clone(),
-        images: config.zenoh_images.clone(),
-        cdr: config.zenoh_cdr,
-    };
-    let zenoh = zenoh.check().map_err(|error| Refused(error.to_string()))?;
-    let (pipeline, results) = start_pipeline(
-        &settings,
-        PipelineOptions {
-            cameras: Vec::new(),
-            policy: Policy::LatestWins,
-            max_batch: config.max_batch,
-            results_capacity: RESULTS_CAPACITY,
-        },
-    )?;
-    let has_prompts = !settings.prompts.prompts.is_empty();
-    if has_prompts {
-        set_first_prompts(&pipeline, &settings)?;
-    }
-    let ready = in_words(&pipeline, &settings);
-    let node = Node::new(
-        NodeOptions {
-            name: config.node.clone(),
-            prompts: has_prompts.then(|| Arc::clone(&settings.prompts)),
-            threshold: config.threshold,
-            overlay: config.overlay,
-            jpeg_quality: config.jpeg_quality,
-        },
-        pipeline,
-    );
-    // Before this a signal ends the program by itself: there is nothing to clean up yet.
+    let config = node_config(args)?;
+    let checked = transports::check(&config)?;
+    let autostart = config.autostart;
     let interrupt = Interrupt::listen()?;
-    let transport = ZenohTransport::open(zenoh).map_err(with_advice)?;
-    let running = node.start(Arc::clone(&transport) as Arc<dyn NodeOutput>, results)?;
-    transport.serve(&(Arc::clone(&node) as Arc<dyn NodeInput>))?;
-    let keys: Vec<_> = transport.waits_for().into_iter().map(|waits| waits.keys).collect();
-    tracing::info!(
-        "ready: {ready}; images on {}, all else below owlet/{}/",
-        keys.join(", "),
-        config.node
-    );
+    let Some(opened) = interrupt.unless_requested(move || checked.open())? else {
+        end_at_once();
+    };
+    let transport = opened.transport();
+    let load = Arc::new(|config: &Config| load(config).map_err(not_done));
+    let node = ManagedNode::start(config, load, Arc::clone(&transport), opened.clock())?;
+    let management = opened.manage(&node)?;
 
+    if autostart {
+        match bring_up(&node, &interrupt) {
+            Ok(()) if node.state() == LifecycleState::Active => {
+                tracing::info!("ready: {}; {}", ready_in_words(&node), opened.in_words());
+            }
+            // Interrupted: what follows ends it.
+            Ok(()) => {}
+            Err(error) if management.is_none() => {
+                node.end(END_PATIENCE);
+                transport.close(CLOSE_PATIENCE);
+                return Err(error);
+            }
+            // The reason is in the log and in the diagnostics, and whoever manages the node may
+            // change its parameters and try again.
+            Err(_) => tracing::warn!("waiting to be configured: {}", opened.in_words()),
+        }
+    }
     while !interrupt.wait(ALIVE_EVERY) {
-        if running.has_failed() {
+        if node.has_failed() {
+            node.end(END_PATIENCE);
             transport.close(CLOSE_PATIENCE);
             bail!("a thread of the node ended; the log above says why");
         }
     }
-    if !running.stop(STOP_PATIENCE) {
-        tracing::debug!("the model is in the middle of a frame that nobody waits for any more");
+    if !node.end(END_PATIENCE) {
+        tracing::debug!("the model is in the middle of something that nobody waits for any more");
     }
     transport.close(CLOSE_PATIENCE);
     end_at_once()
 }
 
-fn in_words(pipeline: &Pipeline, settings: &Settings) -> String {
-    let info = pipeline.info();
-    let prompts = match settings.prompts.prompts.len() {
+/// How much ROS 2 wants to be logged.
+pub(crate) fn log_level(args: &NodeArgs) -> Option<LogLevel> {
+    RosSettings::of(args).log_level()
+}
+
+/// Configures and activates the node, or comes back sooner where the program is to end.
+///
+/// # Errors
+/// Why it was not done.
+fn bring_up(node: &Arc<ManagedNode>, interrupt: &Interrupt) -> anyhow::Result<()> {
+    for label in ["configure", "activate"] {
+        let node = Arc::clone(node);
+        let change = move || {
+            let (reply, answer) = mpsc::channel();
+            // Nobody waits for the answer any more once the program is ending.
+            node.change(0, label, Box::new(move |became| drop(reply.send(became))));
+            answer.recv().context("the lifecycle's thread ended")
+        };
+        let Some(became) = interrupt.unless_requested(change)? else { return Ok(()) };
+        match became {
+            Ok(()) => {}
+            Err(NotChanged::NotDone(NotDone::Refused(reason))) => {
+                return Err(Refused(reason).into());
+            }
+            Err(NotChanged::NotDone(why)) => return Err(anyhow!("{why}")),
+            // Somebody else was faster, and manages the node from here on.
+            Err(other) => {
+                tracing::warn!("{label}: {other}");
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn load(config: &Config) -> anyhow::Result<Box<dyn Detector>> {
+    let none = PromptSet { version: 0, prompts: Vec::new(), default_threshold: config.threshold };
+    load_detector(&Settings::new(config.clone(), none)?.detector_options())
+}
+
+fn not_done(error: anyhow::Error) -> NotDone {
+    match error.is::<Refused>() {
+        true => NotDone::Refused(in_words(&error)),
+        false => NotDone::Failed(in_words(&error)),
+    }
+}
+
+fn ready_in_words(node: &ManagedNode) -> String {
+    let status = node.status();
+    let prompts = match status.prompts.names.len() {
         0 => "no prompts yet".to_owned(),
         1 => "1 prompt".to_owned(),
         many => format!("{many} prompts"),
     };
-    format!("{} in {} on {}, {prompts}", info.name, info.dtype, info.device)
-}
-
-fn with_advice(error: ZenohError) -> anyhow::Error {
-    match error {
-        ZenohError::Open { .. } => {
-            anyhow!("{error} (is the router there? see zenoh_connect, zenoh_listen, zenoh_mode)")
-        }
-        error => error.into(),
-    }
+    let model = status.model;
+    format!("{} in {} on {}, {prompts}", model.name, model.dtype, model.device)
 }

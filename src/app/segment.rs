@@ -17,7 +17,7 @@ use self::outputs::Outputs;
 use super::pictures::{for_each_picture, heading, some_are_there};
 use super::settings::{Settings, load_segmenter};
 use super::{Finish, Refused, plain_table, print_out, visible};
-use crate::SegmentArgs;
+use crate::app::args::SegmentArgs;
 
 /// What stands in the help of the command.
 pub(crate) const AFTER_HELP: &str = "\

@@ -4,17 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use owlet::config::{Config, ConfigLoader};
+use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
 use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
 use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
 use owlet::nn::DeviceRefused;
 use owlet::segment::{ClipSegmenter, SegmenterError, SegmenterOptions};
 use owlet::tasks::{Detector, ModelInfo, Segmenter};
+use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
 
 use super::Refused;
 use super::models::RANDOM_MARK;
-use crate::{ModelArgs, NodeArgs, RunArgs};
+use crate::app::args::{ModelArgs, NodeArgs, RunArgs};
 
 /// A configuration that was checked, its prompts and its model folder.
 pub(crate) struct Settings {
@@ -28,7 +29,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Defaults, then the configuration file, then `--param`, then the options of their own.
     pub(crate) fn from_args(args: &RunArgs) -> anyhow::Result<Self> {
-        let config = load_config(args, ConfigLoader::new(), |_| ())?;
+        let config = load_config(args, ConfigLoader::new(), &RosArgs::default(), |_| ())?;
         let prompts = some_prompts(args, &config)?;
         Self::new(config, prompts)
     }
@@ -38,29 +39,9 @@ impl Settings {
     pub(crate) fn for_segmentation(args: &RunArgs) -> anyhow::Result<Self> {
         let mut loader = ConfigLoader::new();
         loader.apply_override("threshold", "0.5");
-        let config = load_config(args, loader, |_| ())?;
+        let config = load_config(args, loader, &RosArgs::default(), |_| ())?;
         let prompts = some_prompts(args, &config)?;
         Self::of_task(config, prompts, Task::Segment)
-    }
-
-    /// The same for a live node, whose prompts may come while it runs. Its name, where it is given,
-    /// also chooses the sections of the configuration file.
-    pub(crate) fn for_node(args: &NodeArgs) -> anyhow::Result<Self> {
-        let loader = match &args.node {
-            Some(name) => ConfigLoader::for_node(&format!("/{name}")),
-            None => ConfigLoader::new(),
-        };
-        let config = load_config(&args.run, loader, |loading| {
-            loading.set("node", args.node.clone());
-            for (name, given) in [("zenoh_connect", &args.connect), ("zenoh_listen", &args.listen)]
-            {
-                if !given.is_empty() {
-                    loading.loader.apply_list_override(name, given);
-                }
-            }
-        })?;
-        let prompts = prompts(&args.run, &config)?;
-        Self::new(config, prompts)
     }
 
     /// Finds the model of a configuration. What is wrong with the prompts is said by the detector:
@@ -200,6 +181,69 @@ fn some_prompts(args: &RunArgs, config: &Config) -> Result<PromptSet, Refused> {
     Ok(prompts)
 }
 
+/// What ROS 2 has passed on to a node.
+pub(crate) struct RosSettings {
+    args: RosArgs,
+    /// The node's full name, under which sections of parameter files are chosen.
+    node: String,
+    problems: Vec<String>,
+}
+
+impl RosSettings {
+    pub(crate) fn of(args: &NodeArgs) -> Self {
+        let mut problems = Vec::new();
+        let words = args.ros_args.iter().map(String::as_str);
+        let ros = RosArgs::parse(words).unwrap_or_else(|error| {
+            problems.push(error.to_string());
+            RosArgs::default()
+        });
+        let name = args.node.as_deref().unwrap_or(DEFAULT_NODE.trim_start_matches('/'));
+        let node = match Names::new(name, &ros.remaps) {
+            Ok(names) => names.node(),
+            Err(reasons) => {
+                problems.extend(reasons);
+                DEFAULT_NODE.to_owned()
+            }
+        };
+        Self { args: ros, node, problems }
+    }
+
+    /// How much is logged, where that was asked for.
+    pub(crate) fn log_level(&self) -> Option<LogLevel> {
+        self.args.log_level_of(&self.node)
+    }
+}
+
+/// The configuration of a live node, whose prompts may come while it runs: defaults, then the
+/// configuration file, then what stands behind `--ros-args`, then `--param`, then the options of
+/// their own. Its name, where it is given, also chooses the sections of files.
+pub(crate) fn node_config(args: &NodeArgs) -> anyhow::Result<Config> {
+    let ros = RosSettings::of(args);
+    let loader = ConfigLoader::for_node(&ros.node);
+    let mut config = load_config(&args.run, loader, &ros.args, |loading| {
+        loading.problems.extend(ros.problems);
+        loading.set("node", args.node.clone());
+        loading.set("transport", args.transport.map(|transport| transport.to_string()));
+        for (name, given) in [("zenoh_connect", &args.connect), ("zenoh_listen", &args.listen)] {
+            if !given.is_empty() {
+                loading.loader.apply_list_override(name, given);
+            }
+        }
+    })?;
+    for argument in &ros.args.without_effect {
+        tracing::debug!("{argument} changes nothing here");
+    }
+    // What was typed is checked by the model, with all other prompts.
+    config.prompts.extend(typed_prompts(&args.run));
+    // Of two rules for one name the first holds.
+    config.ros_remap.splice(..0, ros.args.remaps);
+    // Rules that are none are told by the transport, with all else that is wrong with its options.
+    if let Ok(names) = Names::new(&config.node, &config.ros_remap) {
+        config.node = names.node().trim_start_matches('/').to_owned();
+    }
+    Ok(config)
+}
+
 /// The prompts of the configuration and those that were typed.
 fn prompts(args: &RunArgs, config: &Config) -> Result<PromptSet, Refused> {
     let mut prompts = config.prompt_set(1).map_err(|error| Refused(error.to_string()))?;
@@ -211,9 +255,10 @@ fn prompts(args: &RunArgs, config: &Config) -> Result<PromptSet, Refused> {
 fn load_config(
     args: &RunArgs,
     loader: ConfigLoader,
+    ros: &RosArgs,
     more: impl FnOnce(&mut Loading),
 ) -> Result<Config, Refused> {
-    let mut loading = Loading::start(&args.model, loader, &[]);
+    let mut loading = Loading::start(&args.model, loader, &[], ros);
     loading.set("threshold", args.threshold.map(|threshold| threshold.to_string()));
     more(&mut loading);
     if !args.prompts.is_empty() || args.prompts_file.is_some() {
@@ -232,7 +277,8 @@ pub(crate) fn load_config_without_prompts(
     prompts_file: Option<&Path>,
     defaults: &[(&str, String)],
 ) -> Result<Config, Refused> {
-    let mut loading = Loading::start(args, ConfigLoader::new(), defaults);
+    let ros = RosArgs::default();
+    let mut loading = Loading::start(args, ConfigLoader::new(), defaults, &ros);
     loading.set("threshold", threshold.map(|threshold| threshold.to_string()));
     loading.set_prompts(prompts_file);
     loading.finish(Vec::new())
@@ -245,13 +291,22 @@ struct Loading {
 }
 
 impl Loading {
-    fn start(args: &ModelArgs, loader: ConfigLoader, defaults: &[(&str, String)]) -> Self {
+    fn start(
+        args: &ModelArgs,
+        loader: ConfigLoader,
+        defaults: &[(&str, String)],
+        ros: &RosArgs,
+    ) -> Self {
         let mut loading = Self { loader, problems: Vec::new() };
         if let Some(path) = &args.config {
             loading.loader.add_file(path);
         }
         for (name, value) in defaults {
             loading.loader.apply_override(name, value);
+        }
+        loading.loader.add_ros_args(ros);
+        for warning in loading.loader.warnings() {
+            tracing::warn!("{warning}");
         }
         for param in &args.params {
             match param.split_once('=') {

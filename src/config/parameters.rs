@@ -7,13 +7,18 @@ use std::path::Path;
 
 pub use table::PARAMETERS;
 
-use super::Config;
+use super::values::ParameterValue;
+use super::{Config, prompts};
+use crate::types::Prompt;
 
 /// When a change of a parameter can take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
-    /// Only before the model is loaded.
+    /// Only when the program starts.
     AtStart,
+    /// When the model is loaded: a live node that is not configured yet, or was cleaned up, takes
+    /// it.
+    WhenConfigured,
     /// Also while it runs.
     WhileRunning,
 }
@@ -88,6 +93,13 @@ pub enum ParameterKind {
         /// Writes items that were accepted.
         set: fn(&mut Config, Vec<String>),
     },
+    /// Prompts: a list of texts, or one text that holds a file of prompts.
+    Prompts {
+        /// Reads them from a configuration.
+        get: fn(&Config) -> &[Prompt],
+        /// Writes prompts that were checked.
+        set: fn(&mut Config, Vec<Prompt>),
+    },
 }
 
 impl Parameter {
@@ -106,6 +118,7 @@ impl Parameter {
             ParameterKind::Integer { .. } => "integer",
             ParameterKind::Number { .. } => "number",
             ParameterKind::TextList { .. } => "list of texts",
+            ParameterKind::Prompts { .. } => "list of texts, or text",
         }
     }
 
@@ -119,25 +132,42 @@ impl Parameter {
             ParameterKind::Number { min, min_included: true, max, .. } => format!("{min} to {max}"),
             ParameterKind::Number { min, max, .. } => format!("above {min}, up to {max}"),
             ParameterKind::TextList { item, .. } => format!("each {item}"),
+            ParameterKind::Prompts { .. } => {
+                "each a text that is not blank; or the YAML of a prompts file".to_owned()
+            }
+        }
+    }
+
+    /// Its value in `config`.
+    #[must_use]
+    pub fn value(&self, config: &Config) -> ParameterValue {
+        match self.kind {
+            ParameterKind::Text { get, .. } => ParameterValue::Text(get(config)),
+            ParameterKind::Flag { get, .. } => ParameterValue::Flag(get(config)),
+            ParameterKind::Integer { get, .. } => ParameterValue::Integer(get(config)),
+            ParameterKind::Number { get, .. } => {
+                let number = get(config);
+                // The decimal that was written, not the binary digits of the f32.
+                let decimal = number.to_string().parse();
+                ParameterValue::Number(decimal.unwrap_or_else(|_| number.into()))
+            }
+            ParameterKind::TextList { get, .. } => ParameterValue::TextList(get(config)),
+            ParameterKind::Prompts { get, .. } => {
+                let prompts = get(config);
+                if prompts.iter().all(Prompt::is_plain) {
+                    let names = prompts.iter().map(|prompt| prompt.name.clone());
+                    ParameterValue::TextList(names.collect())
+                } else {
+                    ParameterValue::Text(prompts::to_yaml(prompts, ""))
+                }
+            }
         }
     }
 
     /// Its value in `config`, as YAML.
     #[must_use]
     pub fn yaml(&self, config: &Config) -> String {
-        // A JSON string is a YAML string whatever it holds.
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        match self.kind {
-            ParameterKind::Text { get, .. } => quoted(&get(config)),
-            ParameterKind::Flag { get, .. } => get(config).to_string(),
-            ParameterKind::Integer { get, .. } => get(config).to_string(),
-            // `1.0`, not `1`: to ROS the latter is an integer.
-            ParameterKind::Number { get, .. } => format!("{:?}", get(config)),
-            ParameterKind::TextList { get, .. } => {
-                let items: Vec<_> = get(config).iter().map(|item| quoted(item)).collect();
-                format!("[{}]", items.join(", "))
-            }
-        }
+        self.value(config).to_string()
     }
 
     /// When it can be changed, in words.
@@ -145,6 +175,7 @@ impl Parameter {
     pub fn changes_text(&self) -> &'static str {
         match self.changes {
             Changes::AtStart => "at start",
+            Changes::WhenConfigured => "when configured",
             Changes::WhileRunning => "while running",
         }
     }
@@ -173,6 +204,10 @@ mod tests {
                     assert!(get(&defaults).iter().all(|item| accepts(item)), "{}", parameter.name);
                     assert!(parameter.example.is_some(), "{} needs an example", parameter.name);
                 }
+                ParameterKind::Prompts { get, .. } => {
+                    assert!(get(&defaults).is_empty());
+                    assert!(parameter.example.is_some(), "{} needs an example", parameter.name);
+                }
                 ParameterKind::Text { .. } | ParameterKind::Flag { .. } => {}
             }
         }
@@ -185,8 +220,8 @@ mod tests {
             let before = parameter.yaml(&config);
             match parameter.kind {
                 ParameterKind::Text { set, .. } => {
-                    let taken =
-                        ["cpu", "f16", "client"].map(|text| set(&mut config, text, Path::new("")));
+                    let taken = ["cpu", "f16", "client", "ros2", "off"]
+                        .map(|text| set(&mut config, text, Path::new("")));
                     assert!(taken.contains(&true), "{}", parameter.name);
                 }
                 ParameterKind::Flag { get, set } => {
@@ -208,6 +243,11 @@ mod tests {
                 ParameterKind::TextList { get, set, .. } => {
                     set(&mut config, vec!["x".to_owned()]);
                     assert_eq!(get(&config), ["x"], "{}", parameter.name);
+                }
+                ParameterKind::Prompts { get, set } => {
+                    let prompts = vec![Prompt { negative: true, ..Prompt::from_text("x") }];
+                    set(&mut config, prompts.clone());
+                    assert_eq!(get(&config), prompts, "{}", parameter.name);
                 }
             }
             assert_ne!(parameter.yaml(&config), before, "{} was not written", parameter.name);

@@ -114,6 +114,17 @@ pub fn parse_message(bytes: &[u8]) -> Result<PromptsMessage, ConfigError> {
     }
 }
 
+/// Prompts from a value that holds a file of prompts: as a tree, or as text.
+pub(super) fn from_value(value: &Value, problems: &mut Problems) -> Vec<Prompt> {
+    match value {
+        Value::Text(text) => match yaml::parse_bytes(text.as_bytes(), problems) {
+            Some(root) => from_tree(&root, &ROOT_KEYS, problems),
+            None => Vec::new(),
+        },
+        tree => from_tree(&Node { value: tree.clone(), line: 0 }, &ROOT_KEYS, problems),
+    }
+}
+
 fn version(node: &Node, problems: &mut Problems) -> Option<u64> {
     match node.value {
         Value::Integer(version) if version >= 0 => u64::try_from(version).ok(),

@@ -6,7 +6,8 @@ const MAX_BYTES: usize = 247;
 /// Whether `name` can name a topic: absolute (`/a/b`), relative (`a/b`) or private (`~/a`), of
 /// tokens of letters, digits and underscores that do not begin with a digit (the rules of
 /// `rcl_validate_topic_name`, without substitutions).
-pub(super) fn is_topic(name: &str) -> bool {
+#[must_use]
+pub fn is_topic(name: &str) -> bool {
     let rest = name.strip_prefix("~/").or_else(|| name.strip_prefix('/')).unwrap_or(name);
     name.len() <= MAX_BYTES
         && rest.split('/').all(|token| {
@@ -17,7 +18,8 @@ pub(super) fn is_topic(name: &str) -> bool {
 
 /// Whether `name` can name a node, with or without its namespace (`owlet`, `cell/owlet`): tokens as
 /// in [`is_topic`]. It is also a zenoh key.
-pub(super) fn is_node(name: &str) -> bool {
+#[must_use]
+pub fn is_node(name: &str) -> bool {
     !name.starts_with(['/', '~']) && is_topic(name)
 }
 

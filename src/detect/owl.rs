@@ -8,12 +8,12 @@ use std::sync::Arc;
 use image::RgbImage;
 use tch::{Kind, TchError, Tensor, no_grad};
 
-use super::decode::{HeadOutput, LOGITS_PER_PASS, Rules};
+use super::decode::{HeadOutput, LOGITS_PER_PASS};
 use super::prompts::ActivePrompts;
 use crate::models::owl::Owl;
 use crate::models::{ForwardError, LoadError};
 use crate::nn::{DeviceRefused, StageClock, device_name, kind_name, resolve_device};
-use crate::tasks::{DetectError, Detector, ImageDetections, ModelInfo};
+use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo};
 use crate::tokenize::{ClipTokenizer, TokenizerError};
 use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
 use crate::vision::preprocess::BatchPreprocessor;
@@ -112,7 +112,7 @@ pub struct OwlDetector {
     model: Owl,
     tokenizer: ClipTokenizer,
     preprocessor: BatchPreprocessor,
-    rules: Rules,
+    rules: DetectionRules,
     prompts: Option<ActivePrompts>,
     /// Values of the last batch, kept for its memory.
     pixel_values: Vec<f32>,
@@ -159,7 +159,7 @@ impl OwlDetector {
             preprocessor: BatchPreprocessor::new(recipe, options.threads.unwrap_or(available)),
             model,
             tokenizer,
-            rules: Rules {
+            rules: DetectionRules {
                 nms_iou: options.nms_iou,
                 max_detections: options.max_detections,
                 names_per_box: options.names_per_box,
@@ -209,9 +209,14 @@ impl Detector for OwlDetector {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let encoded = no_grad(|| ActivePrompts::encode(prompts, &self.tokenizer, &self.model))?;
-        self.prompts = Some(encoded);
+        let before = self.prompts.as_ref();
+        let encode = || ActivePrompts::encode(prompts, before, &self.tokenizer, &self.model);
+        self.prompts = Some(no_grad(encode)?);
         Ok(())
+    }
+
+    fn set_rules(&mut self, rules: DetectionRules) {
+        self.rules = rules;
     }
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
@@ -258,7 +263,7 @@ impl Detector for OwlDetector {
             .enumerate()
             .map(|(index, image)| {
                 let geometry = preprocessor.recipe().geometry(image.width(), image.height());
-                let detections = output.detections(index, &geometry, prompts, &self.rules);
+                let detections = output.detections(index, &geometry, prompts, self.rules);
                 (detections, output.best_scores(index, prompts))
             })
             .collect();

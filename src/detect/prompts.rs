@@ -8,39 +8,39 @@ use crate::models::owl::Owl;
 use crate::models::prompts::EncodedTexts;
 use crate::tokenize::ClipTokenizer;
 use crate::types::{PromptProblem, PromptSet, PromptSetRefused};
+use crate::vision::mask::logit_of_score;
 
 /// A prompt set in use: every text as a query, with the threshold of its prompt.
 #[derive(Debug)]
 pub(super) struct ActivePrompts {
     /// The set as it was given.
     pub(super) set: Arc<PromptSet>,
-    /// f32 `[texts, projection]` on the model's device.
-    pub(super) queries: Tensor,
+    /// Its texts; a query is of the size of the model's projection.
+    pub(super) texts: EncodedTexts,
     /// The logit of each text's threshold: f32 `[texts]` on the model's device, `-inf` for 0.
     pub(super) threshold_logits: Tensor,
-    /// The prompt that each text belongs to.
-    pub(super) prompt_of_text: Vec<usize>,
 }
 
 impl ActivePrompts {
-    /// Checks and encodes `set`.
+    /// Checks and encodes `set`. Texts that are those of `before` are not encoded again: a new
+    /// threshold costs nothing.
     ///
     /// # Errors
     /// As [`EncodedTexts::new`].
     pub(super) fn encode(
         set: Arc<PromptSet>,
+        before: Option<&Self>,
         tokenizer: &ClipTokenizer,
         model: &Owl,
     ) -> Result<Self, PromptSetRefused> {
+        let before = before.map(|before| &before.texts);
         let max_tokens = model.config().text.max_tokens;
-        let EncodedTexts { queries, prompt_of_text } =
-            EncodedTexts::new(&set, tokenizer, max_tokens, |ids| model.embed_texts(ids))?;
-        let thresholds: Vec<f32> = prompt_of_text
+        let texts =
+            EncodedTexts::new(&set, before, tokenizer, max_tokens, |ids| model.embed_texts(ids))?;
+        let thresholds: Vec<f32> = texts
+            .prompt_of_text
             .iter()
-            .map(|prompt| {
-                let threshold = f64::from(set.threshold_of(*prompt));
-                (threshold / (1.0 - threshold)).ln() as f32
-            })
+            .map(|prompt| logit_of_score(set.threshold_of(*prompt)))
             .collect();
         let threshold_logits = Tensor::f_from_slice(&thresholds)
             .and_then(|thresholds| thresholds.f_to_device(model.device()))
@@ -50,6 +50,6 @@ impl ActivePrompts {
                     reason: format!("the thresholds could not be put in place: {error}"),
                 }],
             })?;
-        Ok(Self { set, queries, threshold_logits, prompt_of_text })
+        Ok(Self { set, texts, threshold_logits })
     }
 }

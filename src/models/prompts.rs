@@ -12,6 +12,8 @@ const TEXTS_PER_PASS: usize = 256;
 /// Every text of a prompt set, encoded by a model.
 #[derive(Debug)]
 pub struct EncodedTexts {
+    /// The token ids of each text.
+    ids: Vec<Vec<i64>>,
     /// f32 `[texts, size]`, on the model's device.
     pub queries: Tensor,
     /// The prompt that each text belongs to, as its index in the set.
@@ -20,13 +22,15 @@ pub struct EncodedTexts {
 
 impl EncodedTexts {
     /// Checks `set`, splits its texts into tokens and gives them to `embed`, which takes
-    /// `[texts, tokens]` i64 on the CPU and gives one row for each.
+    /// `[texts, tokens]` i64 on the CPU and gives one row for each. Texts that are those of
+    /// `before` are not encoded again: a new threshold costs nothing.
     ///
     /// # Errors
     /// Every problem of every prompt: what [`PromptSet::check`] finds, texts that the tokenizer
     /// refuses, and what `embed` reports.
     pub fn new(
         set: &PromptSet,
+        before: Option<&Self>,
         tokenizer: &ClipTokenizer,
         max_tokens: i64,
         embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
@@ -36,13 +40,13 @@ impl EncodedTexts {
             Err(refused) => refused.problems,
         };
         let max_tokens = usize::try_from(max_tokens).unwrap_or(0);
-        let mut rows = Vec::new();
+        let mut ids = Vec::new();
         let mut prompt_of_text = Vec::new();
         for (index, prompt) in set.prompts.iter().enumerate() {
             for text in prompt.texts.iter().filter(|text| !text.trim().is_empty()) {
                 match tokenizer.encode(text, max_tokens) {
-                    Ok(ids) => {
-                        rows.push(ids);
+                    Ok(of_text) => {
+                        ids.push(of_text);
                         prompt_of_text.push(index);
                     }
                     Err(refused) => problems.push(PromptProblem {
@@ -55,8 +59,12 @@ impl EncodedTexts {
         if !problems.is_empty() {
             return Err(PromptSetRefused { problems });
         }
-        match embed_rows(&rows, i64::from(tokenizer.end_id()), embed) {
-            Ok(queries) => Ok(Self { queries, prompt_of_text }),
+        let queries = match before.filter(|before| before.ids == ids) {
+            Some(before) => Ok(before.queries.shallow_clone()),
+            None => embed_rows(&ids, i64::from(tokenizer.end_id()), embed),
+        };
+        match queries {
+            Ok(queries) => Ok(Self { ids, queries, prompt_of_text }),
             Err(error) => Err(PromptSetRefused {
                 problems: vec![PromptProblem {
                     prompt: String::new(),

@@ -9,6 +9,8 @@ use crate::transport::live::{DetectAnswer, ImageMessage};
 /// Single images that may wait for being decoded; more are refused.
 const MAX_REQUESTS: usize = 16;
 
+const ENDING: &str = "the node is ending, or its model is being freed";
+
 /// What is to be decoded next.
 pub(super) enum Arrival {
     /// An image of a camera's stream.
@@ -58,16 +60,19 @@ impl Arrivals {
     }
 
     /// # Errors
-    /// Gives the answer back where too many wait, with their number.
+    /// Gives the answer back with the reason: too many wait, or nothing is taken any more.
     pub(super) fn request(
         &self,
         topic: &str,
         message: Box<dyn ImageMessage>,
         answer: DetectAnswer,
-    ) -> Result<(), (DetectAnswer, usize)> {
+    ) -> Result<(), (DetectAnswer, String)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            return Err((answer, ENDING.to_owned()));
+        }
         if state.requests >= MAX_REQUESTS {
-            return Err((answer, state.requests));
+            return Err((answer, format!("busy: {MAX_REQUESTS} images wait already")));
         }
         state.requests += 1;
         state.waiting.push_back(Arrival::Request { topic: topic.to_owned(), message, answer });
@@ -92,8 +97,18 @@ impl Arrivals {
         next
     }
 
+    /// Takes nothing more; whoever waits for an answer gets one.
     pub(super) fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        let waiting = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.closed = true;
+            std::mem::take(&mut state.waiting)
+        };
         self.arrived.notify_all();
+        for arrival in waiting {
+            if let Arrival::Request { answer, .. } = arrival {
+                answer(Err(ENDING.to_owned()));
+            }
+        }
     }
 }

@@ -9,28 +9,55 @@ use super::arrivals::{Arrival, Stored};
 use super::cameras::{CameraKey, Mishap};
 use crate::pipeline::{Incoming, Outcome};
 use crate::transport::live::{
-    DetectAnswer, ImageMessage, LiveImage, NodeInput, PromptsRecord, PromptsReply, Status,
+    CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveImage, NodeInput, PromptsRecord,
+    PromptsReply, Status, TransformKind,
 };
 use crate::transport::records::{FrameRecord, LiveRecord};
-use crate::types::{Frame, Stage, StageTimings};
+use crate::types::{Calibration, Frame, FrameTransform, Stage, StageTimings};
 
 impl NodeInput for Node {
     fn image(&self, camera: &str, topic: &str, message: Box<dyn ImageMessage>) {
-        let Some(key) = self.cameras.arrived(camera, topic, &self.pipeline) else { return };
+        let max_rate_hz = self.tuning().max_rate_hz;
+        let Some(key) = self.cameras.arrived(camera, topic, &self.pipeline, max_rate_hz) else {
+            return;
+        };
         if self.arrivals.image(key, message) == Stored::ReplacedOlder {
             self.cameras.update(key, |camera| camera.dropped += 1);
         }
     }
 
+    fn calibration(
+        &self,
+        camera: &str,
+        part: CameraPart,
+        topic: &str,
+        calibration: Result<Calibration, String>,
+    ) {
+        self.space.calibration(camera, part, topic, calibration);
+    }
+
+    fn depth(&self, camera: &str, topic: &str, message: Box<dyn DepthMessage>) {
+        self.space.depth(camera, topic, message);
+    }
+
+    fn transforms(
+        &self,
+        topic: &str,
+        kind: TransformKind,
+        transforms: Result<Vec<FrameTransform>, String>,
+    ) {
+        self.space.transforms(topic, kind, transforms);
+    }
+
     fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer) {
-        if let Err((answer, waiting)) = self.arrivals.request(topic, message, answer) {
+        if let Err((answer, reason)) = self.arrivals.request(topic, message, answer) {
             self.requests.refused.fetch_add(1, Ordering::Relaxed);
-            answer(Err(format!("busy: {waiting} images wait already")));
+            answer(Err(reason));
         }
     }
 
     fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply) {
-        self.prompts.post(text, reply);
+        self.prompts.post_text(text, reply);
     }
 
     fn prompts(&self) -> PromptsRecord {
@@ -59,17 +86,19 @@ impl Node {
         let mut timings = StageTimings::default();
         match timings.time(Stage::Decode, || decode(message)) {
             Ok(image) => {
-                let (topic, mailbox) = self.cameras.update(key, |camera| {
+                let (name, topic, mailbox) = self.cameras.update(key, |camera| {
                     camera.size_px = Some(image.image.dimensions().into());
                     camera.encoding = Some(image.encoding.clone());
-                    camera.newest_good = Some(std::time::Instant::now());
-                    (Arc::clone(&camera.topic), camera.mailbox)
+                    camera.newest_good = Some(self.clock.moment());
+                    (Arc::clone(&camera.name), Arc::clone(&camera.topic), camera.mailbox)
                 });
-                self.pipeline.post(mailbox, Incoming { frame: frame(topic, image), timings });
+                self.space.image(&name, &topic, image.header.stamp);
+                let incoming = Incoming { frame: frame(topic, image), timings };
+                self.space.image_was(&name, self.pipeline.post(mailbox, incoming));
             }
             Err(reason) => self.cameras.update(key, |camera| {
                 tracing::debug!("{}: {reason}", camera.topic);
-                Mishap::note(&mut camera.bad, reason);
+                Mishap::note(&mut camera.bad, reason, self.clock.moment());
             }),
         }
     }

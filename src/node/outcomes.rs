@@ -1,7 +1,7 @@
 //! From the pipeline to the transport.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc;
 
@@ -16,13 +16,9 @@ use crate::vision::overlay;
 
 impl Node {
     /// The results thread.
-    pub(super) fn pass_on_results(
-        &self,
-        mut results: mpsc::Receiver<Outcome>,
-        output: &dyn NodeOutput,
-    ) {
+    pub(super) fn pass_on_results(&self, mut results: mpsc::Receiver<Outcome>) {
         while let Some(outcome) = results.blocking_recv() {
-            self.pass_on(outcome, output);
+            self.pass_on(outcome, &*self.output);
         }
         self.has_pipeline_ended.store(true, Ordering::Release);
     }
@@ -37,38 +33,46 @@ impl Node {
         let name = self.cameras.update(key, |camera| camera.name.clone());
         let stamp_from = frame.stamp_from.name();
         match outcome {
-            Outcome::Found { detections, frame, best_scores } => {
+            Outcome::Found { mut detections, frame, best_scores } => {
+                if let Some(tracker) = &self.tracker {
+                    let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
+                    tracker.assign(&mut detections);
+                }
                 let record = LiveRecord { frame: FrameRecord::new(&detections), stamp_from };
                 output.detections(&name, &record, Some(&detections));
                 self.draw(&name, &frame, &detections, output);
                 self.cameras.update(key, |camera| {
                     camera.answered += 1;
                     camera.newest = Some(Newest {
-                        at: Instant::now(),
+                        at: self.clock.moment(),
                         detections: detections.detections.len(),
-                        prompts: detections.prompts,
+                        prompts: Arc::clone(&detections.prompts),
                         best_scores,
-                        timings: detections.timings,
+                        timings: detections.timings.clone(),
                     });
                 });
+                self.space.post(&name, detections, frame);
             }
             Outcome::Failed(failure) => {
                 tracing::debug!("{}: {}", failure.frame.camera, failure.reason);
                 let prompts = self.prompts.in_use();
                 let frame = FrameRecord::of_failure(&failure.frame, &prompts, &failure.reason);
                 output.detections(&name, &LiveRecord { frame, stamp_from }, None);
-                self.cameras.update(key, |camera| Mishap::note(&mut camera.failed, failure.reason));
+                let at = self.clock.moment();
+                self.cameras
+                    .update(key, |camera| Mishap::note(&mut camera.failed, failure.reason, at));
             }
         }
     }
 
     /// Draws the overlay where somebody looks at it.
     fn draw(&self, name: &str, frame: &Frame, found: &FrameDetections, output: &dyn NodeOutput) {
-        if !self.options.overlay || !output.wants_overlay(name) {
+        let tuning = self.tuning();
+        if !tuning.overlay || !output.wants_overlay(name) {
             return;
         }
         let drawn = overlay::draw(&frame.image, &overlay::items(&found.detections, &found.prompts));
-        match encode_jpeg(&drawn, self.options.jpeg_quality) {
+        match encode_jpeg(&drawn, tuning.jpeg_quality) {
             Ok(jpeg) => output.overlay(name, &frame.header, jpeg),
             Err(error) => tracing::warn!("{name}: no overlay: {error}"),
         }

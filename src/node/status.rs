@@ -3,44 +3,34 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
-use super::cameras::{Camera, Mishap, Newest};
-use super::{Node, STATUS_EVERY, words};
+use super::cameras::{Camera, Newest};
+use super::{Node, words};
 use crate::transport::live::{
-    BestScore, CameraStatus, ModelStatus, NodeOutput, PromptsStatus, RequestCounts, Status,
+    BestScore, CameraStatus, ModelStatus, Moment, PromptsStatus, RequestCounts, Status,
 };
 
 impl Node {
-    /// The status thread.
-    pub(super) fn publish_status(&self, output: &dyn NodeOutput) {
-        loop {
-            output.look_around();
-            output.status(&self.make_status());
-            if self.stopping.wait(STATUS_EVERY) {
-                return;
-            }
-        }
-    }
-
+    /// How the node is doing while it is active.
     pub(super) fn make_status(&self) -> Status {
-        let output = self.output();
-        let output = output.as_deref();
-        let connected = output.map(NodeOutput::connections).unwrap_or_default();
-        let waits_for = output.map(NodeOutput::waits_for).unwrap_or_default();
+        let output = &*self.output;
         let (cameras, strays) = self.cameras.snapshot();
         let info = self.pipeline.info();
         let prompts = self.prompts.in_use();
         let cameras: BTreeMap<_, _> = cameras
             .into_iter()
-            .map(|(name, camera)| (name.to_string(), self.camera_status(&camera)))
+            .map(|(name, camera)| {
+                let depth_key = output.depth_key(&name);
+                let space = self.space.camera_status(&name, depth_key);
+                (name.to_string(), CameraStatus { space, ..self.camera_status(&camera) })
+            })
             .collect();
         let mut status = Status {
-            node: self.options.name.clone(),
+            node: self.name.clone(),
             owlet: env!("CARGO_PKG_VERSION").to_owned(),
             state: words::state(prompts.version, cameras.values()),
             why: Vec::new(),
-            uptime_secs: self.started.elapsed().as_secs_f64(),
+            uptime_secs: self.clock.age_secs(self.started),
             model: ModelStatus {
                 name: info.name.clone(),
                 device: info.device.clone(),
@@ -50,21 +40,22 @@ impl Node {
                 version: prompts.version,
                 names: prompts.prompts.iter().map(|prompt| prompt.name.clone()).collect(),
             },
-            connected,
-            waits_for,
+            connected: output.connections(),
+            waits_for: output.waits_for(),
             cameras,
-            refused_images: strays.as_ref().map(Mishap::to_record),
+            transforms: self.space.transforms_status(),
+            refused_images: strays.as_ref().map(|mishap| mishap.to_record(&self.clock)),
             requests: RequestCounts {
                 answered: self.requests.answered.load(Ordering::Relaxed),
                 refused: self.requests.refused.load(Ordering::Relaxed),
             },
         };
-        status.why = words::why(&status, &output.map(NodeOutput::prompts_key).unwrap_or_default());
+        status.why = words::why(&status, &output.prompts_key());
         status
     }
 
     fn camera_status(&self, camera: &Camera) -> CameraStatus {
-        let age = |at: Instant| at.elapsed().as_secs_f64();
+        let age = |at: Moment| self.clock.age_secs(at);
         let newest = camera.newest.as_ref();
         let in_mailbox = self.pipeline.counts(camera.mailbox);
         CameraStatus {
@@ -72,10 +63,11 @@ impl Node {
             received: camera.received,
             bad: camera.bad.as_ref().map_or(0, |mishap| mishap.count),
             dropped: camera.dropped + in_mailbox.dropped,
+            skipped: camera.skipped,
             answered: camera.answered,
             failed: camera.failed.as_ref().map_or(0, |mishap| mishap.count),
-            newest_bad: camera.bad.as_ref().map(Mishap::to_record),
-            newest_failure: camera.failed.as_ref().map(Mishap::to_record),
+            newest_bad: camera.bad.as_ref().map(|mishap| mishap.to_record(&self.clock)),
+            newest_failure: camera.failed.as_ref().map(|mishap| mishap.to_record(&self.clock)),
             size_px: camera.size_px,
             encoding: camera.encoding.clone(),
             newest_image_age_secs: age(camera.newest_image),
@@ -91,6 +83,7 @@ impl Node {
                         .collect()
                 })
                 .unwrap_or_default(),
+            space: None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Why there is nothing, in words.
 
-use crate::transport::live::{BestScore, CameraStatus, Failure, State, Status};
+use crate::transport::live::{
+    BestScore, CameraStatus, Connections, Failure, SpaceStatus, State, Status,
+};
 
 /// A camera that has sent nothing for so long is said to have stopped.
 const STOPPED_AFTER_SECS: f64 = 2.0;
@@ -47,6 +49,15 @@ pub(super) fn why(status: &Status, prompts_key: &str) -> Vec<String> {
     }
     for (name, camera) in &status.cameras {
         why.extend(about_camera(name, camera));
+        why.extend(camera.space.iter().flat_map(|space| about_places(name, space)));
+    }
+    if let Some(refused) = status.transforms.as_ref().and_then(|known| known.refused.as_ref()) {
+        why.push(format!(
+            "transforms were refused {}, the newest {:.1} s ago: {}",
+            times(refused.count),
+            refused.age_secs,
+            refused.newest
+        ));
     }
     if let Some(refused) = &status.refused_images {
         why.push(format!(
@@ -60,21 +71,23 @@ pub(super) fn why(status: &Status, prompts_key: &str) -> Vec<String> {
 fn no_images(status: &Status) -> String {
     let keys: Vec<_> = status.waits_for.iter().map(|waits| waits.keys.as_str()).collect();
     let known: Vec<_> = status.waits_for.iter().filter_map(|waits| waits.publishers).collect();
-    let connected = &status.connected;
-    let reason = match known.iter().sum::<usize>() {
-        _ if connected.routers + connected.peers == 0 => {
+    let reason = match (known.iter().sum::<usize>(), status.connected) {
+        (_, Some(Connections { routers: 0, peers: 0 })) => {
             "this node is connected to no router and no peer".to_owned()
         }
-        0 if known.is_empty() => format!(
-            "connected to {} and {}",
-            count(connected.routers, "router"),
-            count(connected.peers, "peer")
-        ),
-        0 => "no publisher is declared there".to_owned(),
-        1 => "a publisher is declared there and has sent nothing yet".to_owned(),
-        many => format!("{many} publishers are declared there and have sent nothing yet"),
+        (0, Some(Connections { routers, peers })) if known.is_empty() => {
+            format!("connected to {} and {}", count(routers, "router"), count(peers, "peer"))
+        }
+        (0, _) => "no publisher is declared there".to_owned(),
+        (1, _) => "a publisher is declared there and has sent nothing yet".to_owned(),
+        (many, _) => format!("{many} publishers are declared there and have sent nothing yet"),
     };
-    format!("no image has come yet on {}: {reason}", keys.join(", "))
+    let remarks = status
+        .waits_for
+        .iter()
+        .flat_map(|waits| waits.remarks.iter().map(|remark| format!("; {}: {remark}", waits.keys)));
+    let remarks: String = remarks.collect();
+    format!("no image has come yet on {}: {reason}{remarks}", keys.join(", "))
 }
 
 fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
@@ -96,7 +109,15 @@ fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
         State::Failing => format!("the model fails: {}", newest(&camera.newest_failure)),
         State::Starting => "its first image is being looked at".to_owned(),
         State::NothingFound => nothing_found(camera),
-        State::Finding | State::NoPrompts | State::NoImages => return bad_ones(name, camera),
+        State::Finding => return bad_ones(name, camera),
+        // States of a node, not of a camera.
+        State::Ended
+        | State::Unconfigured
+        | State::CannotLoad
+        | State::Changing
+        | State::Inactive
+        | State::NoPrompts
+        | State::NoImages => return None,
     };
     Some(format!("{name}: {text}"))
 }
@@ -126,6 +147,37 @@ fn nothing_found(camera: &CameraStatus) -> String {
     }
 }
 
+/// Why things that were found have no place in space.
+fn about_places(name: &str, space: &SpaceStatus) -> Vec<String> {
+    let mut why = Vec::new();
+    if let Some([0, found]) = space.newest_located
+        && found > 0
+    {
+        let reason = space.newest_reason.as_deref().unwrap_or("no reason is known");
+        let at = match (&space.depth_key, space.depths) {
+            (Some(key), 0) => format!(" (depth is waited for on {key})"),
+            _ => String::new(),
+        };
+        why.push(format!("{name}: nothing that was found has a place in space: {reason}{at}"));
+    }
+    if let Some(bad) = &space.bad {
+        why.push(format!(
+            "{name}: depth or calibration could not be used {}, the newest {:.1} s ago: {}",
+            times(bad.count),
+            bad.age_secs,
+            bad.newest
+        ));
+    }
+    why
+}
+
+fn times(number: u64) -> String {
+    match number {
+        1 => "once".to_owned(),
+        _ => format!("{number} times"),
+    }
+}
+
 fn count(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
@@ -144,6 +196,7 @@ mod tests {
             received: 5,
             bad: 0,
             dropped: 1,
+            skipped: 0,
             answered: 3,
             failed: 0,
             newest_bad: None,
@@ -156,7 +209,31 @@ mod tests {
             detections: 0,
             best_scores: Vec::new(),
             stages_ms: std::collections::BTreeMap::new(),
+            space: None,
         }
+    }
+
+    #[test]
+    fn what_has_no_place_has_a_reason() {
+        let space = SpaceStatus {
+            newest_located: Some([0, 2]),
+            newest_reason: Some("no depth picture has come".to_owned()),
+            depth_key: Some("cell/front/depth".to_owned()),
+            ..SpaceStatus::default()
+        };
+        let all = "front: nothing that was found has a place in space: no depth picture has come";
+        let at = " (depth is waited for on cell/front/depth)";
+        assert_eq!(about_places("front", &space), [format!("{all}{at}")]);
+        let has_come = SpaceStatus { depths: 9, ..space.clone() };
+        assert_eq!(about_places("front", &has_come), [all]);
+        let bad = failure("front/depth: cut off", 0.5);
+        let some = SpaceStatus { newest_located: Some([1, 2]), bad, ..space };
+        assert_eq!(
+            about_places("front", &some),
+            ["front: depth or calibration could not be used 2 times, the newest 0.5 s ago: \
+              front/depth: cut off"]
+        );
+        assert!(about_places("front", &SpaceStatus::default()).is_empty());
     }
 
     fn failure(newest: &str, age_secs: f64) -> Option<Failure> {

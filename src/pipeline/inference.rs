@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::mailbox::{
     CameraCounts, CameraId, Inbox, Incoming, MAX_REQUESTS, NotTaken, Policy, Posted, Work,
 };
-use crate::tasks::{DetectError, Detector, ImageDetections, ModelInfo};
+use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo};
 use crate::types::{Frame, FrameDetections, PromptSet, PromptSetRefused, Stage};
 
 /// How a pipeline is set up.
@@ -88,6 +88,9 @@ pub enum SetPromptsError {
 
 enum Command {
     SetPrompts(Arc<PromptSet>, oneshot::Sender<Result<(), PromptSetRefused>>),
+    SetRules(DetectionRules),
+    /// Tells that all that was begun before is over.
+    Tell(oneshot::Sender<()>),
 }
 
 /// One frame outside of every camera's stream.
@@ -213,6 +216,32 @@ impl Pipeline {
         Ok(answer.blocking_recv().map_err(|_| PipelineClosed)??)
     }
 
+    /// Changes what happens to boxes after the network, from the next frame on.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub fn set_rules(&self, rules: DetectionRules) -> Result<(), PipelineClosed> {
+        self.inbox.command(Command::SetRules(rules)).map_err(|_| PipelineClosed)
+    }
+
+    /// Takes no frames of cameras until [`resume`](Self::resume), drops those that wait, and
+    /// comes back when none is being looked at any more. Commands and requests are still worked
+    /// on.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub fn pause(&self) -> Result<(), PipelineClosed> {
+        self.inbox.set_paused(true);
+        let (tell, told) = oneshot::channel();
+        self.inbox.command(Command::Tell(tell)).map_err(|_| PipelineClosed)?;
+        told.blocking_recv().map_err(|_| PipelineClosed)
+    }
+
+    /// Takes frames again.
+    pub fn resume(&self) {
+        self.inbox.set_paused(false);
+    }
+
     /// What happened to the frames of a camera so far.
     #[must_use]
     pub fn counts(&self, camera: CameraId) -> CameraCounts {
@@ -264,6 +293,11 @@ impl InferenceLoop {
                     }
                     // Whoever asked may have gone; the set is in use all the same.
                     let _ = reply.send(answer);
+                }
+                Work::Command(Command::SetRules(rules)) => self.detector.set_rules(rules),
+                Work::Command(Command::Tell(told)) => {
+                    // Whoever asked may have gone.
+                    let _ = told.send(());
                 }
                 Work::Request(Request { mut incoming, posted_at, answer }) => {
                     incoming.timings.add(Stage::Wait, posted_at.elapsed());
@@ -341,6 +375,7 @@ fn outcome(incoming: Incoming, found: ImageDetections, prompts: &Arc<PromptSet>)
         height: frame.image.height(),
         prompts: Arc::clone(prompts),
         detections: found.detections,
+        track_ids: None,
         timings,
     };
     Outcome::Found { detections, frame, best_scores: found.best_scores }

@@ -21,6 +21,12 @@ pub enum Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CameraId(pub(super) usize);
 
+#[cfg(test)]
+impl CameraId {
+    /// For tests of what only carries it around.
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 /// A frame on its way to the inference thread, with the time that was spent on it so far.
 #[derive(Clone, Debug)]
 pub struct Incoming {
@@ -37,6 +43,8 @@ pub enum Posted {
     Stored,
     /// It waits; an older frame of the same camera was dropped for it.
     ReplacedOlder,
+    /// The pipeline is paused; it was dropped.
+    Paused,
     /// The pipeline has ended; nobody will look at it.
     Closed,
 }
@@ -46,7 +54,7 @@ pub enum Posted {
 pub struct CameraCounts {
     /// Posted to the mailbox.
     pub received: u64,
-    /// Dropped because a newer frame came first.
+    /// Dropped because a newer frame came first, or because the pipeline was paused.
     pub dropped: u64,
     /// Taken by the inference thread.
     pub taken: u64,
@@ -75,6 +83,7 @@ struct State<C, R> {
     takes: u64,
     /// Whether the last work was a request: then frames that wait come first.
     was_request: bool,
+    paused: bool,
     closed: bool,
 }
 
@@ -125,6 +134,7 @@ impl<C, R> Inbox<C, R> {
                 next_order: 0,
                 takes: 0,
                 was_request: false,
+                paused: false,
                 closed: false,
             }),
             work_arrived: Condvar::new(),
@@ -169,8 +179,13 @@ impl<C, R> Inbox<C, R> {
         }
         let order = state.next_order;
         state.next_order += 1;
+        let is_paused = state.paused;
         let mailbox = &mut state.mailboxes[camera.0];
         mailbox.counts.received += 1;
+        if is_paused {
+            mailbox.counts.dropped += 1;
+            return Posted::Paused;
+        }
         let mut posted = Posted::Stored;
         if mailbox.waiting.len() >= self.capacity() {
             mailbox.waiting.pop_front();
@@ -215,6 +230,19 @@ impl<C, R> Inbox<C, R> {
         self.lock().closed = true;
         self.work_arrived.notify_all();
         self.room_made.notify_all();
+    }
+
+    /// While it is paused, frames are dropped: those that wait and those that come.
+    pub(super) fn set_paused(&self, paused: bool) {
+        let mut state = self.lock();
+        state.paused = paused;
+        if paused {
+            for mailbox in &mut state.mailboxes {
+                mailbox.counts.dropped += mailbox.waiting.len() as u64;
+                mailbox.waiting.clear();
+            }
+            self.room_made.notify_all();
+        }
     }
 
     pub(super) fn counts(&self, camera: CameraId) -> CameraCounts {

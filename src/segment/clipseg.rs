@@ -241,8 +241,9 @@ impl Segmenter for ClipSegmenter {
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
         let max_tokens = self.model.config().text.max_tokens;
+        let before = self.prompts.as_ref().map(|prompts| &prompts.texts);
         let encoded = no_grad(|| {
-            EncodedTexts::new(&prompts, &self.tokenizer, max_tokens, |ids| {
+            EncodedTexts::new(&prompts, before, &self.tokenizer, max_tokens, |ids| {
                 self.model.embed_texts(ids)
             })
         });

@@ -16,6 +16,7 @@
 
 mod assign;
 mod clear_mot;
+mod frames;
 mod kalman;
 mod observation;
 mod record;
@@ -24,6 +25,7 @@ mod tests;
 mod tracker;
 
 pub use clear_mot::{ClearMot, MotObject, MotScores};
+pub use frames::FrameTracker;
 pub use observation::{Observation, ObservationProblem, Outcome};
 pub use record::{Track, TrackId, TrackState};
 pub use tracker::{Tracker, TrackerCounts, TrackerSettings, Update};

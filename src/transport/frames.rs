@@ -96,42 +96,58 @@ pub fn frame_from_message(
     data: &[u8],
 ) -> Result<MessagePicture, FrameError> {
     let message = |source| FrameError::Message { topic: topic.to_owned(), source };
-    let pixels = |source| FrameError::Pixels { topic: topic.to_owned(), source };
     let not_an_image = |reason| FrameError::NotAnImage {
         topic: topic.to_owned(),
         message_type: message_type.to_owned(),
         reason,
     };
     match usable(message_type).map_err(not_an_image)? {
-        TopicForm::Image => {
-            let image = Image::decode(data).map_err(message)?;
-            let picture = decode_raw(&RawImage {
-                width: image.width,
-                height: image.height,
-                encoding: image.encoding,
-                is_bigendian: image.is_bigendian != 0,
-                step: image.step,
-                data: image.data,
-            })
-            .map_err(pixels)?;
-            let (header, encoding) = (image.header.to_frame_header(), image.encoding.to_owned());
-            Ok(MessagePicture { header, picture, encoding })
-        }
+        TopicForm::Image => picture_of_image(topic, &Image::decode(data).map_err(message)?),
         TopicForm::CompressedImage => {
-            let image = CompressedImage::decode(data).map_err(message)?;
-            let is_depth =
-                image.format.contains("compressedDepth") || topic.ends_with("/compressedDepth");
-            let picture = if is_depth {
-                decode_compressed_depth(image.format, image.data).map(Picture::Depth)
-            } else {
-                decode_compressed(image.format, image.data)
-            }
-            .map_err(pixels)?;
-            let (header, encoding) = (image.header.to_frame_header(), image.format.to_owned());
-            Ok(MessagePicture { header, picture, encoding })
+            picture_of_compressed(topic, &CompressedImage::decode(data).map_err(message)?)
         }
         TopicForm::CameraInfo => Err(not_an_image("a calibration, not an image")),
     }
+}
+
+/// The pixels of a message that was read.
+///
+/// # Errors
+/// The pixels are not what the message says, or are of a kind nobody knows.
+pub(super) fn picture_of_image(
+    topic: &str,
+    image: &Image<'_>,
+) -> Result<MessagePicture, FrameError> {
+    let picture = decode_raw(&RawImage {
+        width: image.width,
+        height: image.height,
+        encoding: image.encoding,
+        is_bigendian: image.is_bigendian != 0,
+        step: image.step,
+        data: image.data,
+    })
+    .map_err(|source| FrameError::Pixels { topic: topic.to_owned(), source })?;
+    let (header, encoding) = (image.header.to_frame_header(), image.encoding.to_owned());
+    Ok(MessagePicture { header, picture, encoding })
+}
+
+/// The same of a compressed one.
+///
+/// # Errors
+/// As [`picture_of_image`].
+pub(super) fn picture_of_compressed(
+    topic: &str,
+    image: &CompressedImage<'_>,
+) -> Result<MessagePicture, FrameError> {
+    let is_depth = image.format.contains("compressedDepth") || topic.ends_with("/compressedDepth");
+    let picture = if is_depth {
+        decode_compressed_depth(image.format, image.data).map(Picture::Depth)
+    } else {
+        decode_compressed(image.format, image.data)
+    }
+    .map_err(|source| FrameError::Pixels { topic: topic.to_owned(), source })?;
+    let (header, encoding) = (image.header.to_frame_header(), image.format.to_owned());
+    Ok(MessagePicture { header, picture, encoding })
 }
 
 #[cfg(test)]

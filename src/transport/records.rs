@@ -6,8 +6,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Detection, Frame, FrameDetections, FrameHeader, PixelBox, PromptSet, StageTimings, Stamp,
+    Detection, Frame, FrameDetections, FrameHeader, FramePlaces, PixelBox, PromptSet, StageTimings,
+    Stamp,
 };
+
+mod place;
+
+pub use place::{NoPlaceRecord, PlaceRecord};
 
 /// One object that was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,10 +27,20 @@ pub struct DetectionRecord {
     /// In `[0, 1]`; only from models with such a head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objectness: Option<f32>,
+    /// Which object over time it is; absent until that was seen in two frames, and where objects
+    /// are not tracked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    /// Where it is in space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceRecord>,
+    /// Why it has no place, where one was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_place: Option<NoPlaceRecord>,
 }
 
 impl DetectionRecord {
-    /// The record of a detection that `prompts` made.
+    /// The record of a detection that `prompts` made, without id and place.
     #[must_use]
     pub fn new(detection: &Detection, prompts: &PromptSet) -> Self {
         Self {
@@ -33,6 +48,9 @@ impl DetectionRecord {
             score: detection.score,
             box_px: detection.box_in_source_px.corners(),
             objectness: detection.objectness,
+            id: None,
+            place: None,
+            no_place: None,
         }
     }
 }
@@ -54,6 +72,9 @@ pub struct FrameRecord {
     pub height: u32,
     /// Version of the prompt set that was in use.
     pub prompts_version: u64,
+    /// The coordinate frame of the places, where places were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places_frame_id: Option<String>,
     /// Sorted by falling score.
     pub detections: Vec<DetectionRecord>,
     /// Why the model gave nothing for the frame; absent where it was looked at.
@@ -109,13 +130,31 @@ impl FrameRecord {
             width: frame.width,
             height: frame.height,
             prompts_version: frame.prompts.version,
+            places_frame_id: None,
             detections: frame
                 .detections
                 .iter()
-                .map(|detection| DetectionRecord::new(detection, &frame.prompts))
+                .enumerate()
+                .map(|(index, detection)| DetectionRecord {
+                    id: frame.track_id(index),
+                    ..DetectionRecord::new(detection, &frame.prompts)
+                })
                 .collect(),
             failed: None,
         }
+    }
+
+    /// The record with the places of its detections.
+    #[must_use]
+    pub fn with_places(mut self, places: &FramePlaces) -> Self {
+        self.places_frame_id = Some(places.header.frame_id.to_string());
+        for (record, place) in self.detections.iter_mut().zip(&places.places) {
+            match place {
+                Ok(place) => record.place = Some(place.into()),
+                Err(no_place) => record.no_place = Some(no_place.into()),
+            }
+        }
+        self
     }
 
     /// The record of a frame that the model failed on while `prompts` were in use.
@@ -128,12 +167,13 @@ impl FrameRecord {
             width: frame.image.width(),
             height: frame.image.height(),
             prompts_version: prompts.version,
+            places_frame_id: None,
             detections: Vec::new(),
             failed: Some(reason.to_owned()),
         }
     }
 
-    /// Back to what the record was made from, without timings. A record of a failure gives a frame
+    /// Back to what the record was made from, without timings, ids and places. A record of a failure gives a frame
     /// with no detections: look at `failed` first.
     ///
     /// # Errors
@@ -159,6 +199,7 @@ impl FrameRecord {
             height: self.height,
             prompts: Arc::clone(prompts),
             detections,
+            track_ids: None,
             timings: StageTimings::default(),
         })
     }
@@ -229,6 +270,7 @@ mod tests {
                 objectness: Some(0.3),
                 box_in_source_px: PixelBox::from_corners([0.1, 2.0, 640.7, 1e-7]),
             }],
+            track_ids: None,
             timings: StageTimings::default(),
         }
     }

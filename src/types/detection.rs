@@ -33,6 +33,28 @@ pub struct FrameDetections {
     pub prompts: Arc<PromptSet>,
     /// What was found, sorted by falling score.
     pub detections: Vec<Detection>,
+    /// Which object over time each detection is, in the order of the detections; a detection has
+    /// no id until its object was seen in two frames. `None` where objects are not tracked.
+    pub track_ids: Option<Vec<Option<u64>>>,
     /// Where the time went.
     pub timings: StageTimings,
+}
+
+impl FrameDetections {
+    /// The id of a detection as text, the same in every output: that of its track, empty while it
+    /// has none; where objects are not tracked, its number in the frame, from 1 (0 is "nothing" in
+    /// an instance mask).
+    #[must_use]
+    pub fn id_text(&self, index: usize) -> String {
+        match &self.track_ids {
+            None => (index + 1).to_string(),
+            Some(_) => self.track_id(index).map_or_else(String::new, |id| id.to_string()),
+        }
+    }
+
+    /// The track of a detection, where it has one.
+    #[must_use]
+    pub fn track_id(&self, index: usize) -> Option<u64> {
+        self.track_ids.as_ref()?.get(index).copied().flatten()
+    }
 }

@@ -12,6 +12,7 @@ mod detection;
 mod device;
 mod frame;
 mod prompt;
+mod space;
 mod stamp;
 mod timings;
 
@@ -20,5 +21,9 @@ pub use detection::{Detection, FrameDetections};
 pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
 pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
 pub use prompt::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
+pub use space::{
+    Calibration, Cloud, CloudPoint, FramePlaces, FrameTransform, LocateMode, NoPlace, NoPlaceKind,
+    Place, UnknownLocateMode,
+};
 pub use stamp::Stamp;
 pub use timings::{Stage, StageTimings};

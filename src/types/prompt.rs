@@ -26,6 +26,13 @@ impl Prompt {
             negative: false,
         }
     }
+
+    /// Whether it is what [`from_text`](Self::from_text) makes of its name.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let Self { name, texts, threshold, negative } = self;
+        texts.as_slice() == std::slice::from_ref(name) && threshold.is_none() && !negative
+    }
 }
 
 /// All prompts in use at one time. Replaced as a whole, never edited.

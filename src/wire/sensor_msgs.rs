@@ -4,8 +4,9 @@ mod point_cloud;
 
 use super::cdr::{FieldError, Message, Reader, Writer};
 use super::std_msgs::Header;
+use crate::types::Calibration;
 
-pub use point_cloud::{PointCloud2, PointField, coloured_points, datatype};
+pub use point_cloud::{PointCloud2, PointField, datatype, point_bytes};
 
 /// `sensor_msgs/msg/Image`. Nothing is checked against anything here: whether `step` and the
 /// length of `data` fit the size and the encoding is for the decoder of pixels to say.
@@ -149,6 +150,26 @@ pub struct CameraInfo<'a> {
     pub binning_y: u32,
     /// The part of the sensor that the image shows; all zero means all of it.
     pub roi: RegionOfInterest,
+}
+
+impl CameraInfo<'_> {
+    /// The same as an owned word of floor 0.
+    #[must_use]
+    pub fn to_calibration(&self) -> Calibration {
+        let roi = self.roi;
+        Calibration {
+            header: self.header.to_frame_header(),
+            width: self.width,
+            height: self.height,
+            distortion_model: self.distortion_model.to_owned(),
+            d: self.d.clone(),
+            k: self.k,
+            r: self.r,
+            p: self.p,
+            binning: [self.binning_x, self.binning_y],
+            region: [roi.x_offset, roi.y_offset, roi.width, roi.height],
+        }
+    }
 }
 
 impl<'a> Message<'a> for CameraInfo<'a> {

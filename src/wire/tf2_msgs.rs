@@ -2,12 +2,28 @@
 
 use super::cdr::{FieldError, Message, Reader, Writer};
 use super::geometry_msgs::TransformStamped;
+use crate::types::FrameTransform;
 
 /// `tf2_msgs/msg/TFMessage`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TFMessage<'a> {
     /// Any number of transforms, each with a stamp of its own.
     pub transforms: Vec<TransformStamped<'a>>,
+}
+
+impl TFMessage<'_> {
+    /// The same as owned words of floor 0.
+    #[must_use]
+    pub fn to_transforms(&self) -> Vec<FrameTransform> {
+        let transforms = self.transforms.iter().map(|transform| FrameTransform {
+            stamp: transform.stamp(),
+            parent: transform.header.frame_id.to_owned(),
+            child: transform.child_frame_id.to_owned(),
+            translation_m: transform.transform.translation,
+            rotation_xyzw: transform.transform.rotation,
+        });
+        transforms.collect()
+    }
 }
 
 impl<'a> Message<'a> for TFMessage<'a> {

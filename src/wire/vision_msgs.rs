@@ -5,13 +5,13 @@ mod info;
 
 use std::borrow::Cow;
 
-use crate::types::FrameDetections;
+use crate::types::{FrameDetections, PixelBox};
 
 use super::cdr::{FieldError, Message, Reader, Writer};
 use super::geometry_msgs::PoseWithCovariance;
 use super::std_msgs::Header;
 
-pub use detection_3d::{BoundingBox3D, Detection3D, Detection3DArray};
+pub use detection_3d::{BoundingBox3D, Detection3D, Detection3DArray, detection_3d_array};
 pub use info::{LabelInfo, VisionClass, VisionInfo};
 
 /// `vision_msgs/msg/ObjectHypothesisWithPose`, with its `hypothesis` flattened.
@@ -112,6 +112,38 @@ impl<'a> Message<'a> for Detection2D<'a> {
     }
 }
 
+impl<'a> Detection2D<'a> {
+    /// One object with one name. `class_id` is the prompt's name, `score` is in `[0, 1]`, and `id`
+    /// is the number of the instance.
+    #[must_use]
+    pub fn of(
+        header: Header<'a>,
+        class_id: &'a str,
+        score: f32,
+        box_in_source_px: PixelBox,
+        id: String,
+    ) -> Self {
+        // Corner by corner in f64: centre and size give back the same corners.
+        let [x0, y0, x1, y1] = box_in_source_px.corners().map(f64::from);
+        Self {
+            header,
+            results: vec![ObjectHypothesisWithPose {
+                class_id,
+                score: f64::from(score),
+                pose: PoseWithCovariance::default(),
+            }],
+            bbox: BoundingBox2D {
+                center_x: 0.5 * (x0 + x1),
+                center_y: 0.5 * (y0 + y1),
+                theta: 0.0,
+                size_x: x1 - x0,
+                size_y: y1 - y0,
+            },
+            id: Cow::Owned(id),
+        }
+    }
+}
+
 /// `vision_msgs/msg/Detection2DArray`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Detection2DArray<'a> {
@@ -136,32 +168,15 @@ impl<'a> Message<'a> for Detection2DArray<'a> {
 }
 
 /// The message for one frame: every header is the source image's, `class_id` is the prompt's name,
-/// the box is in pixels of the source image, and `id` counts the detections of the frame from 1
-/// (0 is "nothing" in an instance mask).
+/// the box is in pixels of the source image, and `id` is that of [`FrameDetections::id_text`].
 #[must_use]
 pub fn detection_2d_array(found: &FrameDetections) -> Detection2DArray<'_> {
     let header = Header::from(&found.header);
-    let detections = found.detections.iter().zip(1_u32..).map(|(detection, instance)| {
-        let pixels = detection.box_in_source_px;
-        // Corner by corner in f64: centre and size give back the same corners.
-        let [x0, y0, x1, y1] = pixels.corners().map(f64::from);
+    let detections = found.detections.iter().enumerate().map(|(index, detection)| {
         let prompt = found.prompts.prompts.get(detection.prompt);
-        Detection2D {
-            header,
-            results: vec![ObjectHypothesisWithPose {
-                class_id: prompt.map_or("", |prompt| prompt.name.as_str()),
-                score: f64::from(detection.score),
-                pose: PoseWithCovariance::default(),
-            }],
-            bbox: BoundingBox2D {
-                center_x: 0.5 * (x0 + x1),
-                center_y: 0.5 * (y0 + y1),
-                theta: 0.0,
-                size_x: x1 - x0,
-                size_y: y1 - y0,
-            },
-            id: Cow::Owned(instance.to_string()),
-        }
+        let class_id = prompt.map_or("", |prompt| prompt.name.as_str());
+        let id = found.id_text(index);
+        Detection2D::of(header, class_id, detection.score, detection.box_in_source_px, id)
     });
     Detection2DArray { header, detections: detections.collect() }
 }
@@ -195,6 +210,7 @@ mod tests {
                 detection(1, 0.75, [10.0, 20.0, 30.0, 60.0]),
                 detection(0, 0.5, [0.0, 0.0, 1.0, 1.0]),
             ],
+            track_ids: None,
             timings: StageTimings::default(),
         }
     }
@@ -222,6 +238,12 @@ mod tests {
             }
         );
         assert_eq!((first.id.as_ref(), second.id.as_ref()), ("1", "2"));
+
+        let tracked = FrameDetections { track_ids: Some(vec![Some(7), None]), ..found };
+        let bytes = detection_2d_array(&tracked).encode();
+        let message = Detection2DArray::decode(&bytes).unwrap();
+        let ids: Vec<_> = message.detections.iter().map(|detection| &*detection.id).collect();
+        assert_eq!(ids, ["7", ""]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod peers;
 mod real_checkpoints;
 mod recordings;
 mod report;
+mod ros;
 mod segment;
 mod sim;
 mod tokenize;

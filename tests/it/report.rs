@@ -77,6 +77,7 @@ fn frame(prompts: &Arc<PromptSet>, number: u32, found: &[(usize, f32)]) -> Frame
                 box_in_source_px: PixelBox::from_corners([1.0, 2.0, 3.0, 4.0]),
             })
             .collect(),
+        track_ids: None,
         timings,
     }
 }

@@ -11,7 +11,7 @@ use owlet::vision::overlay;
 
 use super::super::Refused;
 use super::super::settings::Settings;
-use crate::DetectArgs;
+use crate::app::args::DetectArgs;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::ModelArgs;
+use crate::app::args::ModelArgs;
 
 /// Stands below the options.
 pub(crate) const AFTER_HELP: &str = "\

@@ -12,7 +12,7 @@ use super::identity::RunIdentity;
 use super::known::KnownFrames;
 use super::outputs::{BAG, JSONL, OVERLAYS, REPORT, is_overlay_name};
 use super::run_file::{self, RunFile};
-use crate::ReplayArgs;
+use crate::app::args::ReplayArgs;
 
 /// What is to become of the results of an earlier run.
 enum Earlier {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::fingerprint::{PromptIdentity, weights};
 use super::super::settings::Settings;
 use super::source::Topic;
-use crate::ReplayArgs;
+use crate::app::args::ReplayArgs;
 
 /// All that decides what a replay finds. Two runs of one identity on one machine give the same
 /// records, so that one can go on with the other.

@@ -35,7 +35,7 @@ use super::interrupt::Interrupt;
 use super::running::{CloseOnDrop, frames_bar, start_lossless};
 use super::settings::Settings;
 use super::{Chatter, Finish, Refused};
-use crate::ReplayArgs;
+use crate::app::args::ReplayArgs;
 
 /// Frames of an earlier run that may wait to be written.
 const KNOWN_CAPACITY: usize = 8;

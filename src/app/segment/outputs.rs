@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::super::out_folder::{FolderLock, remove_matching, results_in};
 use super::super::settings::Settings;
 use super::super::{Refused, replace_file};
-use crate::SegmentArgs;
+use crate::app::args::SegmentArgs;
 
 const LINES: &str = "segments.jsonl";
 

@@ -11,7 +11,7 @@ pub static PARAMETERS: &[Parameter] = &[
         name: "model",
         description: "The model: a known name (see `owlet models`) or a folder in Hugging Face \
                       layout.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Text {
             form: "the name of a model or the path of a folder",
@@ -29,7 +29,7 @@ pub static PARAMETERS: &[Parameter] = &[
         name: "device",
         description: "Where the model runs. `auto` takes the first CUDA device where there is one; \
                       a device that is asked for by name and is missing stops the start.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Text {
             form: "auto, cpu, cuda or cuda:N",
@@ -40,7 +40,7 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "dtype",
         description: "The number format of the model. `auto` is f16 on CUDA and f32 on the CPU.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Text {
             form: "auto, f32, f16 or bf16",
@@ -51,7 +51,7 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "threads",
         description: "CPU threads of the model; 0 uses every core.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Integer {
             min: 0,
@@ -63,13 +63,11 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "prompts",
         description: "What to look for; each text is also the name of what it finds. Added after \
-                      those of `prompts_file`.",
+                      those of `prompts_file`. As one text: prompts in the form of such a file.",
         changes: Changes::WhileRunning,
         example: Some("[\"a cat\", \"a remote control\"]"),
-        kind: ParameterKind::TextList {
-            item: "a text that is not blank",
-            accepts: |text| !text.trim().is_empty(),
-            get: |config| config.prompts.clone(),
+        kind: ParameterKind::Prompts {
+            get: |config| &config.prompts,
             set: |config, prompts| config.prompts = prompts,
         },
     },
@@ -146,13 +144,112 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "max_batch",
         description: "The most frames that go through the model in one pass.",
-        changes: Changes::AtStart,
+        changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Integer {
             min: 1,
             max: 64,
             get: |config| config.max_batch as i64,
             set: |config, value| config.max_batch = value as usize,
+        },
+    },
+    Parameter {
+        name: "max_rate_hz",
+        description: "The most frames of one camera that a live node looks at in a second; those \
+                      that come sooner are left out before they are decoded. 0 for no limit.",
+        changes: Changes::WhileRunning,
+        example: None,
+        kind: ParameterKind::Number {
+            min: 0.0,
+            min_included: true,
+            max: 1000.0,
+            get: |config| config.max_rate_hz,
+            set: |config, value| config.max_rate_hz = value,
+        },
+    },
+    Parameter {
+        name: "tracking",
+        description: "Whether objects get ids that stay the same from frame to frame. A detection \
+                      has none until its object was seen in two frames. Ids of one camera say \
+                      nothing of another's, and are new where stamps jump back.",
+        changes: Changes::WhenConfigured,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.tracking,
+            set: |config, value| config.tracking = value,
+        },
+    },
+    Parameter {
+        name: "locate",
+        description: "Whether detections get places in space, as boxes in metres: needs depth and \
+                      camera_info. `auto`: for cameras that have depth; `on`: a camera without is \
+                      said to lack it.",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Text {
+            form: "off, auto or on",
+            get: |config| config.locate.to_string(),
+            set: |config, text, _| text.parse().map(|mode| config.locate = mode).is_ok(),
+        },
+    },
+    Parameter {
+        name: "target_frame",
+        description: "The frame that places are given in, by the transforms (tf) at the stamp of \
+                      the image; boxes stand upright in it (REP 103: z is up), unless its name \
+                      holds `optical`. Empty: the frame of the image, in which boxes lie along \
+                      what is visible.",
+        changes: Changes::WhenConfigured,
+        example: Some("base_link"),
+        kind: ParameterKind::Text {
+            form: "the name of a frame",
+            get: |config| config.target_frame.clone().unwrap_or_default(),
+            set: |config, text, _| {
+                let usable = text.trim() == text;
+                if usable {
+                    config.target_frame = (!text.is_empty()).then(|| text.to_owned());
+                }
+                usable
+            },
+        },
+    },
+    Parameter {
+        name: "sync_slop_secs",
+        description: "By how much the stamps of an image and of its depth may differ, in seconds; \
+                      0.0 asks for equal ones. The nearest is taken.",
+        changes: Changes::WhenConfigured,
+        example: None,
+        kind: ParameterKind::Number {
+            min: 0.0,
+            min_included: true,
+            max: 1.0,
+            get: |config| config.sync_slop_secs,
+            set: |config, value| config.sync_slop_secs = value,
+        },
+    },
+    Parameter {
+        name: "clouds",
+        description: "Whether the visible surfaces of what was found are made into point clouds \
+                      with colours and instance numbers: live for who takes them, in a replay \
+                      into the recording of results.",
+        changes: Changes::WhenConfigured,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.clouds,
+            set: |config, value| config.clouds = value,
+        },
+    },
+    Parameter {
+        name: "depth_topics",
+        description: "Depth topics of a recording, in the order of `image_topics`. Empty: for each \
+                      image topic one of the same frame, or else the one with the most similar \
+                      name.",
+        changes: Changes::AtStart,
+        example: Some("[/camera/aligned_depth_to_color/image_raw]"),
+        kind: ParameterKind::TextList {
+            item: "a ROS topic name",
+            accepts: ros_name::is_topic,
+            get: |config| config.depth_topics.clone(),
+            set: |config, topics| config.depth_topics = topics,
         },
     },
     Parameter {
@@ -221,6 +318,104 @@ pub static PARAMETERS: &[Parameter] = &[
         },
     },
     Parameter {
+        name: "autostart",
+        description: "Whether a live node loads its model and takes images at once. Without, it \
+                      waits to be configured and activated, as managed nodes of ROS 2 do.",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.autostart,
+            set: |config, value| config.autostart = value,
+        },
+    },
+    Parameter {
+        name: "use_sim_time",
+        description: "Whether a node in ROS 2 takes the time from `/clock`, for ages and for the \
+                      stamps that it makes itself.",
+        changes: Changes::WhileRunning,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.use_sim_time,
+            set: |config, value| config.use_sim_time = value,
+        },
+    },
+    Parameter {
+        name: "transport",
+        description: "What the live node speaks: plain `zenoh`; ROS 2 as `rmw_zenoh` does, with no \
+                      ROS installed; or ROS 2 through the ROS around it (`ros2`).",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Text {
+            form: "zenoh, rmw_zenoh or ros2",
+            get: |config| config.transport.to_string(),
+            set: |config, text, _| text.parse().map(|it| config.transport = it).is_ok(),
+        },
+    },
+    Parameter {
+        name: "cameras",
+        description: "Names of the cameras in ROS 2: images of each come on `NAME/image`, what is \
+                      found in them goes out on `~/NAME/detections`. Empty: one camera on `image`.",
+        changes: Changes::AtStart,
+        example: Some("[front, rear]"),
+        kind: ParameterKind::TextList {
+            item: "a relative ROS name",
+            accepts: ros_name::is_node,
+            get: |config| config.cameras.clone(),
+            set: |config, cameras| config.cameras = cameras,
+        },
+    },
+    Parameter {
+        name: "ros_remap",
+        description: "Remapping rules of ROS 2, for `rmw_zenoh`.",
+        changes: Changes::AtStart,
+        example: Some("[\"image:=/camera/image_raw\"]"),
+        kind: ParameterKind::TextList {
+            item: "a rule such as image:=/camera/image_raw",
+            accepts: |text| text.contains(":="),
+            get: |config| config.ros_remap.clone(),
+            set: |config, rules| config.ros_remap = rules,
+        },
+    },
+    Parameter {
+        name: "ros_domain_id",
+        description: "The ROS domain, for `rmw_zenoh`. -1: what ROS_DOMAIN_ID says, or else 0.",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Integer {
+            min: -1,
+            max: 232,
+            get: |config| config.ros_domain_id.map_or(-1, i64::from),
+            set: |config, value| config.ros_domain_id = u32::try_from(value).ok(),
+        },
+    },
+    Parameter {
+        name: "ros_shm_mib",
+        description: "Mebibytes of shared memory for large messages to nodes of the same machine, \
+                      for `rmw_zenoh`; the sender of images has its own. 0: what `zenoh_config` \
+                      says, or else none.",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Integer {
+            min: 0,
+            max: 65_536,
+            get: |config| config.ros_shm_mib as i64,
+            set: |config, value| config.ros_shm_mib = value as usize,
+        },
+    },
+    Parameter {
+        name: "ros_shm_threshold_bytes",
+        description: "Messages of at least so many bytes go through shared memory, where there is \
+                      some.",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Integer {
+            min: 0,
+            max: 1 << 30,
+            get: |config| config.ros_shm_threshold_bytes as i64,
+            set: |config, value| config.ros_shm_threshold_bytes = value as usize,
+        },
+    },
+    Parameter {
         name: "zenoh_config",
         description: "zenoh's own configuration file (JSON5, JSON or YAML), for TLS, access control, \
                       shared memory and all else that has no parameter here; relative to the file \
@@ -259,7 +454,8 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "zenoh_connect",
         description: "Endpoints to connect to. Empty: what `zenoh_config` says, or else whoever is \
-                      found on the local network.",
+                      found on the local network; with `rmw_zenoh` its router on \
+                      tcp/localhost:7447.",
         changes: Changes::AtStart,
         example: Some("[tcp/192.168.1.10:7447]"),
         kind: ParameterKind::TextList {
@@ -298,7 +494,8 @@ pub static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "zenoh_cdr",
-        description: "Whether detections also go out as CDR (`vision_msgs/msg/Detection2DArray`).",
+        description: "Whether detections also go out as CDR (`vision_msgs/msg/Detection2DArray`, \
+                      `Detection3DArray`).",
         changes: Changes::AtStart,
         example: None,
         kind: ParameterKind::Flag {

@@ -4,6 +4,7 @@ use nalgebra::{Matrix3, Rotation3};
 
 use super::lens::{Coefficients, Lens};
 use super::{CameraError, CameraModel};
+use crate::types::Calibration;
 
 /// Focal lengths in pixels that are taken.
 const FOCAL_RANGE_PX: (f64, f64) = (1e-2, 1e7);
@@ -59,6 +60,25 @@ pub enum PictureKind {
     Raw,
     /// Undistorted and turned (`image_rect`): described by `p`.
     Rectified,
+}
+
+impl<'a> From<&'a Calibration> for CameraFields<'a> {
+    fn from(calibration: &'a Calibration) -> Self {
+        let [binning_x, binning_y] = calibration.binning;
+        let [x_offset, y_offset, width, height] = calibration.region;
+        Self {
+            width: calibration.width,
+            height: calibration.height,
+            distortion_model: &calibration.distortion_model,
+            d: &calibration.d,
+            k: calibration.k,
+            r: calibration.r,
+            p: calibration.p,
+            binning_x,
+            binning_y,
+            roi: SensorRegion { x_offset, y_offset, width, height },
+        }
+    }
 }
 
 impl CameraFields<'_> {

@@ -10,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::transform::rigid;
-use crate::types::Stamp;
+use crate::types::{FrameTransform, Stamp};
 
 pub use error::{Direction, InsertError, LookupError, Tree};
 
@@ -52,6 +52,18 @@ pub struct StampedTransform<'a> {
     pub translation: [f64; 3],
     /// `x, y, z, w`.
     pub rotation: [f64; 4],
+}
+
+impl<'a> From<&'a FrameTransform> for StampedTransform<'a> {
+    fn from(transform: &'a FrameTransform) -> Self {
+        Self {
+            stamp: transform.stamp,
+            parent: &transform.parent,
+            child: &transform.child,
+            translation: transform.translation_m,
+            rotation: transform.rotation_xyzw,
+        }
+    }
 }
 
 /// What else happened when a transform was taken.

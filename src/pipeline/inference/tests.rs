@@ -7,12 +7,13 @@ use crate::types::{
     Detection, FrameHeader, PixelBox, Prompt, Stage, StageTimings, Stamp, StampSource,
 };
 
-/// Finds one box that covers the image, for the first prompt; fails on a 13 px wide image and
+/// Finds a box that covers the image, for the first prompt: one, or as many as the rules allow; fails on a 13 px wide image and
 /// panics on a 14 px wide one.
 struct WholeImage {
     info: ModelInfo,
     passes: Arc<AtomicUsize>,
     has_prompts: bool,
+    rules: Option<DetectionRules>,
 }
 
 impl Detector for WholeImage {
@@ -24,6 +25,10 @@ impl Detector for WholeImage {
         prompts.check()?;
         self.has_prompts = true;
         Ok(())
+    }
+
+    fn set_rules(&mut self, rules: DetectionRules) {
+        self.rules = Some(rules);
     }
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
@@ -38,12 +43,15 @@ impl Detector for WholeImage {
                 13 => Err(DetectError::EmptyImage { index, width: 13, height: image.height() }),
                 14 => panic!("an operator failed"),
                 width => Ok(ImageDetections {
-                    detections: vec![Detection {
-                        prompt: 0,
-                        score: 0.5,
-                        objectness: None,
-                        box_in_source_px: PixelBox::from_corners([0.0, 0.0, width as f32, 1.0]),
-                    }],
+                    detections: vec![
+                        Detection {
+                            prompt: 0,
+                            score: 0.5,
+                            objectness: None,
+                            box_in_source_px: PixelBox::from_corners([0.0, 0.0, width as f32, 1.0]),
+                        };
+                        self.rules.map_or(1, |rules| rules.max_detections)
+                    ],
                     best_scores: vec![0.5],
                     timings: StageTimings::default(),
                 }),
@@ -66,6 +74,7 @@ fn start(policy: Policy) -> (Pipeline, mpsc::Receiver<Outcome>, Arc<AtomicUsize>
         },
         passes: Arc::clone(&passes),
         has_prompts: false,
+        rules: None,
     };
     let options = PipelineOptions {
         cameras: vec!["/left".into(), "/right".into()],
@@ -229,4 +238,41 @@ fn a_single_frame_is_looked_at_beside_the_streams_and_a_camera_may_come_later() 
     pipeline.request(frame("detect", 1, 5), move |outcome| sender.send(outcome).unwrap());
     let Ok(Outcome::Failed(failure)) = answers.recv() else { panic!("nobody is there to look") };
     assert_eq!(failure.reason, PipelineClosed.to_string());
+}
+
+#[test]
+fn while_it_is_paused_frames_are_dropped_and_commands_and_requests_are_not() {
+    let (pipeline, mut results, passes) = start(Policy::LatestWins);
+    pipeline.set_prompts(prompts(1, &["a cat"])).unwrap();
+    let left = pipeline.camera("/left").unwrap();
+    pipeline.pause().unwrap();
+    assert_eq!(pipeline.post(left, frame("/left", 1, 3)), Posted::Paused);
+    pipeline.set_prompts(prompts(2, &["a dog"])).unwrap();
+    let (answer, answered) = std::sync::mpsc::channel();
+    pipeline.request(frame("/once", 2, 3), move |outcome| answer.send(outcome).unwrap());
+    assert!(matches!(answered.recv().unwrap(), Outcome::Found { .. }));
+    assert_eq!(passes.load(Ordering::Relaxed), 1);
+    pipeline.resume();
+    assert_eq!(pipeline.post(left, frame("/left", 3, 3)), Posted::Stored);
+    let Some(Outcome::Found { detections, .. }) = results.blocking_recv() else { panic!("found") };
+    assert_eq!((detections.header.stamp, detections.prompts.version), (Stamp(3), 2));
+    let counts = pipeline.counts(left);
+    assert_eq!((counts.received, counts.dropped, counts.taken), (2, 1, 1));
+}
+
+#[test]
+fn new_rules_hold_from_the_next_frame_on() {
+    let (pipeline, mut results, _) = start(Policy::LatestWins);
+    pipeline.set_prompts(prompts(1, &["a cat"])).unwrap();
+    let left = pipeline.camera("/left").unwrap();
+    for max_detections in [3, 7] {
+        pipeline
+            .set_rules(DetectionRules { nms_iou: None, max_detections, names_per_box: 1 })
+            .unwrap();
+        pipeline.post(left, frame("/left", 1, 3));
+        let Some(Outcome::Found { detections, .. }) = results.blocking_recv() else {
+            panic!("found")
+        };
+        assert_eq!(detections.detections.len(), max_detections);
+    }
 }

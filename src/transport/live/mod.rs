@@ -3,19 +3,27 @@
 //! A transport calls [`NodeInput`] for what arrives and implements [`NodeOutput`] for what goes
 //! out. It knows keys and payloads; the node knows cameras, prompts and the pipeline.
 
+mod clock;
 mod prompts;
 mod status;
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use image::RgbImage;
 
+pub use clock::{Moment, NodeClock};
 pub use prompts::{PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
 pub use status::{
     BestScore, CameraStatus, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
-    State, Status, WaitsFor,
+    SpaceStatus, State, Status, TransformsStatus, WaitsFor,
 };
 
 use super::records::LiveRecord;
-use crate::types::{FrameDetections, FrameHeader, Stamp, StampSource};
+use crate::types::{
+    Calibration, Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, FrameTransform,
+    Stamp, StampSource,
+};
 
 /// Why a message is not a picture, in words.
 pub type ImageError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,6 +35,40 @@ pub trait ImageMessage: Send {
     /// # Errors
     /// What was expected and what was found.
     fn decode(&self) -> Result<LiveImage, ImageError>;
+}
+
+/// A message that should hold a depth picture. Most of them are never decoded: only those that
+/// belong to an image in which something was found.
+pub trait DepthMessage: Send {
+    /// Its stamp and frame, without decoding pixels.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    fn header(&self) -> Result<FrameHeader, ImageError>;
+
+    /// Decodes it, on a thread of the node.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    fn decode(&self) -> Result<DepthImage, ImageError>;
+}
+
+/// Which of the two cameras of an RGB-D camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CameraPart {
+    /// The one whose images are looked at.
+    Colour,
+    /// The one that measures depth, where its pictures are not registered to the images.
+    Depth,
+}
+
+/// How long transforms hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransformKind {
+    /// At their stamps (`/tf`).
+    Moving,
+    /// Always (`/tf_static`).
+    Static,
 }
 
 /// A message with an image, decoded.
@@ -57,6 +99,27 @@ pub trait NodeInput: Send + Sync {
     /// names none.
     fn image(&self, camera: &str, topic: &str, message: Box<dyn ImageMessage>);
 
+    /// A calibration of a camera, or why the message on `topic` is none. `camera` is named as for
+    /// its images.
+    fn calibration(
+        &self,
+        camera: &str,
+        part: CameraPart,
+        topic: &str,
+        calibration: Result<Calibration, String>,
+    );
+
+    /// A depth picture of a camera, which came on `topic`.
+    fn depth(&self, camera: &str, topic: &str, message: Box<dyn DepthMessage>);
+
+    /// Transforms between frames, or why the message on `topic` holds none.
+    fn transforms(
+        &self,
+        topic: &str,
+        kind: TransformKind,
+        transforms: Result<Vec<FrameTransform>, String>,
+    );
+
     /// One image to look at. `topic` is where it was asked for.
     fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer);
 
@@ -70,10 +133,59 @@ pub trait NodeInput: Send + Sync {
     fn status(&self) -> Status;
 }
 
+/// Why a transport cannot do what it was asked for, in words.
+pub type TransportError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A transport as a managed node drives it: it is there from the node's start to its end, and takes
+/// images only in between.
+pub trait LiveTransport: NodeOutput {
+    /// Serves what is there in every state: prompts, status, single images.
+    ///
+    /// # Errors
+    /// A key or topic that is refused.
+    fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError>;
+
+    /// Takes the cameras' images from now on.
+    ///
+    /// # Errors
+    /// A key or topic that is refused; then none is taken.
+    fn activate(&self) -> Result<(), TransportError>;
+
+    /// Takes none any more, and sends none of the results that are still under way.
+    fn deactivate(&self);
+
+    /// Leaves the network, so that everybody knows at once; waits no longer than `patience`.
+    fn close(&self, patience: Duration);
+}
+
 /// What a node gives out. What cannot be sent is logged: the node goes on.
 pub trait NodeOutput: Send + Sync {
     /// What was found in a frame; `found` is `None` where the model failed on it.
     fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>);
+
+    /// The prompt set that is in use from now on: every frame that is looked at after this was
+    /// looked at with it.
+    fn prompts_in_use(&self, prompts: &PromptsRecord);
+
+    /// Where the things are that were found in a frame: after [`detections`](Self::detections) of
+    /// the same frame, and only where places are looked for. `record` holds the places, too.
+    fn places(
+        &self,
+        camera: &str,
+        record: &LiveRecord,
+        found: &FrameDetections,
+        places: &FramePlaces,
+    );
+
+    /// Whether somebody takes this camera's clouds.
+    fn wants_cloud(&self, camera: &str) -> bool;
+
+    /// The visible surfaces of what was found in a frame.
+    fn cloud(&self, camera: &str, cloud: &Cloud);
+
+    /// Where this camera's depth is waited for, in words for the status; `None` where it cannot
+    /// come.
+    fn depth_key(&self, camera: &str) -> Option<String>;
 
     /// Whether somebody takes this camera's overlays.
     fn wants_overlay(&self, camera: &str) -> bool;
@@ -84,8 +196,8 @@ pub trait NodeOutput: Send + Sync {
     /// The node's status.
     fn status(&self, status: &Status);
 
-    /// Who the transport is connected to.
-    fn connections(&self) -> Connections;
+    /// Who the transport is connected to; `None` where it cannot tell.
+    fn connections(&self) -> Option<Connections>;
 
     /// Finds out what others do, which may take some hundred milliseconds: never called from the
     /// thread that reads the socket.
@@ -96,4 +208,10 @@ pub trait NodeOutput: Send + Sync {
 
     /// Where prompts are set, in words for the status.
     fn prompts_key(&self) -> String;
+}
+
+/// The time of this machine.
+pub(super) fn now() -> Stamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -21,12 +21,16 @@ pub struct Status {
     pub model: ModelStatus,
     /// The prompts in use.
     pub prompts: PromptsStatus,
-    /// Who it is connected to.
-    pub connected: Connections,
+    /// Who it is connected to; absent where the transport cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<Connections>,
     /// Where it waits for images.
     pub waits_for: Vec<WaitsFor>,
     /// Every camera that has sent anything, by name.
     pub cameras: BTreeMap<String, CameraStatus>,
+    /// Transforms between frames, where any have come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transforms: Option<TransformsStatus>,
     /// Images that belong to no camera, with the newest reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_images: Option<Failure>,
@@ -38,6 +42,16 @@ pub struct Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// The node is ending, or has ended for all but its process.
+    Ended,
+    /// No model is loaded.
+    Unconfigured,
+    /// The model could not be loaded.
+    CannotLoad,
+    /// The model is being loaded, or the node is on its way between two other states.
+    Changing,
+    /// The model is loaded, and no images are taken.
+    Inactive,
     /// No prompts are set: there is nothing to look for.
     NoPrompts,
     /// No image has come yet.
@@ -92,6 +106,9 @@ pub struct WaitsFor {
     pub keys: String,
     /// Publishers that are declared on it; `None` where nobody can tell.
     pub publishers: Option<usize>,
+    /// Who publishes there what is no image, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// How often something went wrong, and how last.
@@ -114,8 +131,11 @@ pub struct CameraStatus {
     pub received: u64,
     /// Images that could not be read.
     pub bad: u64,
-    /// Images that a newer one took the place of.
+    /// Images that a newer one took the place of, or that waited when the node was deactivated.
     pub dropped: u64,
+    /// Images that `max_rate_hz` left out.
+    #[serde(default)]
+    pub skipped: u64,
     /// Images that were looked at.
     pub answered: u64,
     /// Images that the model failed on.
@@ -146,6 +166,51 @@ pub struct CameraStatus {
     pub best_scores: Vec<BestScore>,
     /// What the newest image took in each stage, in milliseconds.
     pub stages_ms: BTreeMap<String, f64>,
+    /// Places in space, where they are looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<SpaceStatus>,
+}
+
+/// Places in space of one camera's detections.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SpaceStatus {
+    /// The key or topic on which depth is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_key: Option<String>,
+    /// Depth pictures that came.
+    pub depths: u64,
+    /// Calibrations that came.
+    pub calibrations: u64,
+    /// Frames whose places were looked for.
+    pub frames: u64,
+    /// Of these, frames that found no depth, calibration or transform, by reason.
+    pub frames_without: BTreeMap<String, u64>,
+    /// Detections with a place.
+    pub located: u64,
+    /// Detections without one, by reason.
+    pub unlocated: BTreeMap<String, u64>,
+    /// Of the newest frame with detections: those with a place, and all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_located: Option<[usize; 2]>,
+    /// Why the newest detection or frame without a place has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_reason: Option<String>,
+    /// Seconds since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_reason_age_secs: Option<f64>,
+    /// Depth pictures and calibrations that cannot be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad: Option<Failure>,
+}
+
+/// Transforms between frames.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransformsStatus {
+    /// Those that were taken.
+    pub taken: u64,
+    /// Messages with some that were refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Failure>,
 }
 
 /// How near a prompt came to being found.

@@ -129,9 +129,7 @@ pub fn open_metrics(status: &Status) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::transport::live::{
-        BestScore, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
-    };
+    use crate::transport::live::{BestScore, Failure, ModelStatus, PromptsStatus, RequestCounts};
 
     /// A node with one camera, whose name has to be escaped.
     pub(in crate::transport::metrics) fn status() -> Status {
@@ -156,7 +154,8 @@ pub(super) mod tests {
                 dtype: "f32".to_owned(),
             },
             prompts: PromptsStatus { version: 7, names: vec!["a \"mug\"".to_owned()] },
-            connected: Connections::default(),
+            connected: None,
+            transforms: None,
             waits_for: Vec::new(),
             cameras: [("front".to_owned(), CameraStatus { best_scores, ..camera })].into(),
             refused_images: Some(Failure { count: 5, newest, age_secs: 1.0 }),

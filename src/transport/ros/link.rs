@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::super::live::Connections;
+
 /// A message or service type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RosType {
@@ -81,8 +83,8 @@ pub struct PublisherSeen {
 }
 
 /// A serialized message (CDR, with its four bytes of header) that was received. It may be kept and
-/// read on another thread.
-pub trait RosBytes: Send {
+/// read on other threads.
+pub trait RosBytes: Send + Sync {
     /// The bytes; copied only where they did not arrive in one piece.
     fn bytes(&self) -> Cow<'_, [u8]>;
 }
@@ -171,6 +173,11 @@ pub trait RosLink: Send + Sync {
 
     /// Who publishes on a topic (a name as in [`RosEndpoint::topic`]), with the QoS they offer.
     fn publishers_on(&self, topic: &str) -> Vec<PublisherSeen>;
+
+    /// Who the node is connected to; `None` where that is nothing the link can tell.
+    fn connections(&self) -> Option<Connections> {
+        None
+    }
 
     /// Leaves ROS 2, so that everybody knows, taking no longer than `patience`.
     fn close(&self, patience: Duration);

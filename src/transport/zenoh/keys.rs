@@ -51,6 +51,27 @@ impl Keys {
         self.node.clone()
     }
 
+    /// Where what belongs to images is waited for, `what` being `depth` for instance: the last part
+    /// of the images' expression is replaced by it. An expression whose last part has wildcards has
+    /// nothing beside it. With each, the expression of the images.
+    pub(super) fn beside(&self, what: &str) -> Vec<(OwnedKeyExpr, OwnedKeyExpr)> {
+        let beside = |images: &OwnedKeyExpr| Some((beside(images, what)?, images.clone()));
+        self.images.iter().filter_map(beside).collect()
+    }
+
+    /// Where the depth of a camera comes with the default expression of images.
+    pub(super) fn default_depth(&self, camera: &str) -> Option<OwnedKeyExpr> {
+        OwnedKeyExpr::new(format!("{}/camera/{camera}/depth", self.node)).ok()
+    }
+
+    pub(super) fn transforms(&self) -> OwnedKeyExpr {
+        self.below("tf")
+    }
+
+    pub(super) fn static_transforms(&self) -> OwnedKeyExpr {
+        self.below("tf_static")
+    }
+
     pub(super) fn prompts(&self) -> OwnedKeyExpr {
         self.below("prompts")
     }
@@ -74,8 +95,17 @@ impl Keys {
 
     /// What the node itself publishes or answers on.
     fn own(&self) -> Vec<OwnedKeyExpr> {
-        let below = ["detections/**", "detections_cdr/**", "overlay/**", "prompts/**"];
-        below.map(|key| self.below(key)).into_iter().chain([self.detect(), self.status()]).collect()
+        let below = [
+            "detections/**",
+            "detections_cdr/**",
+            "detections_3d/**",
+            "detections_3d_cdr/**",
+            "cloud/**",
+            "overlay/**",
+            "prompts/**",
+        ];
+        let others = [self.detect(), self.status(), self.transforms(), self.static_transforms()];
+        below.map(|key| self.below(key)).into_iter().chain(others).collect()
     }
 
     fn below(&self, rest: &str) -> OwnedKeyExpr {
@@ -99,6 +129,23 @@ pub(super) fn camera_name(expression: &keyexpr, key: &str) -> Option<String> {
     }
     let last = chunks.iter().rev().find(|chunk| **chunk != "image")?;
     Some((*last).to_owned())
+}
+
+/// The key beside that of images: its last part is `what`. `None` where that part has wildcards, or
+/// is `what` already.
+pub(super) fn beside(images: &str, what: &str) -> Option<OwnedKeyExpr> {
+    let (rest, last) = images.rsplit_once('/')?;
+    if last.contains('*') || last == what {
+        return None;
+    }
+    OwnedKeyExpr::new(format!("{rest}/{what}")).ok()
+}
+
+/// The camera of a key beside that of its images, named as for its images.
+pub(super) fn camera_beside(images: &keyexpr, key: &str) -> Option<String> {
+    let (_, last) = images.as_str().rsplit_once('/')?;
+    let (rest, _) = key.rsplit_once('/')?;
+    camera_name(images, &format!("{rest}/{last}"))
 }
 
 /// The parts of `key` that the wildcards of `pattern` stand for.
@@ -144,6 +191,24 @@ mod tests {
         ] {
             let expression = keyexpr::new(expression).unwrap();
             assert_eq!(camera_name(expression, key).as_deref(), expected, "{expression} {key}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_images_stands_beside_them() {
+        for (images, key, expected) in [
+            ("owlet/owlet/camera/*/image", "owlet/owlet/camera/front/depth", "front"),
+            ("cell/*/arm/*/rgb", "cell/3/arm/left/depth", "3/left"),
+            ("robot/**/image", "robot/head/left/depth", "head/left"),
+            ("robot/front/image", "robot/front/depth", "front"),
+        ] {
+            let expression = keyexpr::new(images).unwrap();
+            let depth = beside(images, "depth").unwrap();
+            assert!(depth.includes(keyexpr::new(key).unwrap()), "{depth} {key}");
+            assert_eq!(camera_beside(expression, key).as_deref(), Some(expected));
+        }
+        for images in ["robot/**", "robot/cam$*", "image", "robot/depth"] {
+            assert_eq!(beside(images, "depth"), None, "{images}");
         }
     }
 

@@ -5,14 +5,19 @@
 //! | key | direction | payload |
 //! | --- | --- | --- |
 //! | `owlet/N/camera/*/image`, or the key expressions asked for | in | an image |
+//! | `depth`, `camera_info`, `depth_camera_info` beside an image's key | in | see [`space`] |
+//! | `owlet/N/tf`, `owlet/N/tf_static` | in, and asked for at start | see [`space`] |
 //! | `owlet/N/detections/<camera>` | out | JSON ([`LiveRecord`]) |
 //! | `owlet/N/detections_cdr/<camera>` | out, where asked for | `vision_msgs/msg/Detection2DArray` |
+//! | `owlet/N/detections_3d/<camera>` | out, where places are looked for | JSON ([`LiveRecord`]) |
+//! | `owlet/N/detections_3d_cdr/<camera>` | out, where asked for | `vision_msgs/msg/Detection3DArray` |
+//! | `owlet/N/cloud/<camera>` | out, where asked for and while somebody subscribes | `sensor_msgs/msg/PointCloud2` |
 //! | `owlet/N/overlay/<camera>` | out, while somebody subscribes | JPEG |
 //! | `owlet/N/prompts` | put, get | JSON or YAML in the form of a prompts file |
 //! | `owlet/N/prompts/answer` | out | what became of a put |
 //! | `owlet/N/detect` | get | an image in, JSON back |
 //! | `owlet/N/status` | out, get | JSON ([`Status`]) |
-//! | `owlet/N` | liveliness token | |
+//! | `owlet/N` | liveliness token, while the node is active | |
 
 mod answers;
 mod error;
@@ -20,9 +25,11 @@ mod keys;
 mod options;
 mod payload;
 mod publishers;
+mod session;
+mod space;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use zenoh::key_expr::OwnedKeyExpr;
@@ -35,17 +42,24 @@ use zenoh::{Session, Wait};
 pub use error::ZenohError;
 pub use options::ZenohOptions;
 pub use payload::PayloadError;
+pub use session::SessionOptions;
 
 use self::answers::QueryAnswer;
 use self::keys::Keys;
 use self::options::Prepared;
 use self::payload::ImagePayload;
 use self::publishers::{Publishers, to_json};
+use self::space::DepthPayload;
+use super::closing;
 use super::live::{
-    Connections, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord, Status, WaitsFor,
+    CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
+    Status, TransformKind, TransportError, WaitsFor, now,
 };
 use super::records::LiveRecord;
-use crate::types::{FrameDetections, FrameHeader};
+use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
+
+/// The last part of a depth picture's key.
+const DEPTH: &str = "depth";
 
 /// How often zenoh is asked who publishes where images are waited for.
 const PUBLISHERS_EVERY: Duration = Duration::from_secs(5);
@@ -55,14 +69,24 @@ pub struct ZenohTransport {
     session: Session,
     keys: Keys,
     publishers: Publishers,
+    /// Whether places are looked for, so that what they need is waited for.
+    locates: bool,
     found_publishers: Mutex<Option<FoundPublishers>>,
-    declared: Mutex<Option<Declared>>,
+    input: OnceLock<Arc<dyn NodeInput>>,
+    served: Mutex<Option<Served>>,
+    active: Mutex<Option<Active>>,
+    is_active: AtomicBool,
 }
 
-/// Kept only for being dropped.
-struct Declared {
+/// What is declared in every state of the node; kept only for being dropped.
+struct Served {
+    _prompts: Subscriber<()>,
+    _queryables: [Queryable<()>; 3],
+}
+
+/// What is declared while the node is active; kept only for being dropped.
+struct Active {
     _subscribers: Vec<Subscriber<()>>,
-    _queryables: Vec<Queryable<()>>,
     _token: LivelinessToken,
 }
 
@@ -86,13 +110,13 @@ impl ZenohOptions {
 }
 
 impl ZenohTransport {
-    /// Opens the session. Nothing is taken from it before [`serve`](Self::serve).
+    /// Opens the session. Nothing is taken from it before it is served.
     ///
     /// # Errors
     /// Whatever keeps zenoh from opening it: a router that cannot be reached, an address that is
     /// taken.
     pub fn open(options: CheckedOptions) -> Result<Arc<Self>, ZenohError> {
-        let Prepared { config, keys, cdr } = options.0;
+        let Prepared { config, keys, cdr, locates } = options.0;
         let session = zenoh::open(config)
             .wait()
             .map_err(|error| ZenohError::Open { reason: error.to_string() })?;
@@ -101,50 +125,13 @@ impl ZenohTransport {
             session,
             keys,
             publishers,
+            locates,
             found_publishers: Mutex::new(None),
-            declared: Mutex::new(None),
+            input: OnceLock::new(),
+            served: Mutex::new(None),
+            active: Mutex::new(None),
+            is_active: AtomicBool::new(false),
         }))
-    }
-
-    /// Subscribes, answers, and says that the node is there.
-    ///
-    /// # Errors
-    /// What zenoh reports of a key.
-    pub fn serve(&self, input: &Arc<dyn NodeInput>) -> Result<(), ZenohError> {
-        let mut subscribers = Vec::new();
-        for expression in self.keys.images() {
-            subscribers.push(self.images(expression, Arc::clone(input))?);
-        }
-        subscribers.push(self.prompts_put(Arc::clone(input))?);
-        let queryables = vec![
-            self.prompts_get(Arc::clone(input))?,
-            self.detect(Arc::clone(input))?,
-            self.status_get(Arc::clone(input))?,
-        ];
-        let key = self.keys.node();
-        self.warn_of_namesake(&key);
-        let token = self.session.liveliness().declare_token(key.clone()).wait();
-        let token = token.map_err(|error| ZenohError::declare(&key, &*error))?;
-        let declared =
-            Declared { _subscribers: subscribers, _queryables: queryables, _token: token };
-        *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = Some(declared);
-        Ok(())
-    }
-
-    /// Closes the session, so that everybody knows at once; waits no longer than `patience`.
-    pub fn close(&self, patience: Duration) {
-        let session = self.session.clone();
-        let (done, closed) = std::sync::mpsc::channel();
-        let closer = thread::Builder::new().name("zenoh-close".to_owned()).spawn(move || {
-            if let Err(error) = session.close().wait() {
-                tracing::debug!("zenoh: {error}");
-            }
-            // Nobody may be waiting any more.
-            let _ = done.send(());
-        });
-        if closer.is_ok() && closed.recv_timeout(patience).is_err() {
-            tracing::debug!("zenoh did not close within {patience:?}");
-        }
     }
 
     /// Two nodes of one name would answer each other's questions.
@@ -161,35 +148,88 @@ impl ZenohTransport {
         input: Arc<dyn NodeInput>,
     ) -> Result<Subscriber<()>, ZenohError> {
         let pattern = expression.clone();
-        self.session
-            .declare_subscriber(expression.clone())
-            .callback(move |sample: Sample| {
+        self.subscribe(expression, move |sample| {
+            let key = sample.key_expr().as_str();
+            // A key with wildcards in it is allowed in a put, and names no camera.
+            let camera = keys::camera_name(&pattern, key).unwrap_or_default();
+            let message = ImagePayload::of_sample(&sample, &camera);
+            input.image(&camera, key, Box::new(message));
+        })
+    }
+
+    /// Depth, calibrations and transforms.
+    fn take_space(
+        &self,
+        input: &Arc<dyn NodeInput>,
+        subscribers: &mut Vec<Subscriber<()>>,
+    ) -> Result<(), ZenohError> {
+        for (expression, images) in self.keys.beside(DEPTH) {
+            let input = Arc::clone(input);
+            subscribers.push(self.subscribe(&expression, move |sample| {
                 let key = sample.key_expr().as_str();
-                // A key with wildcards in it is allowed in a put, and names no camera.
-                let camera = keys::camera_name(&pattern, key).unwrap_or_default();
-                let message = ImagePayload::of_sample(&sample, &camera);
-                input.image(&camera, key, Box::new(message));
-            })
-            .wait()
-            .map_err(|error| ZenohError::declare(expression, &*error))
+                let camera = keys::camera_beside(&images, key).unwrap_or_default();
+                let message = DepthPayload(ImagePayload::of_sample(&sample, &camera));
+                input.depth(&camera, key, Box::new(message));
+            })?);
+        }
+        for (what, part) in
+            [("camera_info", CameraPart::Colour), ("depth_camera_info", CameraPart::Depth)]
+        {
+            for (expression, images) in self.keys.beside(what) {
+                let input = Arc::clone(input);
+                subscribers.push(self.subscribe(&expression, move |sample| {
+                    let key = sample.key_expr().as_str();
+                    let camera = keys::camera_beside(&images, key).unwrap_or_default();
+                    let stamp = sample.timestamp().map_or_else(now, payload::stamp_of);
+                    let default = FrameHeader { stamp, frame_id: camera.as_str().into() };
+                    let calibration = space::calibration(&sample, default);
+                    input.calibration(&camera, part, key, calibration);
+                })?);
+            }
+        }
+        for (expression, kind) in [
+            (self.keys.transforms(), TransformKind::Moving),
+            (self.keys.static_transforms(), TransformKind::Static),
+        ] {
+            let for_samples = Arc::clone(input);
+            subscribers.push(self.subscribe(&expression, move |sample| {
+                let key = sample.key_expr().as_str();
+                for_samples.transforms(key, kind, space::transforms(&sample));
+            })?);
+        }
+        // Static transforms are said once: who keeps them is asked for what was said before.
+        let input = Arc::clone(input);
+        let asked = self.session.get(self.keys.static_transforms()).callback(move |reply| {
+            if let Ok(sample) = reply.result() {
+                let key = sample.key_expr().as_str();
+                input.transforms(key, TransformKind::Static, space::transforms(sample));
+            }
+        });
+        asked.wait().map_err(|error| ZenohError::declare(&self.keys.static_transforms(), &*error))
+    }
+
+    fn subscribe(
+        &self,
+        expression: &OwnedKeyExpr,
+        on_sample: impl Fn(Sample) + Send + Sync + 'static,
+    ) -> Result<Subscriber<()>, ZenohError> {
+        let subscriber = self.session.declare_subscriber(expression.clone());
+        let subscriber = subscriber.callback(on_sample).wait();
+        subscriber.map_err(|error| ZenohError::declare(expression, &*error))
     }
 
     fn prompts_put(&self, input: Arc<dyn NodeInput>) -> Result<Subscriber<()>, ZenohError> {
         let key = self.keys.prompts();
         let answers = self.publishers.answers();
-        self.session
-            .declare_subscriber(key.clone())
-            .callback(move |sample: Sample| {
-                let answers = answers.clone();
-                // A delete has no payload, and an empty payload is refused with its reason.
-                let text = match sample.kind() {
-                    SampleKind::Put => sample.payload().to_bytes().into_owned(),
-                    SampleKind::Delete => Vec::new(),
-                };
-                input.set_prompts(text, Box::new(move |answer| answers.publish(answer)));
-            })
-            .wait()
-            .map_err(|error| ZenohError::declare(&key, &*error))
+        self.subscribe(&key, move |sample| {
+            let answers = answers.clone();
+            // A delete has no payload, and an empty payload is refused with its reason.
+            let text = match sample.kind() {
+                SampleKind::Put => sample.payload().to_bytes().into_owned(),
+                SampleKind::Delete => Vec::new(),
+            };
+            input.set_prompts(text, Box::new(move |answer| answers.publish(answer)));
+        })
     }
 
     fn prompts_get(&self, input: Arc<dyn NodeInput>) -> Result<Queryable<()>, ZenohError> {
@@ -246,9 +286,89 @@ impl ZenohTransport {
     }
 }
 
+impl LiveTransport for ZenohTransport {
+    fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError> {
+        let served = Served {
+            _prompts: self.prompts_put(Arc::clone(&input))?,
+            _queryables: [
+                self.prompts_get(Arc::clone(&input))?,
+                self.detect(Arc::clone(&input))?,
+                self.status_get(Arc::clone(&input))?,
+            ],
+        };
+        *self.served.lock().unwrap_or_else(PoisonError::into_inner) = Some(served);
+        self.input.get_or_init(|| input);
+        Ok(())
+    }
+
+    fn activate(&self) -> Result<(), TransportError> {
+        let Some(input) = self.input.get() else { return Ok(()) };
+        self.is_active.store(true, Ordering::Release);
+        let images = self.keys.images();
+        let images = images.map(|expression| self.images(expression, Arc::clone(input)));
+        let mut subscribers = images.collect::<Result<_, _>>()?;
+        if self.locates {
+            self.take_space(input, &mut subscribers)?;
+        }
+        let key = self.keys.node();
+        self.warn_of_namesake(&key);
+        let token = self.session.liveliness().declare_token(key.clone()).wait();
+        let token = token.map_err(|error| ZenohError::declare(&key, &*error))?;
+        let active = Active { _subscribers: subscribers, _token: token };
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(active);
+        Ok(())
+    }
+
+    fn deactivate(&self) {
+        self.is_active.store(false, Ordering::Release);
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn close(&self, patience: Duration) {
+        let session = self.session.clone();
+        closing::within(patience, "zenoh", move || session.close().wait());
+    }
+}
+
 impl NodeOutput for ZenohTransport {
     fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>) {
-        self.publishers.detections(camera, record, found);
+        if self.is_active.load(Ordering::Acquire) {
+            self.publishers.detections(camera, record, found);
+        }
+    }
+
+    /// Who put the set is answered, and who gets it is told of it: nothing is left to say.
+    fn prompts_in_use(&self, _prompts: &PromptsRecord) {}
+
+    fn places(
+        &self,
+        camera: &str,
+        record: &LiveRecord,
+        found: &FrameDetections,
+        places: &FramePlaces,
+    ) {
+        self.publishers.places(camera, record, found, places);
+    }
+
+    fn wants_cloud(&self, camera: &str) -> bool {
+        self.publishers.wants_cloud(camera)
+    }
+
+    fn cloud(&self, camera: &str, cloud: &Cloud) {
+        self.publishers.cloud(camera, cloud);
+    }
+
+    fn depth_key(&self, camera: &str) -> Option<String> {
+        let beside = self.keys.beside(DEPTH);
+        let default = self.keys.default_depth(camera);
+        let is_default = |(depth, _): &(OwnedKeyExpr, OwnedKeyExpr)| {
+            default.as_ref().is_some_and(|default| depth.includes(default))
+        };
+        if beside.iter().any(is_default) {
+            return default.map(|key| key.to_string());
+        }
+        let keys: Vec<_> = beside.iter().map(|(depth, _)| depth.to_string()).collect();
+        (!keys.is_empty()).then(|| keys.join(", "))
     }
 
     fn wants_overlay(&self, camera: &str) -> bool {
@@ -263,12 +383,12 @@ impl NodeOutput for ZenohTransport {
         self.publishers.put(&self.keys.status(), to_json(status));
     }
 
-    fn connections(&self) -> Connections {
+    fn connections(&self) -> Option<Connections> {
         let info = self.session.info();
-        Connections {
+        Some(Connections {
             routers: info.routers_zid().wait().count(),
             peers: info.peers_zid().wait().count(),
-        }
+        })
     }
 
     /// Asks routers for publishers now and then: a subscriber is not told of them.
@@ -291,6 +411,7 @@ impl NodeOutput for ZenohTransport {
                 publishers: found
                     .as_ref()
                     .and_then(|found| found.counts.get(index).copied().flatten()),
+                remarks: Vec::new(),
             })
             .collect()
     }

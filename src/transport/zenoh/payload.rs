@@ -9,7 +9,6 @@
 //! in it, zenoh's timestamp of the sample holds, or else the time of arrival.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use zenoh::bytes::ZBytes;
@@ -17,14 +16,16 @@ use zenoh::query::Query;
 use zenoh::sample::{Sample, SampleKind};
 use zenoh::time::Timestamp;
 
-use super::super::live::{ImageError, ImageMessage, LiveImage};
-use crate::types::{FrameHeader, Picture, Stamp, StampSource};
+use super::super::live::{ImageError, ImageMessage, LiveImage, now};
+use crate::types::{DepthImage, FrameHeader, Picture, Stamp, StampSource};
 use crate::vision::decode::{
     DecodeError, RawImage, decode_compressed, decode_raw, known_encodings, packed_step,
 };
 
 /// zenoh's encoding where none is given, and of raw images.
 const BYTES: &str = "zenoh/bytes";
+/// What `image_transport` calls a PNG of millimetres.
+const DEPTH_PNG: &str = "16UC1; png compressed ";
 /// A longer attachment is refused: it holds a number and a name.
 const MAX_ATTACHMENT_BYTES: usize = 4 << 10;
 /// Texts of a sender are cut to this many characters in errors.
@@ -72,6 +73,23 @@ pub enum PayloadError {
         /// Its encoding.
         encoding: String,
     },
+    /// A colour image.
+    #[error("expected depth (PNG of 16-bit grey, raw 16UC1 or 32FC1), found colour ({encoding})")]
+    Colour {
+        /// Its encoding.
+        encoding: String,
+    },
+    /// JSON of another form.
+    #[error("expected {what}: {reason}")]
+    Json {
+        /// What was expected.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A broken message.
+    #[error(transparent)]
+    Cdr(#[from] crate::wire::DecodeError),
 }
 
 /// What is understood of an attachment; other keys are the sender's own.
@@ -119,7 +137,8 @@ impl ImagePayload {
         })
     }
 
-    fn decoded(&self) -> Result<LiveImage, PayloadError> {
+    /// Stamp and frame, and whose clock gave the stamp.
+    pub(super) fn header(&self) -> Result<(FrameHeader, StampSource), PayloadError> {
         if self.is_delete {
             return Err(PayloadError::Deleted);
         }
@@ -130,13 +149,26 @@ impl ImagePayload {
             (None, Some(sent)) => (sent, StampSource::Transport),
             (None, None) => (self.received, StampSource::Arrival),
         };
-        let picture = decode_payload(&self.encoding, &self.payload.to_bytes())?;
+        let frame_id: Arc<str> = frame_id.unwrap_or_else(|| self.default_frame_id.clone()).into();
+        Ok((FrameHeader { stamp, frame_id }, stamp_from))
+    }
+
+    /// The picture, where it is one of depth.
+    pub(super) fn depth(&self) -> Result<DepthImage, PayloadError> {
+        match decode_payload(&self.encoding, &self.payload.to_bytes(), DEPTH_PNG)? {
+            Picture::Depth(depth) => Ok(depth),
+            Picture::Color(_) => Err(PayloadError::Colour { encoding: shortened(&self.encoding) }),
+        }
+    }
+
+    fn decoded(&self) -> Result<LiveImage, PayloadError> {
+        let (header, stamp_from) = self.header()?;
+        let picture = decode_payload(&self.encoding, &self.payload.to_bytes(), "")?;
         let Picture::Color(image) = picture else {
             return Err(PayloadError::Depth { encoding: shortened(&self.encoding) });
         };
-        let frame_id: Arc<str> = frame_id.unwrap_or_else(|| self.default_frame_id.clone()).into();
         Ok(LiveImage {
-            header: FrameHeader { stamp, frame_id },
+            header,
             stamp_from,
             received: self.received,
             encoding: self.encoding.clone(),
@@ -151,12 +183,13 @@ impl ImageMessage for ImagePayload {
     }
 }
 
-fn decode_payload(encoding: &str, payload: &[u8]) -> Result<Picture, PayloadError> {
+/// `meaning` is what an encoded file holds, where that is more than colour.
+fn decode_payload(encoding: &str, payload: &[u8], meaning: &str) -> Result<Picture, PayloadError> {
     let (kind, description) = encoding.split_once(';').unwrap_or((encoding, ""));
     match (kind, description) {
         ("image/jpeg" | "image/png", _) | (BYTES, "") => {
             // What follows the kind says nothing that the file does not say itself.
-            Ok(decode_compressed(kind, payload)?)
+            Ok(decode_compressed(if meaning.is_empty() { kind } else { meaning }, payload)?)
         }
         (BYTES, description) => {
             let layout = RawLayout::parse(description)?;
@@ -225,13 +258,8 @@ fn parse_attachment(bytes: &[u8]) -> Result<Attachment, PayloadError> {
     serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))
 }
 
-fn stamp_of(timestamp: &Timestamp) -> Stamp {
+pub(super) fn stamp_of(timestamp: &Timestamp) -> Stamp {
     let since_epoch = timestamp.get_time().to_duration();
-    Stamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
-}
-
-fn now() -> Stamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Stamp(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
 }
 
@@ -270,7 +298,7 @@ mod tests {
 
     #[test]
     fn payloads_are_decoded_by_their_encoding_and_refused_with_a_reason() {
-        let picture = decode_payload("zenoh/bytes;rgb8;1x2;step=4", &[1, 2, 3, 0, 4, 5, 6, 0]);
+        let picture = decode_payload("zenoh/bytes;rgb8;1x2;step=4", &[1, 2, 3, 0, 4, 5, 6, 0], "");
         let Ok(Picture::Color(image)) = picture else { panic!("{picture:?}") };
         assert_eq!(image.as_raw(), &[1, 2, 3, 4, 5, 6]);
         let huge = format!("zenoh/bytes;rgb8;{0}x{0}", u32::MAX);
@@ -281,9 +309,25 @@ mod tests {
             ("zenoh/bytes;rgb8;2x2", b"123", "12"),
             (huge.as_str(), b"123", "4294967295"),
         ] {
-            let error = decode_payload(encoding, payload).unwrap_err().to_string();
+            let error = decode_payload(encoding, payload, "").unwrap_err().to_string();
             assert!(error.contains(expected), "{encoding}: {error}");
         }
+    }
+
+    #[test]
+    fn depth_is_png_of_millimetres_or_raw() {
+        let raw = decode_payload("zenoh/bytes;32FC1;1x1", &1.5_f32.to_le_bytes(), DEPTH_PNG);
+        let Ok(Picture::Depth(depth)) = raw else { panic!("{raw:?}") };
+        assert_eq!(depth.metres(), [1.5]);
+        let mut png = std::io::Cursor::new(Vec::new());
+        let millimetres: image::ImageBuffer<image::Luma<u16>, _> =
+            image::ImageBuffer::from_raw(2, 1, vec![0, 750]).unwrap();
+        millimetres.write_to(&mut png, image::ImageFormat::Png).unwrap();
+        let Ok(Picture::Depth(depth)) = decode_payload("image/png", png.get_ref(), DEPTH_PNG)
+        else {
+            panic!("depth")
+        };
+        assert!(depth.metres()[0].is_nan() && depth.metres()[1] == 0.75);
     }
 
     #[test]

@@ -14,9 +14,12 @@ use zenoh::{Session, Wait};
 use super::super::live::PromptsAnswer;
 use super::super::records::LiveRecord;
 use super::keys::Keys;
-use crate::types::{FrameDetections, FrameHeader};
+use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
 use crate::wire::Message;
-use crate::wire::vision_msgs::{Detection2DArray, detection_2d_array};
+use crate::wire::sensor_msgs::{PointCloud2, point_bytes};
+use crate::wire::vision_msgs::{
+    Detection2DArray, Detection3DArray, detection_2d_array, detection_3d_array,
+};
 
 /// How long routers may take to say who publishes.
 const ADMIN_PATIENCE: Duration = Duration::from_millis(300);
@@ -27,6 +30,7 @@ pub(super) struct Publishers {
     keys: Keys,
     cdr: bool,
     cameras: Mutex<HashMap<String, Option<Arc<CameraPublishers>>>>,
+    spaces: Mutex<HashMap<String, Option<Arc<SpacePublishers>>>>,
 }
 
 struct CameraPublishers {
@@ -35,9 +39,45 @@ struct CameraPublishers {
     overlay: Publisher<'static>,
 }
 
+/// Made for cameras that have places.
+struct SpacePublishers {
+    detections: Publisher<'static>,
+    cdr: Option<Publisher<'static>>,
+    cloud: Publisher<'static>,
+}
+
 impl Publishers {
     pub(super) fn new(session: Session, keys: Keys, cdr: bool) -> Self {
-        Self { session, keys, cdr, cameras: Mutex::default() }
+        Self { session, keys, cdr, cameras: Mutex::default(), spaces: Mutex::default() }
+    }
+
+    pub(super) fn places(
+        &self,
+        camera: &str,
+        record: &LiveRecord,
+        found: &FrameDetections,
+        places: &FramePlaces,
+    ) {
+        let Some(publishers) = self.space_of(camera) else { return };
+        let sent = publishers.detections.put(to_json(record)).wait();
+        log(&self.session, publishers.detections.key_expr(), sent);
+        if let Some(publisher) = &publishers.cdr {
+            let message = detection_3d_array(found, places).encode();
+            log(&self.session, publisher.key_expr(), publisher.put(message).wait());
+        }
+    }
+
+    pub(super) fn wants_cloud(&self, camera: &str) -> bool {
+        self.space_of(camera).is_some_and(|publishers| has_subscriber(&publishers.cloud))
+    }
+
+    pub(super) fn cloud(&self, camera: &str, cloud: &Cloud) {
+        let Some(publishers) = self.space_of(camera) else { return };
+        let bytes = point_bytes(&cloud.points);
+        // Made of whole points, and of no more than a message counts.
+        let Some(message) = PointCloud2::of_points((&cloud.header).into(), &bytes) else { return };
+        let sent = publishers.cloud.put(message.encode()).wait();
+        log(&self.session, publishers.cloud.key_expr(), sent);
     }
 
     pub(super) fn detections(
@@ -56,9 +96,7 @@ impl Publishers {
     }
 
     pub(super) fn wants_overlay(&self, camera: &str) -> bool {
-        self.of(camera).is_some_and(|publishers| {
-            publishers.overlay.matching_status().wait().is_ok_and(|status| status.matching())
-        })
+        self.of(camera).is_some_and(|publishers| has_subscriber(&publishers.overlay))
     }
 
     pub(super) fn overlay(&self, camera: &str, header: &FrameHeader, jpeg: Vec<u8>) {
@@ -89,19 +127,55 @@ impl Publishers {
         made
     }
 
+    /// The same for what is in space.
+    fn space_of(&self, camera: &str) -> Option<Arc<SpacePublishers>> {
+        let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = spaces.get(camera) {
+            return known.clone();
+        }
+        let made = self.declare_space(camera).map(Arc::new);
+        spaces.insert(camera.to_owned(), made.clone());
+        made
+    }
+
     fn declare(&self, camera: &str) -> Option<CameraPublishers> {
-        let declare = |output: &str, encoding: Encoding| {
-            let key = self.keys.output(output, camera)?;
-            let publisher = self.session.declare_publisher(key.clone()).encoding(encoding).wait();
-            publisher.inspect_err(|error| tracing::warn!("zenoh: {key}: {error}")).ok()
-        };
-        let cdr = Encoding::APPLICATION_CDR.with_schema(Detection2DArray::TYPE);
+        let declare = |output, encoding| self.publisher(camera, output, encoding);
+        let cdr = cdr_of(Detection2DArray::TYPE);
         Some(CameraPublishers {
             detections: declare("detections", Encoding::APPLICATION_JSON)?,
             cdr: if self.cdr { Some(declare("detections_cdr", cdr)?) } else { None },
             overlay: declare("overlay", Encoding::IMAGE_JPEG)?,
         })
     }
+
+    fn declare_space(&self, camera: &str) -> Option<SpacePublishers> {
+        let declare = |output, encoding| self.publisher(camera, output, encoding);
+        let cdr = cdr_of(Detection3DArray::TYPE);
+        Some(SpacePublishers {
+            detections: declare("detections_3d", Encoding::APPLICATION_JSON)?,
+            cdr: if self.cdr { Some(declare("detections_3d_cdr", cdr)?) } else { None },
+            cloud: declare("cloud", cdr_of(PointCloud2::TYPE))?,
+        })
+    }
+
+    fn publisher(
+        &self,
+        camera: &str,
+        output: &str,
+        encoding: Encoding,
+    ) -> Option<Publisher<'static>> {
+        let key = self.keys.output(output, camera)?;
+        let publisher = self.session.declare_publisher(key.clone()).encoding(encoding).wait();
+        publisher.inspect_err(|error| tracing::warn!("zenoh: {key}: {error}")).ok()
+    }
+}
+
+fn cdr_of(message_type: &str) -> Encoding {
+    Encoding::APPLICATION_CDR.with_schema(message_type)
+}
+
+fn has_subscriber(publisher: &Publisher<'_>) -> bool {
+    publisher.matching_status().wait().is_ok_and(|status| status.matching())
 }
 
 /// Publishes what became of prompts that were put.

@@ -1,10 +1,13 @@
 //! `sensor_msgs/msg/PointCloud2` and `PointField`.
 
+use crate::types::CloudPoint;
 use crate::wire::cdr::{FieldError, Message, Reader, Writer};
 use crate::wire::std_msgs::Header;
 
 /// Values of [`PointField::datatype`] that Owlet writes.
 pub mod datatype {
+    /// 32-bit unsigned integer.
+    pub const UINT32: u8 = 6;
     /// 32-bit float.
     pub const FLOAT32: u8 = 7;
 }
@@ -66,29 +69,35 @@ pub struct PointCloud2<'a> {
     pub is_dense: bool,
 }
 
-/// Bytes of a point as [`PointCloud2::of_colours`] has it.
-const COLOURED_BYTES: usize = 16;
+/// Bytes of a point as [`PointCloud2::of_points`] has it.
+const POINT_BYTES: usize = 20;
 
 impl<'a> PointCloud2<'a> {
-    /// A cloud of points with colours, in no order: fields `x`, `y`, `z` in metres and `rgb` as
-    /// rviz and PCL have it, the bytes `0x00RRGGBB` called a float. `data` is made by
-    /// [`coloured_points`].
+    /// A cloud in no order: fields `x`, `y`, `z` in metres, `rgb` as rviz and PCL have it (the bytes
+    /// `0x00RRGGBB` called a float), and `instance`, which detection a point belongs to, from 1.
+    /// `data` is made by [`point_bytes`].
     ///
     /// `None` where `data` is not made of whole points, or of more than a message can count.
     #[must_use]
-    pub fn of_colours(header: Header<'a>, data: &'a [u8]) -> Option<Self> {
-        let field =
-            |name, offset| PointField { name, offset, datatype: datatype::FLOAT32, count: 1 };
-        if !data.len().is_multiple_of(COLOURED_BYTES) {
+    pub fn of_points(header: Header<'a>, data: &'a [u8]) -> Option<Self> {
+        let field = |name, offset, datatype| PointField { name, offset, datatype, count: 1 };
+        let float = |name, offset| field(name, offset, datatype::FLOAT32);
+        if !data.len().is_multiple_of(POINT_BYTES) {
             return None;
         }
         Some(Self {
             header,
             height: 1,
-            width: u32::try_from(data.len() / COLOURED_BYTES).ok()?,
-            fields: vec![field("x", 0), field("y", 4), field("z", 8), field("rgb", 12)],
+            width: u32::try_from(data.len() / POINT_BYTES).ok()?,
+            fields: vec![
+                float("x", 0),
+                float("y", 4),
+                float("z", 8),
+                float("rgb", 12),
+                field("instance", 16, datatype::UINT32),
+            ],
             is_bigendian: false,
-            point_step: COLOURED_BYTES as u32,
+            point_step: POINT_BYTES as u32,
             row_step: u32::try_from(data.len()).ok()?,
             data,
             is_dense: true,
@@ -96,14 +105,14 @@ impl<'a> PointCloud2<'a> {
     }
 }
 
-/// The bytes of points `x, y, z` in metres, none of them NaN, with 8-bit colours, for
-/// [`PointCloud2::of_colours`].
+/// The bytes of points, none of them NaN, for [`PointCloud2::of_points`].
 #[must_use]
-pub fn coloured_points(points: impl IntoIterator<Item = ([f32; 3], [u8; 3])>) -> Vec<u8> {
-    let mut data = Vec::new();
-    for (position, [r, g, b]) in points {
-        data.extend(position.iter().flat_map(|metres| metres.to_le_bytes()));
-        data.extend([b, g, r, 0]);
+pub fn point_bytes(points: &[CloudPoint]) -> Vec<u8> {
+    let mut data = Vec::with_capacity(POINT_BYTES * points.len());
+    for CloudPoint { position_m, rgb: [r, g, b], instance } in points {
+        data.extend(position_m.iter().flat_map(|metres| metres.to_le_bytes()));
+        data.extend([*b, *g, *r, 0]);
+        data.extend(instance.to_le_bytes());
     }
     data
 }
@@ -145,17 +154,21 @@ mod tests {
 
     #[test]
     fn a_cloud_of_colours_round_trips_without_copying_its_points() {
-        let data = coloured_points([([1.0, 2.0, 3.0], [9, 8, 7]), ([-1.0, 0.5, 4.0], [1, 2, 3])]);
+        let point = |position_m, rgb, instance| CloudPoint { position_m, rgb, instance };
+        let points =
+            [point([1.0, 2.0, 3.0], [9, 8, 7], 1), point([-1.0, 0.5, 4.0], [1, 2, 3], 0x0201)];
+        let data = point_bytes(&points);
         let header = Header { frame_id: "optical", ..Header::default() };
-        let cloud = PointCloud2::of_colours(header, &data).unwrap();
-        assert_eq!((cloud.width, cloud.row_step), (2, 32));
+        let cloud = PointCloud2::of_points(header, &data).unwrap();
+        assert_eq!((cloud.width, cloud.row_step), (2, 40));
         let bytes = cloud.encode();
         let decoded = PointCloud2::decode(&bytes).unwrap();
         assert_eq!(decoded, cloud);
         assert!(bytes.as_ptr_range().contains(&decoded.data.as_ptr()));
         // 0x00RRGGBB in a little-endian float.
         assert_eq!(u32::from_le_bytes(data[12..16].try_into().unwrap()), 0x0009_0807);
-        assert!(PointCloud2::of_colours(header, &data[..20]).is_none());
+        assert_eq!(data[36..], [1, 2, 0, 0]);
+        assert!(PointCloud2::of_points(header, &data[..30]).is_none());
 
         let error = PointCloud2::decode(&bytes[..bytes.len() - 1]).unwrap_err();
         assert_eq!(error.at.field, "is_dense");

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::ObjectHypothesisWithPose;
+use crate::types::{FrameDetections, FramePlaces};
 use crate::wire::cdr::{FieldError, Message, Reader, Writer};
-use crate::wire::geometry_msgs::Pose;
+use crate::wire::geometry_msgs::{Pose, PoseWithCovariance};
 use crate::wire::std_msgs::Header;
 
 /// `vision_msgs/msg/BoundingBox3D`.
@@ -85,6 +86,35 @@ impl<'a> Message<'a> for Detection3DArray<'a> {
         self.header.write(writer);
         writer.sequence(&self.detections);
     }
+}
+
+/// The message for one frame: stamp of the source image, in the frame of the places, `class_id` and
+/// `id` as in [`detection_2d_array`](super::detection_2d_array). Detections without a place are not
+/// in it. The covariance of the pose is that of nobody (all zero): what the depth camera can do is
+/// not known.
+#[must_use]
+pub fn detection_3d_array<'a>(
+    found: &'a FrameDetections,
+    places: &'a FramePlaces,
+) -> Detection3DArray<'a> {
+    let header = Header::from(&places.header);
+    let placed = found.detections.iter().zip(&places.places).enumerate();
+    let detections = placed.filter_map(|(index, (detection, place))| {
+        let place = place.as_ref().ok()?;
+        let center = Pose { position: place.position_m, orientation: place.orientation_xyzw };
+        let prompt = found.prompts.prompts.get(detection.prompt);
+        Some(Detection3D {
+            header,
+            results: vec![ObjectHypothesisWithPose {
+                class_id: prompt.map_or("", |prompt| prompt.name.as_str()),
+                score: f64::from(detection.score),
+                pose: PoseWithCovariance { pose: center, ..Default::default() },
+            }],
+            bbox: BoundingBox3D { center, size: place.size_m },
+            id: Cow::Owned(found.id_text(index)),
+        })
+    });
+    Detection3DArray { header, detections: detections.collect() }
 }
 
 #[cfg(test)]

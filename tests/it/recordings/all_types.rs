@@ -2,7 +2,7 @@
 //! definition that stands beside it.
 
 use owlet::transport::rosbag2::{BagWriter, QosProfile, WriterOptions};
-use owlet::types::Stamp;
+use owlet::types::{CloudPoint, Stamp};
 use owlet::wire::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus, KeyValue, level};
 use owlet::wire::geometry_msgs::{
     Pose, PoseStamped, PoseWithCovariance, Transform, TransformStamped,
@@ -12,7 +12,7 @@ use owlet::wire::owlet_msgs::{Prompt, PromptSet};
 use owlet::wire::rcl_interfaces::{Parameter, ParameterEvent, ParameterValue};
 use owlet::wire::rosgraph_msgs::Clock;
 use owlet::wire::sensor_msgs::{
-    CameraInfo, CompressedImage, Image, PointCloud2, RegionOfInterest, coloured_points,
+    CameraInfo, CompressedImage, Image, PointCloud2, RegionOfInterest, point_bytes,
 };
 use owlet::wire::std_msgs::{Header, Time};
 use owlet::wire::tf2_msgs::TFMessage;
@@ -99,14 +99,19 @@ fn add_pictures(written: &mut Written) {
     });
     written.add(&info, expected);
 
-    let points = coloured_points([([1.0, 2.0, 3.0], [7, 8, 9])]);
-    let cloud = PointCloud2::of_colours(HEADER, &points).unwrap();
-    let field = |name, offset| json!({ "name": name, "offset": offset, "datatype": 7, "count": 1 });
+    let point = CloudPoint { position_m: [1.0, 2.0, 3.0], rgb: [7, 8, 9], instance: 5 };
+    let points = point_bytes(&[point]);
+    let cloud = PointCloud2::of_points(HEADER, &points).unwrap();
+    let field = |name, offset, datatype| json!({ "name": name, "offset": offset, "datatype": datatype, "count": 1 });
     let expected = json!({
         "header": header_json(), "height": 1, "width": 1,
-        "fields": [field("x", 0), field("y", 4), field("z", 8), field("rgb", 12)],
-        "is_bigendian": false, "point_step": 16, "row_step": 16,
-        "data": [0, 0, 128, 63, 0, 0, 0, 64, 0, 0, 64, 64, 9, 8, 7, 0], "is_dense": true,
+        "fields": [
+            field("x", 0, 7), field("y", 4, 7), field("z", 8, 7), field("rgb", 12, 7),
+            field("instance", 16, 6),
+        ],
+        "is_bigendian": false, "point_step": 20, "row_step": 20,
+        "data": [0, 0, 128, 63, 0, 0, 0, 64, 0, 0, 64, 64, 9, 8, 7, 0, 5, 0, 0, 0],
+        "is_dense": true,
     });
     written.add(&cloud, expected);
 }

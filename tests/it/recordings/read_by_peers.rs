@@ -42,6 +42,7 @@ fn frame(number: i64) -> FrameDetections {
                 detection(0, 0.5, [0.0, 0.0, 640.0, 480.0]),
             ],
         },
+        track_ids: None,
         timings: StageTimings::default(),
     }
 }

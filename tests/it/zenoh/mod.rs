@@ -45,7 +45,7 @@ fn config(mode: &str, more: &[(&str, String)]) -> Config {
 }
 
 /// The endpoint of a router that lives as long as the tests.
-fn router() -> &'static str {
+pub(crate) fn router() -> &'static str {
     static ROUTER: OnceLock<(Session, String)> = OnceLock::new();
     let (_, endpoint) = ROUTER.get_or_init(|| {
         // The port is free when it is asked for; who loses the race for it takes the next one.
@@ -63,7 +63,7 @@ fn router() -> &'static str {
     endpoint
 }
 
-fn client() -> Session {
+pub(crate) fn client() -> Session {
     let connect = ("connect/endpoints", format!("[{:?}]", router()));
     zenoh::open(config("client", &[connect])).wait().unwrap()
 }
@@ -222,7 +222,7 @@ fn next(samples: &Samples) -> Value {
 }
 
 /// What `owlet detect --json` finds in a picture.
-fn detected(picture: &Path, more: &[&str]) -> Value {
+pub(crate) fn detected(picture: &Path, more: &[&str]) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_owlet"));
     settle(&mut command);
     command.arg("detect").arg(picture).arg("--model").arg(fixture("owlvit_tiny")).args(more);

@@ -1,0 +1,195 @@
+//! The status of a node as `/diagnostics` has it: one entry for the node, one for each camera.
+
+use crate::transport::live::{CameraStatus, Failure, State, Status};
+use crate::types::Stamp;
+use crate::wire::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus, KeyValue, level};
+use crate::wire::std_msgs::Header;
+
+/// `node` is the full name of the node, which every entry begins with.
+pub(super) fn diagnostics<'a>(node: &str, status: &'a Status, now: Stamp) -> DiagnosticArray<'a> {
+    let node = node.trim_start_matches('/');
+    let mut all = vec![of_node(node, status)];
+    all.extend(status.cameras.iter().map(|(name, camera)| of_camera(node, name, camera, status)));
+    DiagnosticArray { header: Header { stamp: now.into(), frame_id: "" }, status: all }
+}
+
+fn of_node<'a>(node: &str, status: &'a Status) -> DiagnosticStatus<'a> {
+    let mut values = vec![
+        value("model", &status.model.name),
+        value("dtype", &status.model.dtype),
+        number("prompts_version", status.prompts.version),
+        number("prompts", status.prompts.names.len()),
+        number("requests_answered", status.requests.answered),
+        number("requests_refused", status.requests.refused),
+        number("uptime_secs", format_args!("{:.1}", status.uptime_secs)),
+    ];
+    values.extend(of_failure("refused_images", "newest_refused_image", &status.refused_images));
+    for waits in &status.waits_for {
+        let publishers = waits.publishers.map_or("?".to_owned(), |count| count.to_string());
+        values.push(KeyValue {
+            key: format!("publishers on {}", waits.keys).into(),
+            value: publishers.into(),
+        });
+    }
+    DiagnosticStatus {
+        level: level_of(status.state),
+        name: format!("{node}: detection").into(),
+        message: match status.why.is_empty() {
+            true => in_words(status.state).into(),
+            false => status.why.join("; ").into(),
+        },
+        hardware_id: status.model.device.as_str().into(),
+        values,
+    }
+}
+
+fn of_camera<'a>(
+    node: &str,
+    name: &'a str,
+    camera: &'a CameraStatus,
+    status: &'a Status,
+) -> DiagnosticStatus<'a> {
+    let about = format!("{name}: ");
+    let why: Vec<_> = status.why.iter().filter_map(|why| why.strip_prefix(&about)).collect();
+    let mut values = vec![
+        value("topic", &camera.key),
+        number("received", camera.received),
+        number("bad", camera.bad),
+        number("dropped", camera.dropped),
+        number("skipped", camera.skipped),
+        number("answered", camera.answered),
+        number("failed", camera.failed),
+        number("detections", camera.detections),
+        number("newest_image_age_secs", format_args!("{:.3}", camera.newest_image_age_secs)),
+    ];
+    if let Some([width, height]) = camera.size_px {
+        values.push(number("size_px", format_args!("{width}x{height}")));
+    }
+    if let Some(encoding) = &camera.encoding {
+        values.push(value("encoding", encoding));
+    }
+    for (key, failure) in
+        [("newest_bad", &camera.newest_bad), ("newest_failure", &camera.newest_failure)]
+    {
+        values.extend(failure.iter().map(|failure| value(key, &failure.newest)));
+    }
+    for (stage, milliseconds) in &camera.stages_ms {
+        values.push(KeyValue {
+            key: format!("{stage}_ms").into(),
+            value: format!("{milliseconds:.2}").into(),
+        });
+    }
+    DiagnosticStatus {
+        // What a camera cannot do, the node cannot do; a bad picture now and then is a warning.
+        level: match why.is_empty() {
+            true => level::OK,
+            false => level_of(status.state).max(level::WARN),
+        },
+        name: format!("{node}: camera {name}").into(),
+        message: match why.is_empty() {
+            true => "images come and are looked at".into(),
+            false => why.join("; ").into(),
+        },
+        hardware_id: name.into(),
+        values,
+    }
+}
+
+fn level_of(state: State) -> u8 {
+    match state {
+        State::Finding | State::NothingFound | State::Starting => level::OK,
+        State::Ended | State::Unconfigured | State::Changing | State::Inactive => level::WARN,
+        State::NoPrompts | State::NoImages | State::ImagesStopped => level::WARN,
+        State::CannotLoad | State::BadImages | State::Failing => level::ERROR,
+    }
+}
+
+fn in_words(state: State) -> &'static str {
+    match state {
+        State::Ended => "the node has ended",
+        State::Unconfigured => "no model is loaded",
+        State::CannotLoad => "the model could not be loaded",
+        State::Changing => "the node is on its way to another state",
+        State::Inactive => "the node is inactive",
+        State::NoPrompts => "no prompts are set",
+        State::NoImages => "no image has come yet",
+        State::BadImages => "images cannot be read",
+        State::ImagesStopped => "no images come any more",
+        State::Failing => "the model fails",
+        State::Starting => "the first image is being looked at",
+        State::NothingFound => "nothing was found in the newest images",
+        State::Finding => "things are being found",
+    }
+}
+
+fn value<'a>(key: &'a str, value: &'a str) -> KeyValue<'a> {
+    KeyValue { key: key.into(), value: value.into() }
+}
+
+fn number(key: &str, value: impl ToString) -> KeyValue<'_> {
+    KeyValue { key: key.into(), value: value.to_string().into() }
+}
+
+fn of_failure<'a>(
+    count: &'a str,
+    newest: &'a str,
+    failure: &'a Option<Failure>,
+) -> impl Iterator<Item = KeyValue<'a>> {
+    failure
+        .iter()
+        .flat_map(move |failure| [number(count, failure.count), value(newest, &failure.newest)])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(state: State, why: &[&str]) -> Status {
+        let camera = json!({
+            "key": "/image", "received": 5, "bad": 2, "dropped": 1, "answered": 2, "failed": 0,
+            "newest_bad": { "count": 2, "newest": "cut off", "age_secs": 0.5 },
+            "newest_image_age_secs": 0.1, "detections": 0, "best_scores": [], "stages_ms": {},
+        });
+        serde_json::from_value(json!({
+            "node": "owlet", "owlet": "0", "state": state, "why": why, "uptime_secs": 1.0,
+            "model": { "name": "m", "device": "cpu", "dtype": "f32" },
+            "prompts": { "version": 3, "names": ["a mug"] },
+            "waits_for": [{ "keys": "/image", "publishers": 1 }],
+            "cameras": { "front": camera, "rear": camera },
+            "requests": { "answered": 0, "refused": 0 },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn each_camera_has_its_own_reasons_and_the_node_has_all() {
+        let why = ["front: 2 of 5 images could not be read: cut off"];
+        let status = status(State::NothingFound, &why);
+        let array = diagnostics("/cell/owlet", &status, Stamp(5));
+        let [node, front, rear] = array.status.as_slice() else { panic!("{array:?}") };
+        assert_eq!((&*node.name, node.level), ("cell/owlet: detection", level::OK));
+        assert!(node.message.contains("cut off"), "{node:?}");
+        assert_eq!((&*front.name, front.level), ("cell/owlet: camera front", level::WARN));
+        assert_eq!(front.message, "2 of 5 images could not be read: cut off");
+        let bad = front.values.iter().find(|value| value.key == "newest_bad");
+        assert_eq!(bad.map(|bad| &*bad.value), Some("cut off"));
+        assert_eq!(rear.level, level::OK);
+        assert_eq!(array.header.stamp.nanosec, 5);
+    }
+
+    #[test]
+    fn what_keeps_the_node_from_working_is_an_error() {
+        for (state, expected) in [
+            (State::Finding, level::OK),
+            (State::NoImages, level::WARN),
+            (State::Failing, level::ERROR),
+        ] {
+            let status = status(state, &[]);
+            let array = diagnostics("/owlet", &status, Stamp(0));
+            assert_eq!(array.status[0].level, expected);
+            assert!(!array.status[0].message.is_empty());
+        }
+    }
+}
