@@ -28,7 +28,7 @@ test: setup ## all tests
 
 lint: setup ## formatting, clippy, and the licences and sources of all dependencies
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features ros2-check -- -D warnings
 	@scripts/check-dependencies
 
 bench: setup ## the benchmarks, in the release profile

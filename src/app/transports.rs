@@ -9,6 +9,8 @@ use owlet::node::managed::ros::{Management, manage};
 use owlet::transport::live::{LiveTransport, NodeClock};
 use owlet::transport::rmw_zenoh::{CheckedRmwZenoh, RmwZenohLink, RmwZenohOptions, SharedMemory};
 use owlet::transport::ros::{LinkError, RosLink, RosTransport, RosTransportOptions};
+#[cfg(feature = "ros2")]
+use owlet::transport::ros2::{CheckedRos2, Ros2Link, Ros2Options};
 use owlet::transport::zenoh::{
     CheckedOptions, SessionOptions, ZenohError, ZenohOptions, ZenohTransport,
 };
@@ -19,8 +21,19 @@ use super::Refused;
 /// Options of a transport that were checked: all that can be refused is refused before the model is
 /// loaded.
 pub(crate) enum Checked {
-    Zenoh { options: Box<CheckedOptions>, node: String },
-    RmwZenoh { options: Box<CheckedRmwZenoh>, topics: RosTransportOptions },
+    Zenoh {
+        options: Box<CheckedOptions>,
+        node: String,
+    },
+    RmwZenoh {
+        options: Box<CheckedRmwZenoh>,
+        topics: RosTransportOptions,
+    },
+    #[cfg(feature = "ros2")]
+    Ros2 {
+        options: Box<CheckedRos2>,
+        topics: RosTransportOptions,
+    },
 }
 
 /// A transport that is open.
@@ -41,6 +54,10 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
         connect: config.zenoh_connect.clone(),
         listen: config.zenoh_listen.clone(),
     };
+    let topics = || RosTransportOptions {
+        cameras: config.cameras.clone(),
+        locates: config.locate != LocateMode::Never,
+    };
     match config.transport {
         Transport::Zenoh => {
             let options = ZenohOptions {
@@ -48,7 +65,7 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 session,
                 images: config.zenoh_images.clone(),
                 cdr: config.zenoh_cdr,
-                locates: config.locate != LocateMode::Off,
+                locates: config.locate != LocateMode::Never,
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
             Ok(Checked::Zenoh { options: Box::new(options), node: config.node.clone() })
@@ -65,15 +82,19 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 }),
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
-            let topics = RosTransportOptions {
-                cameras: config.cameras.clone(),
-                locates: config.locate != LocateMode::Off,
-            };
-            Ok(Checked::RmwZenoh { options: Box::new(options), topics })
+            Ok(Checked::RmwZenoh { options: Box::new(options), topics: topics() })
         }
+        #[cfg(feature = "ros2")]
+        Transport::Ros2 => {
+            let options =
+                Ros2Options { node: config.node.clone(), remap: config.ros_remap.clone() };
+            let options = options.check().map_err(|error| Refused(error.to_string()))?;
+            Ok(Checked::Ros2 { options: Box::new(options), topics: topics() })
+        }
+        #[cfg(not(feature = "ros2"))]
         Transport::Ros2 => Err(Refused(
             "transport: expected zenoh or rmw_zenoh, found ros2, which this program was built \
-             without"
+             without (`cargo build --features ros2` where a ROS 2 is sourced)"
                 .to_owned(),
         )),
     }
@@ -97,15 +118,22 @@ impl Checked {
                     "{node}: a router of rmw_zenoh is looked for at {}",
                     link.looks_at()
                 );
-                let (link, clock) = (link as Arc<dyn RosLink>, Arc::<NodeClock>::default());
-                let transport = RosTransport::open(Arc::clone(&link), &topics, Arc::clone(&clock))?;
-                Ok(Opened::Ros { transport, link, clock })
+                Opened::over(link, &topics)
             }
+            #[cfg(feature = "ros2")]
+            Self::Ros2 { options, topics } => Opened::over(Ros2Link::open(*options)?, &topics),
         }
     }
 }
 
 impl Opened {
+    /// The topics of a node of ROS 2, over whichever link.
+    fn over(link: Arc<dyn RosLink>, topics: &RosTransportOptions) -> anyhow::Result<Self> {
+        let clock = Arc::<NodeClock>::default();
+        let transport = RosTransport::open(Arc::clone(&link), topics, Arc::clone(&clock))?;
+        Ok(Self::Ros { transport, link, clock })
+    }
+
     /// The transport itself.
     pub(crate) fn transport(&self) -> Arc<dyn LiveTransport> {
         match self {

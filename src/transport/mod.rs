@@ -8,5 +8,7 @@ pub mod metrics;
 pub mod records;
 pub mod rmw_zenoh;
 pub mod ros;
+#[cfg(feature = "ros2")]
+pub mod ros2;
 pub mod rosbag2;
 pub mod zenoh;

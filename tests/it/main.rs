@@ -20,5 +20,6 @@ mod report;
 mod ros;
 mod segment;
 mod sim;
+mod spatial;
 mod tokenize;
 mod zenoh;

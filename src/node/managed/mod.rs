@@ -36,6 +36,9 @@ use crate::types::{Calibration, FrameTransform};
 /// How often the status is published.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the end may wait for the last status.
+const LAST_STATUS_PATIENCE: Duration = Duration::from_millis(100);
+
 /// A node with its lifecycle and its parameters.
 pub struct ManagedNode {
     lifecycle: Lifecycle<ManagedModel>,
@@ -251,10 +254,10 @@ impl ManagedNode {
     /// [`Lifecycle::end`].
     pub fn end(&self, patience: Duration) -> bool {
         self.shared.is_ending.store(true, Ordering::Release);
-        let deadline = Instant::now() + patience;
         let is_done = self.lifecycle.end(patience);
         self.shared.pulse.set(PulseState::Ending);
         // The last status goes out before the transport is closed.
+        let deadline = Instant::now() + LAST_STATUS_PATIENCE;
         let is_over = || self.status_thread.get().is_none_or(JoinHandle::is_finished);
         while !is_over() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(2));
