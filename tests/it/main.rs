@@ -18,6 +18,7 @@ mod real_checkpoints;
 mod recordings;
 mod report;
 mod ros;
+mod segment;
 mod sim;
 mod spatial;
 mod tokenize;
