@@ -8,12 +8,12 @@
 # Two runs: a first one on small pictures, where a step is cheap, and a second one that goes on from
 # its weights on larger pictures of scenes that are new to it.
 #
-#   PYTHON=python3   SCENES=500 (of each of eight data sets, five pictures a scene)
-#   FIRST_STEPS=3600   SECOND_STEPS=4200   RUN=out/training
+#   PYTHON=python3   SCENES=500 (of each of seven data sets, five pictures a scene)
+#   FIRST_STEPS=3600   SECOND_STEPS=1050   RUN=out/training
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=${PYTHON:-python3} SCENES=${SCENES:-500} RUN=${RUN:-out/training}
-FIRST_STEPS=${FIRST_STEPS:-3600} SECOND_STEPS=${SECOND_STEPS:-4200}
+FIRST_STEPS=${FIRST_STEPS:-3600} SECOND_STEPS=${SECOND_STEPS:-1050}
 export PYTHONPATH=sim:training HF_HUB_OFFLINE=1
 # Large arrays come and go at every step: handing them back to the system each time costs a third
 # of the speed.
@@ -37,6 +37,6 @@ render validate_seen --scenes 150 --views 2 --seed 1001 --combinations seen
 render validate_unseen --scenes 150 --views 2 --seed 1002 --combinations unseen
 train first '11 12 13 14' --side-px 224 --steps "$FIRST_STEPS"
 "$PYTHON" -m owlet_training.export "$RUN/first" "$RUN/first/checkpoint"
-train second '21 22 23 24' --side-px 288 --steps "$SECOND_STEPS" --start-from "$RUN/first/checkpoint"
+train second '21 22 23' --side-px 288 --steps "$SECOND_STEPS" --start-from "$RUN/first/checkpoint"
 "$PYTHON" -m owlet_training.export "$RUN/second" models/owlet-nano
 "$PYTHON" -m owlet_training.curves "$RUN/first/log.csv" "$RUN/second/log.csv" "$RUN/curves.png"

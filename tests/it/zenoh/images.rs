@@ -12,7 +12,12 @@ const CATS: [&str; 4] = ["-p", "cat", "-p", "a dog"];
 /// What is found is what `detect` finds, in the fields that both have.
 #[track_caller]
 fn is_as_detected(record: &Value, expected: &Value, stamp_ns: i64, camera: &str) {
-    assert_eq!(&record["detections"], expected);
+    // Ids are of objects over time, of which one picture knows nothing.
+    let mut found = record["detections"].clone();
+    for detection in found.as_array_mut().unwrap() {
+        detection.as_object_mut().unwrap().shift_remove("id");
+    }
+    assert_eq!(&found, expected);
     assert!(!expected.as_array().unwrap().is_empty(), "nothing is compared");
     assert_eq!(record["stamp_ns"], stamp_ns);
     assert_eq!(record["frame_id"], format!("{camera}_optical"));
