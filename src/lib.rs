@@ -1,5 +1,5 @@
 //! Owlet: a perception node for robots. A camera frame and a set of prompts go in; labelled boxes
-//! come out.
+//! or masks come out.
 //!
 //! The crate is a house with floors. Each module may use the floors below its own and nothing
 //! above or beside it, except where the table says "together"; a test reads the imports and holds
@@ -11,7 +11,7 @@
 //! | 1 | [`vision`], [`geometry`], [`track`], [`wire`], [`config`], [`hub`] | host image work; cameras, transforms and places in space; ids over time; message structs and CDR; configuration; checkpoints on disk and on the hub |
 //! | 2 | [`tasks`], [`nn`] | the contract of every task; shared torch blocks |
 //! | 3 | [`weights`], [`tokenize`], [`models`] (together) | strict loading; text to ids; one file per architecture |
-//! | 4 | [`detect`] | a task: preprocess, forward, decode |
+//! | 4 | [`detect`], [`segment`] | a task each: preprocess, forward, decode |
 //! | 5 | [`pipeline`], [`transport`], [`eval`], [`spatial`] | the inference thread and its mailboxes; recordings and live messages in and out; how good detections are; boxes in metres |
 //! | 6 | [`report`], [`node`] | pages for people; a live node, whatever transport it hangs on |
 //!
@@ -32,6 +32,7 @@ pub mod nn;
 pub mod node;
 pub mod pipeline;
 pub mod report;
+pub mod segment;
 pub mod spatial;
 pub mod tasks;
 pub mod tokenize;

@@ -8,7 +8,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::app::args::{
     CheckArgs, ConfigArgs, DetectArgs, InspectArgs, ModelsArgs, NodeArgs, PullArgs,
-    RandomModelArgs, ReplayArgs,
+    RandomModelArgs, ReplayArgs, SegmentArgs,
 };
 
 const EXIT_CODES: &str = "\
@@ -50,6 +50,9 @@ With --json one object is printed for each picture, on a line of its own:
 sorted by falling score; boxes are in pixels of the picture as it was read. Models with a head for
 it (OWLv2) add \"objectness\" to each detection.")]
     Detect(DetectArgs),
+    /// Draw masks of the prompts in pictures, with a segmenter (CLIPSeg).
+    #[command(after_help = app::segment::AFTER_HELP)]
+    Segment(SegmentArgs),
     /// Run every frame of a recording (rosbag2: MCAP or sqlite3) through a model.
     #[command(after_help = "\
 Example:
@@ -174,6 +177,7 @@ fn main() -> ExitCode {
     });
     let result = match cli.command {
         Command::Detect(args) => app::detect::run(&args),
+        Command::Segment(args) => app::segment::run(&args),
         Command::Replay(args) => app::replay::run(&args, &chatter),
         Command::Eval(args) => app::eval::run(&args, &chatter),
         Command::Run(args) => app::run::run(&args),
@@ -237,6 +241,16 @@ mod tests {
         {
             assert!(detect.contains(&format!("\"{key}\"")), "{key} is not in\n{detect}");
         }
+        let segment = help("segment");
+        for name in ["_mask.png", "_overlay.jpg", "_score_<i>.png", "segments.jsonl"] {
+            assert!(segment.contains(name), "{name} is not in\n{segment}");
+        }
+        for key in ["mask", "overlay", "segments", "prompt", "label", "score", "threshold"]
+            .into_iter()
+            .chain(["area_px", "box_px", "centroid_px", "rle", "size", "counts"])
+        {
+            assert!(segment.contains(&format!("\"{key}\"")), "{key} is not in\n{segment}");
+        }
         let replay = help("replay");
         for file in ["detections.jsonl", "detections.mcap", "report.html", "run.json"] {
             assert!(replay.contains(file), "{file} is not in\n{replay}");
@@ -271,6 +285,7 @@ mod tests {
             error.to_string()
         };
         assert!(refused("owlet detect").contains("<IMAGE>"));
+        assert!(refused("owlet segment a.png").contains("--out"));
         assert!(refused("owlet replay bag").contains("--out"));
         assert!(refused("owlet replay bag --out o --resume --overwrite").contains("--overwrite"));
         assert!(refused("owlet eval data").contains("--out"));

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use crate::types::{Detection, PromptSet, PromptSetRefused, StageTimings};
+use crate::vision::mask::ScoreMap;
 
 /// Finds what the prompts ask for.
 pub trait Detector: Send {
@@ -56,12 +57,42 @@ pub struct ImageDetections {
     pub timings: StageTimings,
 }
 
+/// Draws where the things are that the prompts ask for.
+pub trait Segmenter: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Checks and encodes a prompt set and puts it into use. Encoding happens here and never per
+    /// image.
+    ///
+    /// # Errors
+    /// Every problem of every prompt; the set in use before stays in use.
+    fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused>;
+
+    /// One pass over a batch of images of any sizes; one result for each, in the same order.
+    ///
+    /// # Errors
+    /// [`DetectError::NoPrompts`] before the first [`set_prompts`](Self::set_prompts), and what
+    /// the backend reports.
+    fn segment(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageScores>, DetectError>;
+}
+
+/// Where the things of a prompt set are in one image of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct ImageScores {
+    /// One for each prompt, in the order of the set and whatever its threshold, over the whole of
+    /// the image: distractors have one, too.
+    pub maps: Vec<ScoreMap>,
+    /// Times of the stages from preprocess to postprocess.
+    pub timings: StageTimings,
+}
+
 /// What is running and where, for people and for outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
     /// Name or folder that the model was asked for by.
     pub name: String,
-    /// The architecture (`owlvit`, `owlv2`).
+    /// The architecture (`owlvit`, `owlv2`, `clipseg`).
     pub architecture: String,
     /// The device it runs on (`cpu`, `cuda:0`).
     pub device: String,

@@ -138,17 +138,24 @@ def camera_info(stamp_ns: int, observation: Observation) -> Any:
     )
 
 
+def static_edges() -> list[tuple[str, str, Pose]]:
+    """Where the robot's base and the optical frame are: parent, child, and the child's pose in it."""
+    return [(WORLD, BASE, BASE_IN_WORLD), (LINK, OPTICAL, truth.pose_of(LINK_FROM_OPTICAL))]
+
+
+def camera_edge(observation: Observation) -> tuple[str, str, Pose]:
+    """Where the camera is, in the same form."""
+    return (WORLD, LINK, truth.pose_of(observation.camera.world_from_optical @ LINK_FROM_OPTICAL.T))
+
+
 def static_transforms(stamp_ns: int) -> Any:
-    """tf2_msgs/TFMessage for /tf_static: where the robot's base and the optical frame are."""
-    optical = truth.pose_of(LINK_FROM_OPTICAL)
-    edges = [(WORLD, BASE, BASE_IN_WORLD), (LINK, OPTICAL, optical)]
-    return make("tf2_msgs/TFMessage", transforms=[_transform(stamp_ns, *edge) for edge in edges])
+    """tf2_msgs/TFMessage for /tf_static."""
+    return make("tf2_msgs/TFMessage", transforms=[_transform(stamp_ns, *edge) for edge in static_edges()])
 
 
 def camera_transform(stamp_ns: int, observation: Observation) -> Any:
-    """tf2_msgs/TFMessage for /tf: where the camera is."""
-    world_from_link = observation.camera.world_from_optical @ LINK_FROM_OPTICAL.T
-    return make("tf2_msgs/TFMessage", transforms=[_transform(stamp_ns, WORLD, LINK, truth.pose_of(world_from_link))])
+    """tf2_msgs/TFMessage for /tf."""
+    return make("tf2_msgs/TFMessage", transforms=[_transform(stamp_ns, *camera_edge(observation))])
 
 
 def _transform(stamp_ns: int, parent: str, child: str, pose: Pose) -> Any:

@@ -5,6 +5,9 @@ For a node NODE and a camera CAMERA each frame is published on
     owlet/NODE/camera/CAMERA/image         image/jpeg; what `owlet run` listens to
     owlet/NODE/camera/CAMERA/depth         image/png, 16-bit grey, millimetres, 0 = unknown
     owlet/NODE/camera/CAMERA/camera_info   application/json: width, height, distortion_model, d, k, p
+    owlet/NODE/tf                          application/json: where the camera is in the world
+    owlet/NODE/tf_static                   application/json: where its optical frame and the robot's base are; once, and
+                                           to whoever asks
     sim/CAMERA/truth                       application/json: what there is to be found, and where
 
 Image and depth carry an attachment, JSON: `{"stamp_ns": ..., "frame_id": ...}`; the JSON payloads
@@ -25,6 +28,7 @@ import zenoh
 from . import messages, path, truth
 from .scene import Observation
 from .tabletop import Tabletop, Thing
+from .truth import Pose
 
 TELL_EVERY_SECS = 5.0
 
@@ -101,6 +105,24 @@ def truth_of(observation: Observation) -> dict[str, Any]:
     }
 
 
+def transforms(stamp_ns: int, edges: list[tuple[str, str, Pose]]) -> str:
+    """Transforms as JSON, from parents, children and the children's poses in them."""
+    return json.dumps(
+        {
+            "transforms": [
+                {
+                    "stamp_ns": stamp_ns,
+                    "frame_id": parent,
+                    "child_frame_id": child,
+                    "translation_m": pose.position_m,
+                    "rotation_xyzw": pose.quaternion_xyzw,
+                }
+                for parent, child, pose in edges
+            ]
+        }
+    )
+
+
 class _Outlets:
     """The keys of one camera."""
 
@@ -114,10 +136,15 @@ class _Outlets:
         self.depth = publisher(f"{root}/depth", zenoh.Encoding.IMAGE_PNG)
         self.info = publisher(f"{root}/camera_info", zenoh.Encoding.APPLICATION_JSON)
         self.truth = publisher(f"sim/{camera}/truth", zenoh.Encoding.APPLICATION_JSON)
+        self.transforms = publisher(f"owlet/{node}/tf", zenoh.Encoding.APPLICATION_JSON)
+        key, fixed = f"owlet/{node}/tf_static", transforms(0, messages.static_edges())
+        self.fixed = session.declare_queryable(key, lambda query: query.reply(key, fixed))
+        session.put(key, fixed, encoding=zenoh.Encoding.APPLICATION_JSON)
 
     def put(self, stamp_ns: int, observation: Observation) -> None:
         """Publishes one frame; its picture last, so that who has that has all."""
         taken = {"stamp_ns": stamp_ns, "frame_id": messages.OPTICAL}
+        self.transforms.put(transforms(stamp_ns, [messages.camera_edge(observation)]))
         self.info.put(json.dumps({**taken, **camera_info(observation)}))
         self.truth.put(json.dumps({**taken, **truth_of(observation)}))
         attachment = json.dumps(taken)

@@ -59,6 +59,27 @@ pub(crate) struct DetectArgs {
 }
 
 #[derive(Args)]
+pub(crate) struct SegmentArgs {
+    /// Pictures (JPEG or PNG).
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Folder for the results.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Write the scores of each prompt as a picture, too.
+    #[arg(long)]
+    pub(crate) score_maps: bool,
+    /// Replace the results of an earlier run in the folder of --out.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Print one JSON object for each picture instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct ReplayArgs {
     /// A rosbag2 folder, or a single .mcap or .db3 file.
     pub(crate) bag: PathBuf,

@@ -12,7 +12,7 @@ use owlet::types::{DeviceChoice, DtypeChoice};
 use owlet::vision::decode::decode_file;
 use serde::Serialize;
 
-use super::settings::find_model;
+use super::settings::{Task, find_model};
 use super::{Finish, plain_table, print_out, replace_file};
 use crate::app::args::CheckArgs;
 
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Finish> {
         models: Vec::new(),
     };
     for name in &args.models {
-        let model_dir = find_model(name)?;
+        let model_dir = find_model(name, Task::Detect)?;
         let mut options = DetectorOptions::new(model_dir.path(), name);
         options.threads = Some(threads);
         let profile = ProfileOptions {

@@ -3,21 +3,19 @@
 mod overlays;
 
 use std::fmt::Write;
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::Context;
 use image::RgbImage;
 use owlet::tasks::{Detector, ImageDetections};
 use owlet::transport::records::DetectionRecord;
 use owlet::types::{Detection, PromptSet};
-use owlet::vision::decode::{DecodeFileError, decode_file};
+use owlet::vision::decode::decode_file;
 use serde::Serialize;
 
 use self::overlays::{overlay_paths, write_overlay};
-use super::console::{PrintError, print_error};
+use super::pictures::{for_each_picture, heading, some_are_there};
 use super::settings::{Settings, load_detector};
 use super::{Finish, Refused, plain_table, print_out, visible};
 use crate::app::args::DetectArgs;
@@ -35,57 +33,16 @@ struct ImageRecord<'a> {
 pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<Finish> {
     let settings = Settings::from_args(&args.run)?;
     let overlay_paths = overlay_paths(args)?;
-    let missing: Vec<_> = args.images.iter().filter_map(|path| why_missing(path)).collect();
-    if missing.len() == args.images.len() {
-        // Known before gigabytes are read.
-        return Err(none_done(missing));
-    }
+    some_are_there(&args.images)?;
     let mut detector = load_detector(&settings.detector_options())?;
     detector
         .set_prompts(Arc::clone(&settings.prompts))
         .map_err(|error| Refused(error.to_string()))?;
 
-    let mut lost = 0;
-    for (path, overlay_path) in args.images.iter().zip(overlay_paths) {
-        match look_at(path, overlay_path.as_deref(), args.json, &mut *detector, &settings) {
-            Ok(()) => {}
-            // Without stdout the other pictures are of no use; and the reason comes last.
-            Err(error) if error.is::<PrintError>() || args.images.len() == 1 => return Err(error),
-            Err(error) => {
-                print_error(&error);
-                lost += 1;
-            }
-        }
-    }
-    match args.images.len() {
-        _ if lost == 0 => Ok(Finish::Done),
-        all if lost == all => bail!(NONE_DONE),
-        _ => Ok(Finish::DataLost),
-    }
-}
-
-const NONE_DONE: &str = "none of the pictures could be worked on";
-
-/// The reason where there is one picture; of several reasons the last line is a sum.
-fn none_done(reasons: Vec<DecodeFileError>) -> anyhow::Error {
-    let mut errors: Vec<anyhow::Error> = reasons.into_iter().map(Into::into).collect();
-    match errors.pop() {
-        Some(only) if errors.is_empty() => only,
-        last => {
-            errors.iter().chain(&last).for_each(print_error);
-            anyhow!(NONE_DONE)
-        }
-    }
-}
-
-/// Why nothing can be read at a path, as far as its name tells.
-fn why_missing(path: &Path) -> Option<DecodeFileError> {
-    let source = match fs::metadata(path) {
-        Ok(about) if about.is_dir() => io::Error::from(io::ErrorKind::IsADirectory),
-        Ok(_) => return None,
-        Err(error) => error,
-    };
-    Some(DecodeFileError::Read { path: path.to_owned(), source })
+    for_each_picture(&args.images, |index, path| {
+        let overlay_path = overlay_paths[index].as_deref();
+        look_at(path, overlay_path, args.json, &mut *detector, &settings)
+    })
 }
 
 /// All that is done with one picture.
@@ -143,11 +100,6 @@ fn closest(path: &Path, image: &RgbImage, prompts: &PromptSet, best_scores: &[f3
         }
     }
     text + "\n"
-}
-
-fn heading(path: &Path, image: &RgbImage) -> String {
-    let (width, height) = image.dimensions();
-    format!("{} ({width}x{height})\n", visible(&path.display().to_string()))
 }
 
 fn table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &[Detection]) -> String {

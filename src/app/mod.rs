@@ -12,9 +12,11 @@ pub(crate) mod inspect;
 mod interrupt;
 pub(crate) mod models;
 mod out_folder;
+mod pictures;
 pub(crate) mod replay;
 pub(crate) mod run;
 mod running;
+pub(crate) mod segment;
 mod settings;
 mod transports;
 

@@ -7,8 +7,9 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use owlet::hub::{
     self, HubSettings, InstalledModel, ModelLocations, ModelState, PullEvent, PullRequest, Verify,
 };
+use owlet::models::clipseg::ClipSegConfig;
 use owlet::models::owl::OwlConfig;
-use owlet::models::random::write_checkpoint;
+use owlet::models::random::{RandomConfig, write_checkpoint};
 
 use super::settings::refused_name;
 use super::{Chatter, Finish, Refused, plain_table, print_out, replace_file, visible};
@@ -151,10 +152,16 @@ fn state_in_words(model: &InstalledModel) -> String {
 pub(crate) const RANDOM_MARK: &str = "owlet-random.json";
 
 pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
-    let config = OwlConfig::known(&args.name).ok_or_else(|| {
-        let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
-        Refused(format!("unknown model {:?}: expected one of {}", args.name, known.join(", ")))
-    })?;
+    let (detector, segmenter) = (OwlConfig::known(&args.name), ClipSegConfig::known(&args.name));
+    let config = match (&detector, &segmenter) {
+        (Some(config), _) => RandomConfig::from(config),
+        (None, Some(config)) => RandomConfig::from(config),
+        (None, None) => {
+            let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
+            let (name, known) = (&args.name, known.join(", "));
+            return Err(Refused(format!("unknown model {name:?}: expected one of {known}")).into());
+        }
+    };
     let folder = &args.out;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -163,7 +170,7 @@ pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
     }
     let mark = serde_json::json!({"model": args.name, "seed": args.seed});
     replace_file(&folder.join(RANDOM_MARK), format!("{mark:#}\n").as_bytes())?;
-    write_checkpoint(folder, &config, args.seed)?;
+    write_checkpoint(folder, config, args.seed)?;
     tracing::warn!("the weights are random: what this model finds means nothing");
     print_out(format_args!("{}\n", folder.display()))?;
     Ok(Finish::Done)

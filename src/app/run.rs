@@ -9,6 +9,7 @@ use owlet::node::lifecycle::{LifecycleState, NotChanged, NotDone};
 use owlet::node::managed::ManagedNode;
 use owlet::tasks::Detector;
 use owlet::transport::live::NodeInput;
+use owlet::transport::metrics::MetricsServer;
 use owlet::types::PromptSet;
 
 use super::console::{end_at_once, in_words};
@@ -27,7 +28,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
     let config = node_config(args)?;
     let checked = transports::check(&config)?;
-    let autostart = config.autostart;
+    let (autostart, metrics_listen) = (config.autostart, config.metrics_listen);
     let interrupt = Interrupt::listen()?;
     let Some(opened) = interrupt.unless_requested(move || checked.open())? else {
         end_at_once();
@@ -36,6 +37,12 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
     let load = Arc::new(|config: &Config| load(config).map_err(not_done));
     let node = ManagedNode::start(config, load, Arc::clone(&transport), opened.clock())?;
     let management = opened.manage(&node)?;
+    let _metrics = metrics_listen
+        .map(|address| {
+            let node = Arc::clone(&node);
+            MetricsServer::start(address, move || node.status())
+        })
+        .transpose()?;
 
     if autostart {
         match bring_up(&node, &interrupt) {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
-use owlet::detect::{DetectorError, DetectorOptions, DeviceRefused, OwlDetector};
+use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
 use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
-use owlet::tasks::Detector;
+use owlet::nn::DeviceRefused;
+use owlet::segment::{ClipSegmenter, SegmenterError, SegmenterOptions};
+use owlet::tasks::{Detector, ModelInfo, Segmenter};
 use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
 
@@ -28,19 +30,28 @@ impl Settings {
     /// Defaults, then the configuration file, then `--param`, then the options of their own.
     pub(crate) fn from_args(args: &RunArgs) -> anyhow::Result<Self> {
         let config = load_config(args, ConfigLoader::new(), &RosArgs::default(), |_| ())?;
-        let prompts = prompts(args, &config)?;
-        if prompts.prompts.is_empty() {
-            let how = "nothing to look for: give --prompt TEXT (several times for several things), \
-                       --prompts FILE.yaml, or `prompts` in a configuration file";
-            return Err(Refused(how.to_owned()).into());
-        }
+        let prompts = some_prompts(args, &config)?;
         Self::new(config, prompts)
+    }
+
+    /// The same for segmentation, where a place of the picture is in a mask if its score is above
+    /// one half, unless something else is asked for.
+    pub(crate) fn for_segmentation(args: &RunArgs) -> anyhow::Result<Self> {
+        let mut loader = ConfigLoader::new();
+        loader.apply_override("threshold", "0.5");
+        let config = load_config(args, loader, &RosArgs::default(), |_| ())?;
+        let prompts = some_prompts(args, &config)?;
+        Self::of_task(config, prompts, Task::Segment)
     }
 
     /// Finds the model of a configuration. What is wrong with the prompts is said by the detector:
     /// it knows the tokenizer, too, and all reasons come at once.
     pub(crate) fn new(config: Config, prompts: PromptSet) -> anyhow::Result<Self> {
-        let model_dir = find_model(&config.model)?;
+        Self::of_task(config, prompts, Task::Detect)
+    }
+
+    fn of_task(config: Config, prompts: PromptSet, task: Task) -> anyhow::Result<Self> {
+        let model_dir = find_model(&config.model, task)?;
         let random_weights = model_dir.file(RANDOM_MARK).is_some();
         if random_weights {
             tracing::warn!(
@@ -49,6 +60,17 @@ impl Settings {
             );
         }
         Ok(Self { config, prompts: Arc::new(prompts), model_dir, random_weights })
+    }
+
+    pub(crate) fn segmenter_options(&self) -> SegmenterOptions {
+        let config = &self.config;
+        SegmenterOptions {
+            model_dir: self.model_dir.path().to_owned(),
+            name: config.model.clone(),
+            device: config.device,
+            dtype: config.dtype,
+            threads: (config.threads > 0).then_some(config.threads),
+        }
     }
 
     pub(crate) fn detector_options(&self) -> DetectorOptions {
@@ -66,9 +88,35 @@ impl Settings {
     }
 }
 
-/// Finds a model by name or folder and checks its files against what was downloaded.
-pub(crate) fn find_model(name: &str) -> anyhow::Result<ModelDir> {
-    hub::resolve(name, &ModelLocations::from_env(), Verify::IfChanged).map_err(refused_name)
+/// What a model is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Boxes.
+    Detect,
+    /// Masks.
+    Segment,
+}
+
+/// Finds a model by name or folder, checks its files against what was downloaded, and that it is
+/// not for another task.
+pub(crate) fn find_model(name: &str, task: Task) -> anyhow::Result<ModelDir> {
+    let model_dir =
+        hub::resolve(name, &ModelLocations::from_env(), Verify::IfChanged).map_err(refused_name)?;
+    // One that is for no task at all is refused when it is loaded.
+    match (model_dir.architecture(), task) {
+        (Some(found @ "clipseg"), Task::Detect) => Err(Refused(format!(
+            "{name} is a segmenter ({found}): it draws masks and finds no boxes; `owlet segment` is \
+             the command for it"
+        ))
+        .into()),
+        (Some(found @ ("owlvit" | "owlv2")), Task::Segment) => Err(Refused(format!(
+            "{name} is a detector ({found}): it finds boxes and draws no masks; `owlet detect` is \
+             the command for it. For masks give --model a segmenter, as of `owlet pull \
+             clipseg-rd64-refined`"
+        ))
+        .into()),
+        _ => Ok(model_dir),
+    }
 }
 
 /// A name that cannot be that of a model was refused; all else has failed.
@@ -92,7 +140,26 @@ pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn
             error => error.into(),
         })
         .with_context(|| format!("cannot load {}", options.model_dir.display()))?;
-    let info = detector.info();
+    say_what_runs(detector.info());
+    Ok(Box::new(detector))
+}
+
+/// Loads a segmenter and says what it runs on.
+pub(crate) fn load_segmenter(options: &SegmenterOptions) -> anyhow::Result<Box<dyn Segmenter>> {
+    let segmenter = ClipSegmenter::load(options)
+        .map_err(|error| match error {
+            SegmenterError::Threads { .. }
+            | SegmenterError::Device(DeviceRefused::HalfOnCpu { .. }) => {
+                anyhow::Error::new(Refused(error.to_string()))
+            }
+            error => error.into(),
+        })
+        .with_context(|| format!("cannot load {}", options.model_dir.display()))?;
+    say_what_runs(segmenter.info());
+    Ok(Box::new(segmenter))
+}
+
+fn say_what_runs(info: &ModelInfo) {
     tracing::info!(
         "{}: {} with {:.1} M parameters in {} on {}",
         info.name,
@@ -101,7 +168,17 @@ pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn
         info.dtype,
         info.device,
     );
-    Ok(Box::new(detector))
+}
+
+/// The prompts of a command that makes no sense without any.
+fn some_prompts(args: &RunArgs, config: &Config) -> Result<PromptSet, Refused> {
+    let prompts = prompts(args, config)?;
+    if prompts.prompts.is_empty() {
+        let how = "nothing to look for: give --prompt TEXT (several times for several things), \
+                   --prompts FILE.yaml, or `prompts` in a configuration file";
+        return Err(Refused(how.to_owned()));
+    }
+    Ok(prompts)
 }
 
 /// What ROS 2 has passed on to a node.

@@ -56,7 +56,7 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
     };
     let topics = || RosTransportOptions {
         cameras: config.cameras.clone(),
-        locates: config.locate != LocateMode::Off,
+        locates: config.locate != LocateMode::Never,
     };
     match config.transport {
         Transport::Zenoh => {
@@ -65,7 +65,7 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 session,
                 images: config.zenoh_images.clone(),
                 cdr: config.zenoh_cdr,
-                locates: config.locate != LocateMode::Off,
+                locates: config.locate != LocateMode::Never,
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
             Ok(Checked::Zenoh { options: Box::new(options), node: config.node.clone() })

@@ -27,6 +27,7 @@ mod transport;
 mod values;
 mod yaml;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use loader::ConfigLoader;
@@ -111,6 +112,8 @@ pub struct Config {
     pub ros_shm_mib: usize,
     /// Bytes from which on a message goes through shared memory.
     pub ros_shm_threshold_bytes: usize,
+    /// Where metrics are to be had; `None` for nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// zenoh's own configuration file; already joined with the folder of the file that named it.
     pub zenoh_config: Option<PathBuf>,
     /// `peer` or `client`; `None` leaves it to `zenoh_config`, or else to zenoh.
@@ -159,6 +162,7 @@ impl Default for Config {
             ros_domain_id: None,
             ros_shm_mib: 0,
             ros_shm_threshold_bytes: 4096,
+            metrics_listen: None,
             zenoh_config: None,
             zenoh_mode: None,
             zenoh_connect: Vec::new(),

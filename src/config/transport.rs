@@ -1,6 +1,7 @@
-//! What a live node speaks.
+//! What a live node speaks, and where it listens.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 /// What a live node speaks.
@@ -49,5 +50,28 @@ impl FromStr for Transport {
     fn from_str(text: &str) -> Result<Self, UnknownTransport> {
         let known = Self::ALL.into_iter().find(|transport| transport.name() == text);
         known.ok_or_else(|| UnknownTransport { found: text.to_owned() })
+    }
+}
+
+/// An address to listen on: `127.0.0.1:9464`, or a port alone, which is one of loopback. `None`
+/// where the text is neither.
+pub(super) fn listen_address(text: &str) -> Option<SocketAddr> {
+    let of_loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    text.parse().map(of_loopback).or_else(|_| text.parse()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_one_of_loopback() {
+        let read = |text| listen_address(text).map(|address| address.to_string());
+        assert_eq!(read("9464").as_deref(), Some("127.0.0.1:9464"));
+        assert_eq!(read("[::1]:9464").as_deref(), Some("[::1]:9464"));
+        assert_eq!(read("0.0.0.0:1").as_deref(), Some("0.0.0.0:1"));
+        for wrong in ["", "70000", "localhost", "127.0.0.1"] {
+            assert_eq!(read(wrong), None);
+        }
     }
 }

@@ -4,16 +4,15 @@ mod profile;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use image::RgbImage;
-use tch::{Device, Kind, TchError, Tensor, no_grad};
+use tch::{Kind, TchError, Tensor, no_grad};
 
 use super::decode::{HeadOutput, LOGITS_PER_PASS};
-use super::device::{DeviceRefused, device_name, kind_name, resolve};
 use super::prompts::ActivePrompts;
 use crate::models::owl::Owl;
 use crate::models::{ForwardError, LoadError};
+use crate::nn::{DeviceRefused, StageClock, device_name, kind_name, resolve_device};
 use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo};
 use crate::tokenize::{ClipTokenizer, TokenizerError};
 use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
@@ -127,7 +126,7 @@ impl OwlDetector {
     /// not a checkpoint that can be run.
     pub fn load(options: &DetectorOptions) -> Result<Self, DetectorError> {
         check_options(options)?;
-        let (device, kind) = resolve(options.device, options.dtype)?;
+        let (device, kind) = resolve_device(options.device, options.dtype)?;
         // The small files first: what is wrong with them is known before gigabytes are read.
         let recipe = Recipe::open(&options.model_dir)?;
         let tokenizer = ClipTokenizer::open(&options.model_dir)?;
@@ -228,16 +227,21 @@ impl Detector for OwlDetector {
             return Ok(Vec::new());
         }
         let mut timings = StageTimings::default();
-        let mut clock = Clock { device: self.model.device(), since: Instant::now() };
+        let mut clock = StageClock::start(self.model.device());
+        let booked = |stage: Stage| move |error: TchError| backend(stage.name(), &error.into());
         let pixel_values = self.pixel_values(images)?;
-        clock.stop(Stage::Preprocess, &pixel_values, &mut timings)?;
+        clock
+            .stop(Stage::Preprocess, &pixel_values, &mut timings)
+            .map_err(booked(Stage::Preprocess))?;
         let Some(prompts) = &self.prompts else { return Err(DetectError::NoPrompts) };
 
         let features = self
             .model
             .image_features(&pixel_values)
             .map_err(|error| backend(Stage::ImageTower.name(), &error))?;
-        clock.stop(Stage::ImageTower, &features, &mut timings)?;
+        clock
+            .stop(Stage::ImageTower, &features, &mut timings)
+            .map_err(booked(Stage::ImageTower))?;
 
         let names = self.rules.names_per_box;
         let output = no_grad(|| {
@@ -272,39 +276,6 @@ impl Detector for OwlDetector {
                 timings: timings.clone(),
             })
             .collect())
-    }
-}
-
-/// Measures stages. CUDA works behind the host's back, so a stage ends when its result is there.
-struct Clock {
-    device: Device,
-    since: Instant,
-}
-
-impl Clock {
-    /// Time since the last lap.
-    fn lap(&mut self) -> std::time::Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.since, now)
-    }
-
-    /// Waits until `result` is there and books the time. One of its values is fetched: unlike
-    /// a call to synchronise, that reports the errors of the device instead of panicking.
-    fn stop(
-        &mut self,
-        stage: Stage,
-        result: &Tensor,
-        timings: &mut StageTimings,
-    ) -> Result<(), DetectError> {
-        if self.device.is_cuda() {
-            result
-                .f_flatten(0, -1)
-                .and_then(|flat| flat.f_narrow(0, 0, 1)?.f_to_device(Device::Cpu))
-                .map(drop)
-                .map_err(|error| backend(stage.name(), &error.into()))?;
-        }
-        timings.add(stage, self.lap());
-        Ok(())
     }
 }
 

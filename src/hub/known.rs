@@ -21,7 +21,7 @@ pub struct KnownModel {
     pub approximate_bytes: u64,
 }
 
-/// Every checkpoint with a short name, smallest family first.
+/// Every checkpoint with a short name: detectors, then segmenters.
 ///
 /// The sizes are those of the architectures built from their configurations (f32).
 pub const KNOWN_MODELS: &[KnownModel] = &[
@@ -64,6 +64,30 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
         licence: "Apache-2.0",
         input_side_px: 1008,
         approximate_bytes: 1_750_000_000,
+    },
+    KnownModel {
+        name: "clipseg-rd64-refined",
+        repo: "CIDAS/clipseg-rd64-refined",
+        architecture: "clipseg",
+        licence: "Apache-2.0",
+        input_side_px: 352,
+        approximate_bytes: 603_000_000,
+    },
+    KnownModel {
+        name: "clipseg-rd64",
+        repo: "CIDAS/clipseg-rd64",
+        architecture: "clipseg",
+        licence: "Apache-2.0",
+        input_side_px: 352,
+        approximate_bytes: 603_000_000,
+    },
+    KnownModel {
+        name: "clipseg-rd16",
+        repo: "CIDAS/clipseg-rd16",
+        architecture: "clipseg",
+        licence: "Apache-2.0",
+        input_side_px: 352,
+        approximate_bytes: 600_000_000,
     },
 ];
 

@@ -1,8 +1,12 @@
 //! Floor 3: one folder or file per architecture, shared blocks in [`crate::nn`].
 
+pub mod clipseg;
 pub mod owl;
+pub mod prompts;
 pub mod random;
 
+mod config;
 mod error;
+mod inputs;
 
 pub use error::{ConfigError, ForwardError, LoadError};

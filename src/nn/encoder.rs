@@ -106,4 +106,31 @@ impl Encoder {
     pub fn forward(&self, x: Tensor, causal: bool) -> Result<Tensor, TchError> {
         self.layers.iter().try_fold(x, |x, layer| layer.forward(&x, causal))
     }
+
+    /// What the layers with these indices (from 0) give, in the order asked for. No layer behind
+    /// the last of them runs.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    ///
+    /// # Panics
+    /// Where there is no such layer.
+    pub fn layer_outputs(
+        &self,
+        mut x: Tensor,
+        wanted: &[usize],
+        causal: bool,
+    ) -> Result<Vec<Tensor>, TchError> {
+        let count = wanted.iter().max().map_or(0, |last| last + 1);
+        let mut outputs: Vec<Option<Tensor>> = Vec::with_capacity(count);
+        for (index, layer) in self.layers[..count].iter().enumerate() {
+            x = layer.forward(&x, causal)?;
+            // Only those are kept: the others' memory is free for the next layer.
+            outputs.push(wanted.contains(&index).then(|| x.shallow_clone()));
+        }
+        Ok(wanted
+            .iter()
+            .filter_map(|index| outputs[*index].as_ref().map(Tensor::shallow_clone))
+            .collect())
+    }
 }

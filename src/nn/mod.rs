@@ -10,7 +10,9 @@
 
 mod activation;
 mod attention;
+mod clock;
 mod cuda;
+mod device;
 mod encoder;
 mod layers;
 mod params;
@@ -18,8 +20,10 @@ mod towers;
 
 pub use activation::{Activation, UnknownActivation};
 pub use attention::Attention;
+pub use clock::StageClock;
 pub use cuda::load_cuda_backend;
+pub use device::{DeviceRefused, device_name, kind_name, resolve_device};
 pub use encoder::{Encoder, EncoderConfig, EncoderLayer, Mlp};
 pub use layers::{Embedding, LayerNorm, Linear, PatchEmbedding};
-pub use params::{Params, Scope};
+pub use params::{Params, Scope, parameter_shapes};
 pub use towers::{ImageTower, ImageTowerConfig, TextTower, TextTowerConfig};

@@ -1,5 +1,6 @@
 //! Where blocks get their learned tensors from.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 
 use tch::Tensor;
@@ -45,10 +46,28 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// The key and shape of every tensor that `build` takes, in the order in which it takes them;
+/// nothing is loaded.
+pub fn parameter_shapes(build: impl FnOnce(&Scope<'_>)) -> Vec<(String, Vec<i64>)> {
+    /// Gives nothing and writes down what was asked for.
+    #[derive(Default)]
+    struct Recorder(RefCell<Vec<(String, Vec<i64>)>>);
+
+    impl Params for Recorder {
+        fn take(&self, name: &str, shape: &[i64]) -> Tensor {
+            self.0.borrow_mut().push((name.to_owned(), shape.to_vec()));
+            Tensor::new()
+        }
+    }
+
+    let recorder = Recorder::default();
+    build(&Scope::root(&recorder));
+    recorder.0.into_inner()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
     use tch::{Device, Kind};
 
     struct Names(RefCell<Vec<String>>);

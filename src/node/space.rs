@@ -86,7 +86,7 @@ impl SpaceDesk {
     }
 
     fn is_off(&self) -> bool {
-        self.mode == LocateMode::Off
+        self.mode == LocateMode::Never
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

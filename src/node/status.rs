@@ -31,6 +31,7 @@ impl Node {
             state: words::state(prompts.version, cameras.values()),
             why: Vec::new(),
             uptime_secs: self.clock.age_secs(self.started),
+            memory_bytes: memory_bytes(),
             model: ModelStatus {
                 name: info.name.clone(),
                 device: info.device.clone(),
@@ -100,4 +101,12 @@ fn best_scores(newest: &Newest) -> Vec<BestScore> {
             threshold: set.threshold_of(index),
         })
         .collect()
+}
+
+/// The process's resident memory, as Linux tells it.
+pub(super) fn memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }

@@ -21,6 +21,7 @@ mod view;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::config::Config;
 use crate::geometry::tf::{Buffer, BufferCounts, BufferSettings};
 use crate::geometry::{LocateSettings, PictureKind};
 use crate::types::{Calibration, FrameHeader, FrameTransform, NoPlace, Stamp};
@@ -48,6 +49,20 @@ pub struct SpatialSettings {
     pub transforms: BufferSettings,
     /// How an object is taken out of a depth picture.
     pub locate: LocateSettings,
+}
+
+impl SpatialSettings {
+    /// As a configuration asks for.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        // By way of the decimal that was typed: 0.05 as f32 is a little more than that.
+        let slop_secs = config.sync_slop_secs.to_string().parse().unwrap_or_default();
+        Self {
+            matching: MatchSettings { slop_secs, ..MatchSettings::default() },
+            target_frame: config.target_frame.as_deref().map(Into::into),
+            ..Self::default()
+        }
+    }
 }
 
 /// A depth picture with what its message says of it.

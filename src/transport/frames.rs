@@ -150,6 +150,31 @@ pub(super) fn picture_of_compressed(
     Ok(MessagePicture { header, picture, encoding })
 }
 
+/// Stamp and frame of a message with a picture, without looking at its pixels.
+///
+/// # Errors
+/// Where the type holds no picture, or the message is broken.
+pub fn header_of_message(
+    topic: &str,
+    message_type: &str,
+    data: &[u8],
+) -> Result<FrameHeader, FrameError> {
+    let message = |source| FrameError::Message { topic: topic.to_owned(), source };
+    let header = match usable(message_type) {
+        Ok(TopicForm::Image) => Image::decode(data).map_err(message)?.header,
+        Ok(TopicForm::CompressedImage) => CompressedImage::decode(data).map_err(message)?.header,
+        Ok(TopicForm::CameraInfo) => CameraInfo::decode(data).map_err(message)?.header,
+        Err(reason) => {
+            return Err(FrameError::NotAnImage {
+                topic: topic.to_owned(),
+                message_type: message_type.to_owned(),
+                reason,
+            });
+        }
+    };
+    Ok(header.to_frame_header())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

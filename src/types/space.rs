@@ -6,31 +6,31 @@ use std::sync::Arc;
 
 use super::{FrameHeader, Stamp};
 
-/// Whether places are looked for.
+/// Whether places are looked for. The names are none that YAML takes for true or false.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LocateMode {
-    /// Never.
-    Off,
+    /// For no camera.
+    Never,
     /// For cameras that have depth.
     #[default]
     Auto,
     /// For all cameras: one without depth is said to lack it.
-    On,
+    Always,
 }
 
 impl fmt::Display for LocateMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Off => "off",
+            Self::Never => "never",
             Self::Auto => "auto",
-            Self::On => "on",
+            Self::Always => "always",
         })
     }
 }
 
-/// Neither `off`, `auto` nor `on`.
+/// Neither `never`, `auto` nor `always`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected off, auto or on")]
+#[error("expected never, auto or always")]
 pub struct UnknownLocateMode;
 
 impl FromStr for LocateMode {
@@ -38,9 +38,9 @@ impl FromStr for LocateMode {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "off" => Ok(Self::Off),
+            "never" => Ok(Self::Never),
             "auto" => Ok(Self::Auto),
-            "on" => Ok(Self::On),
+            "always" => Ok(Self::Always),
             _ => Err(UnknownLocateMode),
         }
     }

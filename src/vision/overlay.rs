@@ -10,12 +10,14 @@
 //! still tells the prompts apart.
 
 mod canvas;
+mod masks;
 mod palette;
 mod text;
 
 use image::RgbImage;
 
 use canvas::Rect;
+pub use masks::draw_masks;
 pub use palette::color_of;
 use text::Line;
 

@@ -63,7 +63,7 @@ impl Preprocessor {
         let no_pixels = NoPixels { width: image.width(), height: image.height() };
         let (width, height) = (self.recipe.canvas_width, self.recipe.canvas_height);
         match self.recipe.processor {
-            Processor::OwlVit => {
+            Processor::OwlVit | Processor::Vit => {
                 let resized = self
                     .resizer
                     .resize(image, width, height, self.recipe.filter)

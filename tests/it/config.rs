@@ -115,7 +115,7 @@ fn every_parameter_can_be_set_in_a_file() {
     max_batch: 2
     max_rate_hz: 7.5
     tracking: false
-    locate: 'on'
+    locate: always
     target_frame: base_link
     sync_slop_secs: 0.5
     clouds: true
@@ -132,6 +132,7 @@ fn every_parameter_can_be_set_in_a_file() {
     ros_domain_id: 7
     ros_shm_mib: 64
     ros_shm_threshold_bytes: 1000
+    metrics_listen: '9464'
     zenoh_config: zenoh.json5
     zenoh_mode: client
     zenoh_connect: [tcp/router:7447]
@@ -155,7 +156,7 @@ fn every_parameter_can_be_set_in_a_file() {
         max_batch: 2,
         max_rate_hz: 7.5,
         tracking: false,
-        locate: LocateMode::On,
+        locate: LocateMode::Always,
         target_frame: Some("base_link".to_owned()),
         sync_slop_secs: 0.5,
         clouds: true,
@@ -173,6 +174,7 @@ fn every_parameter_can_be_set_in_a_file() {
         ros_domain_id: Some(7),
         ros_shm_mib: 64,
         ros_shm_threshold_bytes: 1000,
+        metrics_listen: Some(([127, 0, 0, 1], 9464).into()),
         zenoh_config: config.zenoh_config.clone(),
         zenoh_mode: Some("client".to_owned()),
         zenoh_connect: vec!["tcp/router:7447".to_owned()],

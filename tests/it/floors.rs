@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("tokenize", 3),
     ("models", 3),
     ("detect", 4),
+    ("segment", 4),
     ("pipeline", 5),
     ("transport", 5),
     ("eval", 5),
@@ -33,7 +34,7 @@ const TOGETHER: &[&[&str]] = &[&["weights", "tokenize", "models"]];
 
 /// Crates that only some modules, or folders in them, may name.
 const GUESTS: &[(&str, &[&str])] = &[
-    ("tch", &["nn", "models", "weights", "detect"]),
+    ("tch", &["nn", "models", "weights", "detect", "segment"]),
     ("opencv", &["vision"]),
     ("turbojpeg", &["vision"]),
     ("nalgebra", &["geometry", "track", "spatial"]),

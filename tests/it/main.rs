@@ -18,6 +18,8 @@ mod real_checkpoints;
 mod recordings;
 mod report;
 mod ros;
+mod segment;
 mod sim;
+mod spatial;
 mod tokenize;
 mod zenoh;

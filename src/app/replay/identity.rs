@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::fingerprint::{PromptIdentity, weights};
 use super::super::settings::Settings;
 use super::source::Topic;
+use super::space_topics::SpaceTopics;
 use crate::app::args::ReplayArgs;
 
 /// All that decides what a replay finds. Two runs of one identity on one machine give the same
@@ -27,6 +28,13 @@ pub(super) struct RunIdentity {
     max_detections: usize,
     max_batch: usize,
     threads: usize,
+    tracking: bool,
+    /// What places are made from: depth, calibration, and calibration of the depth camera for each
+    /// camera that has any; empty where no places are looked for.
+    space_topics: Vec<[Option<String>; 3]>,
+    target_frame: Option<String>,
+    sync_slop_secs: f32,
+    clouds: bool,
 }
 
 /// A recording, wherever it lies.
@@ -44,6 +52,7 @@ impl RunIdentity {
         settings: &Settings,
         bag: &BagInfo,
         topics: &[Topic],
+        space_topics: &SpaceTopics,
     ) -> Self {
         let config = &settings.config;
         Self {
@@ -64,6 +73,17 @@ impl RunIdentity {
             max_detections: config.max_detections,
             max_batch: config.max_batch,
             threads: config.threads,
+            tracking: config.tracking,
+            space_topics: space_topics
+                .cameras
+                .iter()
+                .map(|camera| {
+                    [camera.depth.clone(), camera.info.clone(), camera.depth_info.clone()]
+                })
+                .collect(),
+            target_frame: config.target_frame.clone(),
+            sync_slop_secs: config.sync_slop_secs,
+            clouds: config.clouds,
         }
     }
 }

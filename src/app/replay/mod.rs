@@ -10,9 +10,11 @@ mod outputs;
 mod run_file;
 mod shared_report;
 mod source;
+mod space;
+mod space_topics;
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::thread;
 use std::time::Instant;
 
@@ -20,6 +22,7 @@ use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
 use owlet::pipeline::Outcome;
 use owlet::report::LossSummary;
+use owlet::spatial::SpatialSettings;
 use owlet::transport::inspect::inspect;
 use owlet::transport::rosbag2::BagReader;
 use tokio::sync::mpsc;
@@ -30,6 +33,8 @@ use self::outputs::{OutputOptions, Outputs};
 use self::run_file::RunFile;
 use self::shared_report::SharedReport;
 use self::source::{Source, SourceReport};
+use self::space::{FrameSpace, SpaceReader};
+use self::space_topics::SpaceTopics;
 use super::console::{PrintError, in_words, print_out};
 use super::interrupt::Interrupt;
 use super::running::{CloseOnDrop, frames_bar, start_lossless};
@@ -49,7 +54,8 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
         tracing::warn!("{note}");
     }
     let topics = source::choose_topics(&recording, asked)?;
-    let identity = RunIdentity::new(args, &settings, bag.info(), &topics);
+    let space_topics = SpaceTopics::choose(&recording, &topics, &settings.config)?;
+    let identity = RunIdentity::new(args, &settings, bag.info(), &topics, &space_topics);
     let folder = OutFolder::claim(args, &identity)?;
     let cameras = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
     let (pipeline, results) = start_lossless(&settings, cameras)?;
@@ -72,6 +78,7 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
         folder: &args.out,
         settings: &settings,
         topics: &topics,
+        space_topics: &space_topics,
         report: &report,
         every_overlay: args.overlays,
         already_recorded: known.left(),
@@ -83,6 +90,8 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
     let progress = frames_bar(topics.iter().map(|topic| topic.messages).sum(), chatter);
     let source = Source {
         topics: &topics,
+        space_topics: &space_topics,
+        space: SpaceReader::new(&space_topics, SpatialSettings::of(&settings.config)),
         prompts: &settings.prompts,
         known,
         pipeline: &pipeline,
@@ -136,18 +145,21 @@ fn run_through<'a>(
     let pipeline = source.pipeline;
     let progress = source.progress;
     let (known_sender, known_outcomes) = sync_channel(KNOWN_CAPACITY);
+    // One for each frame on its way through bounded queues, so that it is bounded, too.
+    let (space_sender, spaces) = channel();
     thread::scope(|scope| {
         let _close = CloseOnDrop(pipeline);
         let reader = thread::Builder::new()
             .name("reader".to_owned())
             .spawn_scoped(scope, move || {
                 let _close = CloseOnDrop(pipeline);
-                source.run(bag, known_sender)
+                source.run(bag, known_sender, space_sender)
             })
             .context("no thread for the reader")?;
-        let written = write_all(&mut outputs, known_outcomes, &mut results, progress);
+        let written = write_all(&mut outputs, known_outcomes, &mut results, &spaces, progress);
         // On an error nobody takes results any more: inference and the reader are woken up.
         drop(results);
+        drop(spaces);
         pipeline.close();
         let read = reader.join().map_err(|_| anyhow!("the reader thread panicked"));
         let written = written?;
@@ -167,19 +179,22 @@ fn write_all(
     outputs: &mut Outputs<'_>,
     known_outcomes: Receiver<Outcome>,
     results: &mut mpsc::Receiver<Outcome>,
+    spaces: &Receiver<Option<FrameSpace>>,
     progress: &ProgressBar,
 ) -> anyhow::Result<u64> {
     let mut written = 0;
+    // Sent before its frame, and frames come back in their order.
+    let space = || spaces.recv().ok().flatten();
     // What an earlier run found comes first; new results wait in their channel meanwhile.
     for outcome in known_outcomes {
-        outputs.add(outcome)?;
+        outputs.add(outcome, space())?;
         progress.inc(1);
         written += 1;
     }
     // The rate of what is only copied says nothing of the rest.
     progress.reset_eta();
     while let Some(outcome) = results.blocking_recv() {
-        outputs.add(outcome)?;
+        outputs.add(outcome, space())?;
         progress.inc(1);
         written += 1;
     }
@@ -192,13 +207,18 @@ fn finish(
     mut run_file: RunFile,
     interrupted: bool,
 ) -> anyhow::Result<Finish> {
-    let summary = outputs.finish()?;
+    let (summary, places) = outputs.finish()?;
     let lost = summary.skipped > 0 || !summary.losses.is_empty();
-    run_file.finish(interrupted, &summary);
+    run_file.finish(interrupted, &summary, &places);
     run_file.write(&args.out)?;
     let text = match args.json {
         true => run_file.to_text()?,
-        false => format!("{summary}\n{}", outputs::list_files(&args.out, args.overlays)),
+        false => {
+            let files = outputs::list_files(&args.out, args.overlays);
+            let places: String =
+                places.to_sentences().iter().map(|line| format!("{line}\n")).collect();
+            format!("{summary}\n{places}{files}")
+        }
     };
     match print_out(text) {
         // All is done and written: that nobody reads the summary takes nothing away.

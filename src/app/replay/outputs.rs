@@ -8,19 +8,26 @@ use std::sync::Arc;
 use anyhow::Context;
 use owlet::pipeline::{FrameFailure, Outcome};
 use owlet::report::{RecordingInfo, ReportOptions, RunSummary, TopicInfo};
+use owlet::spatial::LocatedFrame;
 use owlet::tasks::ModelInfo;
+use owlet::track::FrameTracker;
 use owlet::transport::records::FrameRecord;
 use owlet::transport::rosbag2::{BagInfo, BagWriter, QosProfile, TopicId, WriterOptions};
 use owlet::types::{Frame, FrameDetections, PromptSet, Stamp};
 use owlet::vision::encode::encode_jpeg;
 use owlet::vision::overlay;
 use owlet::wire::Message;
-use owlet::wire::vision_msgs::{Detection2DArray, detection_2d_array};
+use owlet::wire::sensor_msgs::{PointCloud2, point_bytes};
+use owlet::wire::vision_msgs::{
+    Detection2DArray, Detection3DArray, detection_2d_array, detection_3d_array,
+};
 
 use super::super::settings::Settings;
 use super::identity::name_of;
 use super::shared_report::SharedReport;
 use super::source::Topic;
+use super::space::{FrameSpace, PlacesTally};
+use super::space_topics::SpaceTopics;
 
 pub(super) const JSONL: &str = "detections.jsonl";
 pub(super) const BAG: &str = "detections.mcap";
@@ -32,6 +39,7 @@ pub(super) struct OutputOptions<'a> {
     pub folder: &'a Path,
     pub settings: &'a Settings,
     pub topics: &'a [Topic],
+    pub space_topics: &'a SpaceTopics,
     pub report: &'a SharedReport,
     /// Whether every frame's overlay is written.
     pub every_overlay: bool,
@@ -46,13 +54,24 @@ pub(super) struct Outputs<'a> {
     records: BufWriter<File>,
     already_recorded: usize,
     bag: BagWriter,
-    /// The output topic of each camera.
-    bag_topics: Vec<(Arc<str>, TopicId)>,
+    bag_topics: Vec<CameraOutputs>,
+    /// `None` where objects are not tracked.
+    tracker: Option<FrameTracker>,
+    places: PlacesTally,
     overlays: Option<PathBuf>,
     prompts: Arc<PromptSet>,
     draws: bool,
     jpeg_quality: u8,
     frames: usize,
+}
+
+/// The output topics of one camera.
+struct CameraOutputs {
+    camera: Arc<str>,
+    detections: TopicId,
+    /// Where its detections get places.
+    detections_3d: Option<TopicId>,
+    cloud: Option<TopicId>,
 }
 
 impl<'a> Outputs<'a> {
@@ -73,9 +92,20 @@ impl<'a> Outputs<'a> {
         let bag_topics = topics
             .iter()
             .map(|topic| {
-                let name = output_topic(&topic.name, topics.len());
-                let id = writer.add_topic(&name, Detection2DArray::TYPE, QosProfile::RELIABLE)?;
-                Ok((Arc::clone(&topic.name), id))
+                let camera = Arc::clone(&topic.name);
+                let mut add = |output, message_type| {
+                    let name = output_topic(output, &camera, topics.len());
+                    writer.add_topic(&name, message_type, QosProfile::RELIABLE)
+                };
+                let detections = add("detections", Detection2DArray::TYPE)?;
+                let (mut detections_3d, mut cloud) = (None, None);
+                if options.space_topics.of(&camera).is_some() {
+                    detections_3d = Some(add("detections_3d", Detection3DArray::TYPE)?);
+                    if settings.config.clouds {
+                        cloud = Some(add("cloud", PointCloud2::TYPE)?);
+                    }
+                }
+                Ok(CameraOutputs { camera, detections, detections_3d, cloud })
             })
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
@@ -85,6 +115,8 @@ impl<'a> Outputs<'a> {
             already_recorded: options.already_recorded,
             bag: writer,
             bag_topics,
+            tracker: settings.config.tracking.then(FrameTracker::default),
+            places: PlacesTally::default(),
             overlays,
             prompts: Arc::clone(&settings.prompts),
             draws: settings.config.overlay,
@@ -93,12 +125,33 @@ impl<'a> Outputs<'a> {
         })
     }
 
-    /// Writes what became of one frame to all outputs.
-    pub(super) fn add(&mut self, outcome: Outcome) -> anyhow::Result<()> {
+    /// Writes what became of one frame to all outputs; `space` is what places are made from.
+    pub(super) fn add(
+        &mut self,
+        outcome: Outcome,
+        space: Option<FrameSpace>,
+    ) -> anyhow::Result<()> {
         self.frames += 1;
         match outcome {
-            Outcome::Found { detections, frame, .. } => {
-                self.record(|| FrameRecord::new(&detections))?;
+            Outcome::Found { mut detections, frame, .. } => {
+                if let Some(tracker) = &mut self.tracker {
+                    tracker.assign(&mut detections);
+                }
+                let outputs = self.bag_topics.iter().find(|known| known.camera == frame.camera);
+                let with_cloud = outputs.is_some_and(|outputs| outputs.cloud.is_some());
+                let image = with_cloud.then_some(&*frame.image);
+                let located = space.map(|space| space.locate(&detections, image));
+                if let Some(located) = &located {
+                    self.places.add(&frame.camera, located);
+                }
+                self.record(|| {
+                    let record = FrameRecord::new(&detections);
+                    match &located {
+                        Some(located) => record.with_places(&located.places),
+                        None => record,
+                    }
+                })?;
+                self.add_to_bag(&detections, located.as_ref(), &frame)?;
                 self.add_found(&detections, &frame)
             }
             Outcome::Failed(FrameFailure { frame, reason }) => {
@@ -124,10 +177,30 @@ impl<'a> Outputs<'a> {
             .with_context(|| format!("cannot write {}", self.folder.join(JSONL).display()))
     }
 
-    fn add_found(&mut self, found: &FrameDetections, frame: &Frame) -> anyhow::Result<()> {
-        if let Some((_, topic)) = self.bag_topics.iter().find(|(name, _)| *name == found.camera) {
-            self.bag.write(*topic, frame.received, &detection_2d_array(found))?;
+    fn add_to_bag(
+        &mut self,
+        found: &FrameDetections,
+        located: Option<&LocatedFrame>,
+        frame: &Frame,
+    ) -> anyhow::Result<()> {
+        let outputs = self.bag_topics.iter().find(|known| known.camera == found.camera);
+        let Some(outputs) = outputs else { return Ok(()) };
+        let at = frame.received;
+        self.bag.write(outputs.detections, at, &detection_2d_array(found))?;
+        let Some(located) = located else { return Ok(()) };
+        if let Some(topic) = outputs.detections_3d {
+            self.bag.write(topic, at, &detection_3d_array(found, &located.places))?;
         }
+        if let (Some(topic), Some(cloud)) = (outputs.cloud, &located.cloud) {
+            let bytes = point_bytes(&cloud.points);
+            if let Some(message) = PointCloud2::of_points((&cloud.header).into(), &bytes) {
+                self.bag.write(topic, at, &message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_found(&mut self, found: &FrameDetections, frame: &Frame) -> anyhow::Result<()> {
         let quality = self.jpeg_quality;
         let draw = || {
             let items = overlay::items(&found.detections, &found.prompts);
@@ -153,14 +226,17 @@ impl<'a> Outputs<'a> {
     }
 
     /// Closes all files.
-    pub(super) fn finish(self) -> anyhow::Result<RunSummary> {
+    pub(super) fn finish(self) -> anyhow::Result<(RunSummary, PlacesTally)> {
         // The records were flushed line by line.
         self.bag.finish()?;
         let path = self.folder.join(REPORT);
-        self.report.with(|report| {
-            report.write(&path)?;
-            Ok(report.summary())
-        })
+        let summary = self.report.with(|report| {
+            for sentence in self.places.to_sentences() {
+                report.add_note(&sentence);
+            }
+            report.write(&path).map(|()| report.summary())
+        })?;
+        Ok((summary, self.places))
     }
 }
 
@@ -171,10 +247,10 @@ pub(super) fn list_files(folder: &Path, overlays: bool) -> String {
 }
 
 /// `~/detections` of the node; with several cameras each has its own, named after its topic.
-fn output_topic(camera: &str, cameras: usize) -> String {
+fn output_topic(output: &str, camera: &str, cameras: usize) -> String {
     match cameras {
-        1 => "/owlet/detections".to_owned(),
-        _ => format!("/owlet/detections/{}", camera.trim_start_matches('/')),
+        1 => format!("/owlet/{output}"),
+        _ => format!("/owlet/{output}/{}", camera.trim_start_matches('/')),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::ros_name;
+use super::super::transport::listen_address;
 use super::{Changes, Parameter, ParameterKind};
 
 /// All parameters, in the order in which files and tables show them.
@@ -182,12 +183,12 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "locate",
         description: "Whether detections get places in space, as boxes in metres: needs depth and \
-                      camera_info. `auto`: for cameras that have depth; `on`: a camera without is \
-                      said to lack it.",
+                      camera_info. `auto`: for cameras that have depth; `always`: a camera without \
+                      is said to lack it.",
         changes: Changes::AtStart,
         example: None,
         kind: ParameterKind::Text {
-            form: "off, auto or on",
+            form: "never, auto or always",
             get: |config| config.locate.to_string(),
             set: |config, text, _| text.parse().map(|mode| config.locate = mode).is_ok(),
         },
@@ -413,6 +414,23 @@ pub static PARAMETERS: &[Parameter] = &[
             max: 1 << 30,
             get: |config| config.ros_shm_threshold_bytes as i64,
             set: |config, value| config.ros_shm_threshold_bytes = value as usize,
+        },
+    },
+    Parameter {
+        name: "metrics_listen",
+        description: "Where the status of a live node is to be had for Prometheus \
+                      (`http://ADDRESS/metrics`). A port alone is one of loopback. Empty: nowhere.",
+        changes: Changes::AtStart,
+        example: Some("127.0.0.1:9464"),
+        kind: ParameterKind::Text {
+            form: "a port, or an address with a port, or nothing",
+            get: |config| {
+                config.metrics_listen.map_or_else(String::new, |address| address.to_string())
+            },
+            set: |config, text, _| {
+                config.metrics_listen = listen_address(text);
+                text.is_empty() || config.metrics_listen.is_some()
+            },
         },
     },
     Parameter {

@@ -124,7 +124,7 @@ impl OwlDetector {
                 })
             };
             let prompts = encode(self)?;
-            let text_tower = measure(passes, || settle(&encode(self)?.queries))?;
+            let text_tower = measure(passes, || settle(&encode(self)?.texts.queries))?;
             let heads = measure(passes, || self.heads(&features, &prompts).map(drop))?;
             let forward = measure(passes, || {
                 let prompts = encode(self)?;
@@ -225,7 +225,7 @@ impl OwlDetector {
         let pixel_values = self.pixel_values(&[Arc::clone(image)])?;
         let run = || -> Result<(Tensor, Tensor), ForwardError> {
             let features = self.model.image_features(&pixel_values)?;
-            let logits = self.model.class_logits(&features, &prompts.queries)?;
+            let logits = self.model.class_logits(&features, &prompts.texts.queries)?;
             let boxes = self.model.boxes(&features)?;
             let to_host = |tensor: Tensor| -> Result<Tensor, TchError> {
                 tensor.f_to_device_(Device::Cpu, Kind::Float, false, false)?.f_squeeze_dim(0)

@@ -25,6 +25,9 @@ pub struct LocateSettings {
     /// A pixel between a near and a far one is an edge that the sensor smeared where it lies away
     /// from both by more than this share of its depth, and by more than a steep surface would.
     pub smear_share: f64,
+    /// Pixels of a region that are looked at; of a larger one every second, third, ... in both
+    /// directions, which places are none the worse for.
+    pub most_pixels: usize,
 }
 
 impl Default for LocateSettings {
@@ -35,6 +38,7 @@ impl Default for LocateSettings {
             fewest_points: 12,
             near_share: 0.2,
             smear_share: 0.02,
+            most_pixels: 10_000,
         }
     }
 }
@@ -79,20 +83,6 @@ pub enum LocateError {
         /// How many it takes.
         needed: usize,
     },
-}
-
-impl LocateError {
-    /// A name to count by.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::BadBox { .. } => "bad_box",
-            Self::EmptyRegion => "empty_region",
-            Self::NoDepth { .. } => "no_depth",
-            Self::OutOfRange { .. } => "out_of_range",
-            Self::TooFewPoints { .. } => "too_few_points",
-        }
-    }
 }
 
 /// One point of an object.
@@ -154,7 +144,7 @@ impl Scene<'_> {
         region: &Region<'_>,
         settings: &LocateSettings,
     ) -> Result<Foreground, LocateError> {
-        let within = self.region(region)?;
+        let within = self.region(region, settings.most_pixels)?;
         if within.is_empty() {
             return Err(LocateError::EmptyRegion);
         }
@@ -215,8 +205,8 @@ impl Scene<'_> {
         })
     }
 
-    /// All pixels of a region with their weights; the depth is not looked at.
-    fn region(&self, region: &Region<'_>) -> Result<Vec<Candidate>, LocateError> {
+    /// The pixels of a region with their weights, no more than `most`; the depth is not looked at.
+    fn region(&self, region: &Region<'_>, most: usize) -> Result<Vec<Candidate>, LocateError> {
         let (width, height) = (self.depth.width(), self.depth.height());
         let mut within = Vec::new();
         let mut add = |x, y, weight| within.push(Candidate { x, y, depth_m: 0.0, weight });
@@ -238,8 +228,11 @@ impl Scene<'_> {
                     let from_middle = 2.0 * (at - low) / (high - low) - 1.0;
                     1.0 - 0.75 * from_middle * from_middle
                 };
-                for y in between(y0 / down, y1 / down, height) {
-                    for x in between(x0 / across, x1 / across, width) {
+                let rows = between(y0 / down, y1 / down, height);
+                let columns = between(x0 / across, x1 / across, width);
+                let every = every_for(rows.len() * columns.len(), most);
+                for y in rows.step_by(every) {
+                    for x in columns.clone().step_by(every) {
                         let at = self.in_source_px(x, y);
                         add(x, y, weight(at.x, x0, x1) * weight(at.y, y0, y1));
                     }
@@ -250,6 +243,10 @@ impl Scene<'_> {
                     for x in (0..width).filter(|x| self.masked(mask, i64::from(*x), i64::from(y))) {
                         add(x, y, 1.0);
                     }
+                }
+                let every = every_for(within.len(), most) as u32;
+                if every > 1 {
+                    within.retain(|at| at.x.is_multiple_of(every) && at.y.is_multiple_of(every));
                 }
             }
         }
@@ -331,6 +328,12 @@ impl Scene<'_> {
         let on_surface = eroded.iter().filter(|pixel| surface.holds(pixel.depth_m)).count();
         (on_surface >= settings.fewest_points.max(1)).then_some(eroded)
     }
+}
+
+/// The step in both directions that leaves no more than about `most` of so many pixels.
+fn every_for(pixels: usize, most: usize) -> usize {
+    let least = (pixels as f64 / most.max(1) as f64).sqrt();
+    (least.ceil() as usize).max(1)
 }
 
 impl Foreground {

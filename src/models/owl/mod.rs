@@ -14,7 +14,6 @@ mod config;
 mod heads;
 mod known;
 
-use std::cell::RefCell;
 use std::path::Path;
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
@@ -23,8 +22,9 @@ pub use config::{OwlConfig, OwlVersion};
 pub use heads::box_bias;
 pub use known::KNOWN_NAMES;
 
+use super::inputs::{check_pixel_values, check_token_ids};
 use super::{ForwardError, LoadError};
-use crate::nn::{EncoderConfig, ImageTower, LayerNorm, Linear, Params, Scope, TextTower};
+use crate::nn::{self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower};
 use crate::weights::Weights;
 use heads::{ClassHead, PatchMlp};
 
@@ -147,24 +147,7 @@ impl Owl {
     /// # Errors
     /// Another shape, an id outside the vocabulary, what libtorch reports.
     pub fn embed_texts(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
-        let max_tokens = self.config.text.max_tokens;
-        match *ids.size() {
-            [texts, tokens] if texts > 0 && (1..=max_tokens).contains(&tokens) => {}
-            _ => {
-                return Err(ForwardError::Shape {
-                    tensor: "token ids",
-                    expected: format!("[texts, 1 to {max_tokens}]"),
-                    found: ids.size(),
-                });
-            }
-        }
-        let vocabulary = self.config.text.vocabulary;
-        for extreme in [ids.f_min()?, ids.f_max()?] {
-            let found = extreme.f_int64_value(&[])?;
-            if !(0..vocabulary).contains(&found) {
-                return Err(ForwardError::TokenId { vocabulary, found });
-            }
-        }
+        check_token_ids(ids, &self.config.text)?;
         no_grad(|| {
             let pooled = self.network.clip.text_model.forward(&ids.f_to_device(self.device)?)?;
             unit_length(&self.network.clip.text_projection.forward(&pooled)?)
@@ -182,17 +165,7 @@ impl Owl {
     /// # Errors
     /// Another shape, what libtorch reports.
     pub fn image_tokens(&self, pixel_values: &Tensor) -> Result<Tensor, ForwardError> {
-        let side = self.config.image.image_size;
-        match *pixel_values.size() {
-            [batch, 3, height, width] if batch > 0 && height == side && width == side => {}
-            _ => {
-                return Err(ForwardError::Shape {
-                    tensor: "pixel values",
-                    expected: format!("[batch, 3, {side}, {side}]"),
-                    found: pixel_values.size(),
-                });
-            }
-        }
+        check_pixel_values(pixel_values, self.config.image.image_size)?;
         no_grad(|| {
             let pixel_values = pixel_values.f_to_device_(self.device, self.kind, false, false)?;
             self.network.clip.vision_model.forward(&pixel_values)
@@ -323,20 +296,9 @@ impl Owl {
 /// is built.
 #[must_use]
 pub fn parameter_shapes(config: &OwlConfig) -> Vec<(String, Vec<i64>)> {
-    /// Gives nothing and writes down what was asked for.
-    #[derive(Default)]
-    struct Recorder(RefCell<Vec<(String, Vec<i64>)>>);
-
-    impl Params for Recorder {
-        fn take(&self, name: &str, shape: &[i64]) -> Tensor {
-            self.0.borrow_mut().push((name.to_owned(), shape.to_vec()));
-            Tensor::new()
-        }
-    }
-
-    let recorder = Recorder::default();
-    Network::new(&Scope::root(&recorder), config);
-    recorder.0.into_inner()
+    nn::parameter_shapes(|root| {
+        Network::new(root, config);
+    })
 }
 
 /// `[batch, grid, grid, hidden]` to `[batch, grid * grid, hidden]`.

@@ -6,6 +6,7 @@
 //! scores spread, so that results differ from box to box and from prompt to prompt, and an error
 //! in any layer shows.
 
+mod files;
 mod values;
 mod vocabulary;
 
@@ -15,9 +16,68 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::owl::{OwlConfig, OwlVersion, parameter_shapes};
-use crate::nn::EncoderConfig;
+use super::clipseg::{self, ClipSegConfig};
+use super::owl::{self, OwlConfig};
+use crate::nn::TextTowerConfig;
 use values::{Spread, Stream};
+
+/// What random weights can be made for.
+#[derive(Clone, Copy, Debug)]
+pub enum RandomConfig<'a> {
+    /// A detector.
+    Owl(&'a OwlConfig),
+    /// A segmenter.
+    ClipSeg(&'a ClipSegConfig),
+}
+
+impl<'a> From<&'a OwlConfig> for RandomConfig<'a> {
+    fn from(config: &'a OwlConfig) -> Self {
+        Self::Owl(config)
+    }
+}
+
+impl<'a> From<&'a ClipSegConfig> for RandomConfig<'a> {
+    fn from(config: &'a ClipSegConfig) -> Self {
+        Self::ClipSeg(config)
+    }
+}
+
+impl RandomConfig<'_> {
+    fn text(self) -> TextTowerConfig {
+        match self {
+            Self::Owl(config) => config.text,
+            Self::ClipSeg(config) => config.text,
+        }
+    }
+
+    fn parameter_shapes(self) -> Vec<(String, Vec<i64>)> {
+        match self {
+            Self::Owl(config) => owl::parameter_shapes(config),
+            Self::ClipSeg(config) => clipseg::parameter_shapes(config),
+        }
+    }
+
+    fn projection(self) -> i64 {
+        match self {
+            Self::Owl(config) => config.projection,
+            Self::ClipSeg(config) => config.projection,
+        }
+    }
+
+    fn config_json(self) -> Value {
+        match self {
+            Self::Owl(config) => files::owl_config(config),
+            Self::ClipSeg(config) => files::clipseg_config(config),
+        }
+    }
+
+    fn preprocessor_json(self) -> Value {
+        match self {
+            Self::Owl(config) => files::owl_preprocessor(config),
+            Self::ClipSeg(_) => files::clipseg_preprocessor(),
+        }
+    }
+}
 
 /// Why a checkpoint was not written.
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +106,13 @@ pub enum RandomError {
 ///
 /// # Errors
 /// What cannot be written; a vocabulary below about a thousand tokens.
-pub fn write_checkpoint(folder: &Path, config: &OwlConfig, seed: u64) -> Result<(), RandomError> {
-    let vocabulary = vocabulary::files(config.text.vocabulary)?;
+pub fn write_checkpoint<'a>(
+    folder: &Path,
+    config: impl Into<RandomConfig<'a>>,
+    seed: u64,
+) -> Result<(), RandomError> {
+    let config = config.into();
+    let vocabulary = vocabulary::files(config.text().vocabulary)?;
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| RandomError::Io { path, source }
@@ -59,9 +124,9 @@ pub fn write_checkpoint(folder: &Path, config: &OwlConfig, seed: u64) -> Result<
     write_weights(&partial, config, seed).map_err(io(&partial))?;
     fs::rename(&partial, &weights).map_err(io(&weights))?;
     let files = [
-        ("config.json", pretty(&config_json(config))),
-        ("preprocessor_config.json", pretty(&preprocessor_json(config))),
-        ("tokenizer_config.json", pretty(&tokenizer_json(config))),
+        ("config.json", pretty(&config.config_json())),
+        ("preprocessor_config.json", pretty(&config.preprocessor_json())),
+        ("tokenizer_config.json", pretty(&tokenizer_json(&config.text()))),
         ("vocab.json", vocabulary.vocab_json),
         ("merges.txt", vocabulary.merges_txt),
     ];
@@ -77,8 +142,8 @@ fn pretty(value: &Value) -> String {
 }
 
 /// A safetensors file, tensor by tensor.
-fn write_weights(path: &Path, config: &OwlConfig, seed: u64) -> io::Result<()> {
-    let mut shapes = parameter_shapes(config);
+fn write_weights(path: &Path, config: RandomConfig<'_>, seed: u64) -> io::Result<()> {
+    let mut shapes = config.parameter_shapes();
     shapes.sort();
     let mut header = json!({ "__metadata__": { "format": "pt" } });
     let mut offset = 0_u64;
@@ -95,7 +160,7 @@ fn write_weights(path: &Path, config: &OwlConfig, seed: u64) -> io::Result<()> {
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header.as_bytes())?;
     for (name, shape) in &shapes {
-        let spread = Spread::of(name, shape, config);
+        let spread = Spread::of(name, shape, config.projection());
         let mut stream = Stream::new(seed, name);
         for _ in 0..elements(shape) {
             file.write_all(&spread.place(stream.next_unit()).to_le_bytes())?;
@@ -108,74 +173,13 @@ fn elements(shape: &[i64]) -> u64 {
     shape.iter().product::<i64>().unsigned_abs()
 }
 
-fn config_json(config: &OwlConfig) -> Value {
-    let version = config.version.model_type();
-    let class = match config.version {
-        OwlVersion::OwlVit => "OwlViTForObjectDetection",
-        OwlVersion::Owlv2 => "Owlv2ForObjectDetection",
-    };
-    let encoder = |part: &str, encoder: &EncoderConfig| {
-        json!({
-            "model_type": format!("{version}_{part}_model"),
-            "hidden_act": encoder.activation.name(),
-            "hidden_size": encoder.size,
-            "intermediate_size": encoder.intermediate,
-            "layer_norm_eps": encoder.layer_norm_eps,
-            "num_attention_heads": encoder.heads,
-            "num_hidden_layers": encoder.layers,
-        })
-    };
-    let mut text = encoder("text", &config.text.encoder);
-    text["max_position_embeddings"] = config.text.max_tokens.into();
-    text["vocab_size"] = config.text.vocabulary.into();
-    let mut vision = encoder("vision", &config.image.encoder);
-    vision["image_size"] = config.image.image_size.into();
-    vision["patch_size"] = config.image.patch_size.into();
-    json!({
-        "architectures": [class],
-        "model_type": version,
-        "projection_dim": config.projection,
-        "text_config": text,
-        "vision_config": vision,
-    })
-}
-
-/// What the checkpoints on the hub ask for: OWL-ViT resizes with a bicubic filter, OWLv2 pads to a
-/// square and resizes with a bilinear one.
-fn preprocessor_json(config: &OwlConfig) -> Value {
-    let side = config.image.image_size;
-    let mut json = json!({
-        "do_normalize": true,
-        "do_rescale": true,
-        "do_resize": true,
-        "image_mean": [0.481_454_66, 0.457_827_5, 0.408_210_73],
-        "image_std": [0.268_629_54, 0.261_302_58, 0.275_777_11],
-        "rescale_factor": 1.0 / 255.0,
-        "size": { "height": side, "width": side },
-    });
-    match config.version {
-        OwlVersion::OwlVit => {
-            json["crop_size"] = json!({ "height": side, "width": side });
-            json["do_center_crop"] = false.into();
-            json["image_processor_type"] = "OwlViTImageProcessor".into();
-            json["resample"] = 3.into();
-        }
-        OwlVersion::Owlv2 => {
-            json["do_pad"] = true.into();
-            json["image_processor_type"] = "Owlv2ImageProcessor".into();
-            json["resample"] = 2.into();
-        }
-    }
-    json
-}
-
-fn tokenizer_json(config: &OwlConfig) -> Value {
+fn tokenizer_json(text: &TextTowerConfig) -> Value {
     json!({
         "bos_token": "<|startoftext|>",
         "eos_token": "<|endoftext|>",
         "unk_token": "<|endoftext|>",
         "pad_token": "!",
-        "model_max_length": config.text.max_tokens,
+        "model_max_length": text.max_tokens,
         "tokenizer_class": "CLIPTokenizer",
     })
 }
@@ -183,8 +187,9 @@ fn tokenizer_json(config: &OwlConfig) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::owl::{KNOWN_NAMES, Owl};
-    use crate::nn::{Activation, ImageTowerConfig, TextTowerConfig};
+    use crate::models::clipseg::{ClipSeg, DecoderConfig};
+    use crate::models::owl::{Owl, OwlVersion};
+    use crate::nn::{Activation, EncoderConfig, ImageTowerConfig};
     use crate::tokenize::ClipTokenizer;
     use tch::{Device, Kind, Tensor};
 
@@ -229,6 +234,40 @@ mod tests {
     }
 
     #[test]
+    fn a_segmenter_can_be_written_too_and_its_maps_depend_on_the_prompt() {
+        for refined in [false, true] {
+            let OwlConfig { text, image, projection, .. } = small(OwlVersion::OwlVit);
+            let decoder = DecoderConfig {
+                size: 16,
+                heads: 4,
+                intermediate: 32,
+                conditional_layer: 0,
+                refined,
+            };
+            let config =
+                ClipSegConfig { text, image, projection, extract_layers: vec![0, 1], decoder };
+            let folder = tempfile::tempdir().unwrap();
+            write_checkpoint(folder.path(), &config, 7).unwrap();
+            let model = ClipSeg::load(folder.path(), 128, Device::Cpu, Kind::Float).unwrap();
+            assert_eq!(model.config(), &config);
+            let tokenizer = ClipTokenizer::open(folder.path()).unwrap();
+            let ids = ["a red cup", "a robot"]
+                .map(|text| Tensor::from_slice(&tokenizer.encode(text, 16).unwrap()));
+            let conditions = model.embed_texts(&Tensor::stack(&ids, 0)).unwrap();
+            let pixels = Tensor::arange(3 * 128 * 128, (Kind::Float, Device::Cpu))
+                .multiply_scalar(0.37)
+                .sin()
+                .view([1, 3, 128, 128]);
+            let input = model.decoder_input(&model.layers(&pixels).unwrap()).unwrap();
+            let scores = model.logits(&input, &conditions).unwrap().sigmoid();
+            assert_eq!(scores.size(), [1, 2, 128, 128]);
+            assert!(scores.std(true).double_value(&[]) > 0.1);
+            let apart = (scores.select(1, 0) - scores.select(1, 1)).abs().mean(Kind::Float);
+            assert!(apart.double_value(&[]) > 0.01, "{apart:?}");
+        }
+    }
+
+    #[test]
     fn a_seed_gives_the_same_bytes_and_another_seed_others() {
         let bytes = [7, 7, 8].map(|seed| {
             let folder = tempfile::tempdir().unwrap();
@@ -242,10 +281,15 @@ mod tests {
 
     #[test]
     fn known_configurations_survive_their_own_file() {
-        for name in KNOWN_NAMES {
+        for name in owl::KNOWN_NAMES {
             let config = OwlConfig::known(name).unwrap();
-            let text = config_json(&config).to_string();
+            let text = RandomConfig::from(&config).config_json().to_string();
             assert_eq!(OwlConfig::parse(&text, Path::new(name)).unwrap(), config);
+        }
+        for name in clipseg::KNOWN_NAMES {
+            let config = ClipSegConfig::known(name).unwrap();
+            let text = RandomConfig::from(&config).config_json().to_string();
+            assert_eq!(ClipSegConfig::parse(&text, Path::new(name)).unwrap(), config);
         }
     }
 

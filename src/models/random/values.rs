@@ -1,8 +1,6 @@
 //! Random values that are the same on every machine: integer hashes, and only those float
 //! operations that IEEE 754 rounds exactly.
 
-use crate::models::owl::OwlConfig;
-
 /// The stream of one tensor: SplitMix64 (Steele, Lea and Flood 2014), started from the seed and
 /// the tensor's name.
 pub(super) struct Stream {
@@ -57,8 +55,8 @@ impl Spread {
     }
 
     /// The spread of the tensor `name`.
-    pub(super) fn of(name: &str, shape: &[i64], config: &OwlConfig) -> Self {
-        let root = (config.projection as f64).sqrt();
+    pub(super) fn of(name: &str, shape: &[i64], projection: i64) -> Self {
+        let root = (projection as f64).sqrt();
         let fan_in = shape.iter().skip(1).product::<i64>().max(1) as f64;
         let is_bias = name.ends_with(".bias");
         let has = |part: &str| name.contains(part);
@@ -70,6 +68,11 @@ impl Spread {
             _ if has("class_head.logit_") => Self::around(0.0, 0.1 / fan_in.sqrt()),
             // CLIP's temperature at the start of training: ln(1 / 0.07).
             _ if shape.is_empty() => Self::exactly(2.6592),
+            // Kernels that enlarge have their inputs first, and each output sees one place of them.
+            _ if has("transposed_convolution") && shape.len() == 4 => {
+                let inputs = if shape[3] == 3 { fan_in } else { shape[0] as f64 };
+                Self::around(0.0, 2.0 / inputs.sqrt())
+            }
             _ if has("norm") => Self::around(if is_bias { 0.0 } else { 1.0 }, 0.15),
             _ if is_bias => Self::around(0.0, if has("encoder") { 0.02 } else { 0.1 }),
             _ if has("position_embedding") => Self::around(0.0, 0.5),

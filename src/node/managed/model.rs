@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::pipeline::{
     Incoming, Outcome, Pipeline, PipelineOptions, Policy, SetPromptsError, StartError,
 };
-use crate::spatial::{MatchSettings, SpatialSettings};
+use crate::spatial::SpatialSettings;
 use crate::tasks::{DetectionRules, Detector};
 use crate::transport::live::{NodeInput, NodeOutput};
 use crate::types::{Frame, FrameHeader, PromptSet, StageTimings, Stamp, StampSource};
@@ -54,7 +54,7 @@ impl ManagedModel {
             space: SpaceOptions {
                 mode: config.locate,
                 clouds: config.clouds,
-                settings: spatial_settings(config),
+                settings: SpatialSettings::of(config),
             },
             tuning: tuning(config),
         })
@@ -152,16 +152,6 @@ impl Managed for ManagedModel {
 
     fn recover(&mut self) {
         self.free();
-    }
-}
-
-fn spatial_settings(config: &Config) -> SpatialSettings {
-    // By way of the decimal that was typed: 0.05 as f32 is a little more than that.
-    let slop_secs = config.sync_slop_secs.to_string().parse().unwrap_or_default();
-    SpatialSettings {
-        matching: MatchSettings { slop_secs, ..MatchSettings::default() },
-        target_frame: config.target_frame.as_deref().map(Into::into),
-        ..SpatialSettings::default()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::lifecycle::LifecycleState;
+use super::super::status::memory_bytes;
 use super::{ManagedNode, STATUS_EVERY};
 use crate::transport::live::{ModelStatus, NodeInput, PromptsStatus, RequestCounts, State, Status};
 
@@ -73,6 +74,7 @@ impl ManagedNode {
             state: State::Unconfigured,
             why: Vec::new(),
             uptime_secs: 0.0,
+            memory_bytes: memory_bytes(),
             // As it was asked for.
             model: ModelStatus {
                 name: config.model,

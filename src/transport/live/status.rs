@@ -17,6 +17,9 @@ pub struct Status {
     pub why: Vec<String>,
     /// Seconds since it was ready.
     pub uptime_secs: f64,
+    /// Memory of the process that is in use, in bytes; `None` where the system does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
     /// What is running and where.
     pub model: ModelStatus,
     /// The prompts in use.

@@ -3,7 +3,7 @@
 
 mod text;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -21,12 +21,6 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// Why there are no metrics.
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
-    /// Not an address.
-    #[error("expected a port or an address with a port (127.0.0.1:9464), found {found:?}")]
-    Address {
-        /// What was given.
-        found: String,
-    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address} for metrics: {source}")]
     Listen {
@@ -35,15 +29,6 @@ pub enum MetricsError {
         /// The system's reason.
         source: std::io::Error,
     },
-}
-
-/// Reads where metrics are to be had: `127.0.0.1:9464`, or a port alone, which is one of loopback.
-///
-/// # Errors
-/// It is neither.
-pub fn metrics_address(text: &str) -> Result<SocketAddr, MetricsError> {
-    let port = text.parse().map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
-    port.or_else(|_| text.parse()).map_err(|_| MetricsError::Address { found: text.to_owned() })
 }
 
 /// Answers until it is dropped.
@@ -129,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_scrape_sees_the_status_of_its_moment_until_the_end() {
-        let address = metrics_address("0").unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let scrapes = std::sync::atomic::AtomicU64::new(0);
         let server = MetricsServer::start(address, move || {
             let mut status = status();
@@ -155,17 +140,5 @@ mod tests {
         let _kept_open = TcpStream::connect(address).unwrap();
         drop(server);
         assert!(TcpStream::connect(address).is_err());
-    }
-
-    #[test]
-    fn a_port_alone_is_one_of_loopback() {
-        let read = |text| metrics_address(text).map(|address| address.to_string());
-        assert_eq!(read("9464").unwrap(), "127.0.0.1:9464");
-        assert_eq!(read("[::1]:9464").unwrap(), "[::1]:9464");
-        assert_eq!(read("0.0.0.0:1").unwrap(), "0.0.0.0:1");
-        for wrong in ["", "70000", "localhost", "127.0.0.1"] {
-            let error = read(wrong).unwrap_err().to_string();
-            assert!(error.ends_with(&format!("found {wrong:?}")), "{error}");
-        }
     }
 }

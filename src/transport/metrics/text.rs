@@ -47,6 +47,9 @@ impl Metrics {
         let help = "The state that the node is in, as in its status";
         self.gauge("state", help, vec![("state", name_of(status.state))], 1.0);
         self.gauge("uptime_seconds", "Since the node was ready", vec![], status.uptime_secs);
+        if let Some(bytes) = status.memory_bytes {
+            self.gauge("memory_bytes", "Resident memory of the process", vec![], bytes as f64);
+        }
         let version = status.prompts.version as f64;
         self.gauge("prompts_version", "Counts up with every prompt set", vec![], version);
         let prompts = status.prompts.names.len() as f64;
@@ -78,6 +81,17 @@ impl Metrics {
         }
         let detections = camera.detections as f64;
         self.gauge("detections", "Detections in the newest image", labels(), detections);
+        if let Some(space) = &camera.space {
+            self.count("located", "Detections with a place in space", labels(), space.located);
+            for (reason, count) in &space.unlocated {
+                let help = "Detections without a place in space";
+                self.count("unlocated", help, with("reason", reason), *count);
+            }
+            for (reason, count) in &space.frames_without {
+                let help = "Frames that found no depth, calibration or transform";
+                self.count("frames_without_space", help, with("reason", reason), *count);
+            }
+        }
         for best in &camera.best_scores {
             let help = "Best score of a prompt in the newest image, whatever its threshold";
             self.gauge("best_score", help, with("prompt", &best.prompt), f64::from(best.score));
@@ -148,6 +162,7 @@ pub(super) mod tests {
             state: State::Finding,
             why: Vec::new(),
             uptime_secs: 4.5,
+            memory_bytes: Some(1 << 20),
             model: ModelStatus {
                 name: "owlet-nano".to_owned(),
                 device: "cpu".to_owned(),
@@ -171,6 +186,7 @@ pub(super) mod tests {
              device=\"cpu\",dtype=\"f32\"} 1.0",
             "owlet_state{state=\"finding\"} 1.0",
             "owlet_uptime_seconds{} 4.5",
+            "owlet_memory_bytes{} 1048576.0",
             "owlet_prompts_version{} 7.0",
             "owlet_requests_total{outcome=\"refused\"} 1",
             "owlet_images_of_no_camera_total{} 5",

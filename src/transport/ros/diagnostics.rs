@@ -23,6 +23,7 @@ fn of_node<'a>(node: &str, status: &'a Status) -> DiagnosticStatus<'a> {
         number("requests_refused", status.requests.refused),
         number("uptime_secs", format_args!("{:.1}", status.uptime_secs)),
     ];
+    values.extend(status.memory_bytes.map(|bytes| number("memory_mib", bytes >> 20)));
     values.extend(of_failure("refused_images", "newest_refused_image", &status.refused_images));
     for waits in &status.waits_for {
         let publishers = waits.publishers.map_or("?".to_owned(), |count| count.to_string());

@@ -3,8 +3,8 @@
 //! The reference (transformers 5.23.0) has two variants of each processor, on torchvision and on
 //! Pillow, and they differ. Held here is the torchvision one: it is what `AutoProcessor` takes
 //! where torchvision is installed, so what the published numbers of the checkpoints are checked
-//! with today, and it does not change with the version of Pillow. OWL-ViT's is met to the last bit,
-//! OWLv2's to rounding in f32.
+//! with today, and it does not change with the version of Pillow. OWL-ViT's and ViT's are met to the
+//! last bit, OWLv2's to rounding in f32.
 //!
 //! How far the Pillow variant is from it, in levels of 8 bits on photographs at full size
 //! (`tools/make_preprocess_goldens.py --compare`): OWL-ViT at most 2, 0.004 in the mean, and where
@@ -22,11 +22,13 @@ use serde_json::{Map, Value};
 use super::canvas::{CanvasGeometry, Placement};
 use super::resize::Filter;
 
-/// The two processors that are known.
+/// The processors that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processor {
     /// Stretch to the canvas with an antialiased 8-bit resize, then normalise.
     OwlVit,
+    /// As OWL-ViT, with other defaults; CLIPSeg uses it.
+    Vit,
     /// Pad to a square with black, blur and sample in floats, then normalise.
     Owlv2,
 }
@@ -37,6 +39,7 @@ impl Processor {
         match base {
             "OwlViTImageProcessor" | "OwlViTFeatureExtractor" => Some(Self::OwlVit),
             "Owlv2ImageProcessor" => Some(Self::Owlv2),
+            "ViTImageProcessor" | "ViTFeatureExtractor" => Some(Self::Vit),
             _ => None,
         }
     }
@@ -47,6 +50,7 @@ impl fmt::Display for Processor {
         f.write_str(match self {
             Self::OwlVit => "OwlViTImageProcessor",
             Self::Owlv2 => "Owlv2ImageProcessor",
+            Self::Vit => "ViTImageProcessor",
         })
     }
 }
@@ -154,14 +158,19 @@ impl Recipe {
             .map_err(|problems| RecipeError::Refused { path: path.to_owned(), problems })
     }
 
+    /// How images are put on the canvas.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        match self.processor {
+            Processor::OwlVit | Processor::Vit => Placement::Stretch,
+            Processor::Owlv2 => Placement::PadToSquare,
+        }
+    }
+
     /// Where a source of this size lies on the canvas.
     #[must_use]
     pub fn geometry(&self, source_width: u32, source_height: u32) -> CanvasGeometry {
-        let placement = match self.processor {
-            Processor::OwlVit => Placement::Stretch,
-            Processor::Owlv2 => Placement::PadToSquare,
-        };
-        CanvasGeometry::new(placement, source_width, source_height)
+        CanvasGeometry::new(self.placement(), source_width, source_height)
     }
 }
 
@@ -233,6 +242,25 @@ mod tests {
         )
         .unwrap();
         assert_eq!((owlv2.canvas_height, owlv2.filter), (960, Filter::Bilinear));
+    }
+
+    #[test]
+    fn what_segmenters_say_is_understood() {
+        // As the released CLIPSeg checkpoints have it.
+        let clipseg = read(
+            r#"{"do_normalize": true, "do_rescale": true, "do_resize": true,
+                "image_mean": [0.485, 0.456, 0.406], "image_processor_type": "ViTFeatureExtractor",
+                "image_std": [0.229, 0.224, 0.225], "resample": 2,
+                "rescale_factor": 0.00392156862745098, "size": {"height": 352, "width": 352}}"#,
+        )
+        .unwrap();
+        assert_eq!((clipseg.processor, clipseg.canvas_width), (Processor::Vit, 352));
+        assert_eq!(clipseg.filter, Filter::Bilinear);
+        let geometry = clipseg.geometry(640, 480);
+        assert_eq!(geometry, CanvasGeometry::new(Placement::Stretch, 640, 480));
+        let bare = read(r#"{"image_processor_type": "ViTImageProcessor"}"#).unwrap();
+        assert_eq!((bare.canvas_width, bare.filter), (224, Filter::Bilinear));
+        assert_eq!(bare.normalize, Some(([0.5; 3], [0.5; 3])));
     }
 
     #[test]

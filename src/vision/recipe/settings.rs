@@ -5,9 +5,30 @@ use serde_json::{Map, Value};
 use super::{Processor, Recipe, RecipeProblem};
 use crate::vision::resize::Filter;
 
-/// CLIP's statistics, the default of every processor here.
+/// CLIP's statistics, the default of the OWL processors.
 pub(super) const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 pub(super) const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// The defaults of a processor.
+struct Defaults {
+    side: u32,
+    filter: Filter,
+    mean: [f64; 3],
+    std: [f64; 3],
+}
+
+impl Defaults {
+    fn of(processor: Option<Processor>) -> Self {
+        let (side, filter) = match processor {
+            Some(Processor::Owlv2) => (960, Filter::Bilinear),
+            Some(Processor::Vit) => {
+                return Self { side: 224, filter: Filter::Bilinear, mean: [0.5; 3], std: [0.5; 3] };
+            }
+            Some(Processor::OwlVit) | None => (768, Filter::Bicubic),
+        };
+        Self { side, filter, mean: CLIP_MEAN, std: CLIP_STD }
+    }
+}
 
 /// Keys that say nothing about pixels: bookkeeping, and where tensors are made.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -67,18 +88,19 @@ impl Reader<'_> {
         }
         let processor = self.processor();
         let owlv2 = processor == Some(Processor::Owlv2);
+        let defaults = Defaults::of(processor);
         self.demand("do_resize", true, true, "without it every image has a canvas of its own");
         self.demand("do_center_crop", false, false, "what lies outside of the crop is never seen");
         self.demand("do_pad", owlv2, owlv2, "the processor pads in its own way or not at all");
         if self.value("pad_size").is_some() {
             self.refuse("pad_size", "padding to a given size is not implemented".to_owned());
         }
-        let (canvas_width, canvas_height) = self.canvas(if owlv2 { 960 } else { 768 })?;
+        let (canvas_width, canvas_height) = self.canvas(defaults.side)?;
         if owlv2 && canvas_width != canvas_height {
             let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
             self.refuse("size", reason);
         }
-        let filter = self.filter(owlv2);
+        let filter = self.filter(owlv2, defaults.filter);
         // "rescale" is the name in early checkpoints, and there it wins.
         let key = if self.value("rescale").is_some() { "rescale" } else { "do_rescale" };
         let rescale = self.flag(key, true);
@@ -87,8 +109,8 @@ impl Reader<'_> {
         }
         let factor = self.number("rescale_factor", 1.0 / 255.0);
         let normalize = self.flag("do_normalize", true);
-        let mean = self.channels("image_mean", CLIP_MEAN);
-        let std = self.channels("image_std", CLIP_STD);
+        let mean = self.channels("image_mean", defaults.mean);
+        let std = self.channels("image_std", defaults.std);
         if std.contains(&0.0) {
             self.refuse("image_std", "a channel would be divided by 0".to_owned());
         }
@@ -114,7 +136,7 @@ impl Reader<'_> {
         let key = ["image_processor_type", "feature_extractor_type"]
             .into_iter()
             .find(|key| self.value(key).is_some());
-        let expected = "expected OwlViTImageProcessor or Owlv2ImageProcessor";
+        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor or ViTImageProcessor";
         let Some(key) = key else {
             self.refuse("image_processor_type", format!("{expected}, found nothing"));
             return None;
@@ -211,8 +233,7 @@ impl Reader<'_> {
     }
 
     /// Numbers as in Pillow's `Resampling`.
-    fn filter(&mut self, owlv2: bool) -> Filter {
-        let default = if owlv2 { Filter::Bilinear } else { Filter::Bicubic };
+    fn filter(&mut self, owlv2: bool, default: Filter) -> Filter {
         match (self.value("resample").map(|value| (value.as_u64(), value.clone())), owlv2) {
             (None, _) => default,
             (Some((Some(2), _)), _) => Filter::Bilinear,

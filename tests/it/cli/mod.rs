@@ -14,6 +14,7 @@ mod replay;
 mod replay_damage;
 mod replay_folder;
 mod replay_resume;
+mod segment;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use image::RgbImage;
-use owlet::detect::{DetectorError, DetectorOptions, DeviceRefused, OwlDetector};
+use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
+use owlet::nn::DeviceRefused;
 use owlet::tasks::{DetectError, Detector};
 use owlet::types::{DeviceChoice, DtypeChoice, PromptSet};
 

@@ -8,6 +8,7 @@ mod images;
 mod outputs;
 mod prompts;
 mod simulated;
+mod space;
 mod status;
 
 use std::io::{BufRead, BufReader};

@@ -70,7 +70,7 @@ impl CudaDevices {
 ///
 /// # Errors
 /// A CUDA device that is not there; half precision on the CPU.
-pub(super) fn resolve(
+pub fn resolve_device(
     device: DeviceChoice,
     dtype: DtypeChoice,
 ) -> Result<(Device, Kind), DeviceRefused> {
@@ -102,7 +102,8 @@ fn resolve_among(
 }
 
 /// `cpu` or `cuda:N`.
-pub(super) fn device_name(device: Device) -> String {
+#[must_use]
+pub fn device_name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),
         Device::Cpu => "cpu".to_owned(),
@@ -111,7 +112,8 @@ pub(super) fn device_name(device: Device) -> String {
 }
 
 /// The name of a number format in [`DtypeChoice`]'s words.
-pub(super) fn kind_name(kind: Kind) -> &'static str {
+#[must_use]
+pub fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Half => "f16",
         Kind::BFloat16 => "bf16",

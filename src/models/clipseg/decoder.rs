@@ -1,0 +1,212 @@
+//! The decoder: from tokens of the image tower and a condition to a map of logits.
+
+use tch::{Kind, TchError, Tensor};
+
+use super::ClipSegConfig;
+use crate::nn::{Activation, Attention, EncoderConfig, LayerNorm, Linear, Mlp, Scope};
+
+/// What the decoder makes of an image before it knows any prompt.
+#[derive(Debug)]
+pub struct DecoderInput {
+    /// `[batch, 1 + patches, size]`: what goes into the conditional layer, not yet modulated.
+    start: Tensor,
+    /// What is added before each layer behind it, of the same shape.
+    rest: Vec<Tensor>,
+}
+
+/// Attention and perceptron around a residual, each before its layer norm.
+#[derive(Debug)]
+struct DecoderLayer {
+    self_attn: Attention,
+    layer_norm1: LayerNorm,
+    mlp: Mlp,
+    layer_norm2: LayerNorm,
+}
+
+impl DecoderLayer {
+    fn new(scope: &Scope<'_>, config: &EncoderConfig) -> Self {
+        let norm = |name: &str| LayerNorm::new(&scope.at(name), config.size, config.layer_norm_eps);
+        Self {
+            self_attn: Attention::new(&scope.at("self_attn"), config.size, config.heads),
+            layer_norm1: norm("layer_norm1"),
+            mlp: Mlp::new(&scope.at("mlp"), config),
+            layer_norm2: norm("layer_norm2"),
+        }
+    }
+
+    /// `[batch, tokens, size]` to the same shape.
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let x = self.layer_norm1.forward(&x.f_add(&self.self_attn.forward(x, false)?)?)?;
+        self.layer_norm2.forward(&x.f_add(&self.mlp.forward(&x)?)?)
+    }
+}
+
+/// A learned kernel and its bias.
+#[derive(Debug)]
+struct Kernel {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Kernel {
+    /// Keys `weight`, of this shape, and `bias`, one for each output.
+    fn new(scope: &Scope<'_>, shape: [i64; 4], outputs: i64) -> Self {
+        Self { weight: scope.take("weight", &shape), bias: scope.take("bias", &[outputs]) }
+    }
+
+    /// `[inputs, outputs, side, side]`: each place becomes a square of its own.
+    fn enlarging(scope: &Scope<'_>, inputs: i64, outputs: i64, side: i64) -> Self {
+        Self::new(scope, [inputs, outputs, side, side], outputs)
+    }
+
+    /// A transposed convolution whose stride is its size.
+    fn enlarge(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let (_, _, height, width) = self.weight.size4()?;
+        x.f_conv_transpose2d(
+            &self.weight,
+            Some(&self.bias),
+            [height, width],
+            [0, 0],
+            [0, 0],
+            1,
+            [1, 1],
+        )
+    }
+}
+
+/// From tokens on their grid to one channel at the size of pixels.
+#[derive(Debug)]
+enum Enlargement {
+    /// Key `transposed_convolution`.
+    Plain(Kernel),
+    /// Keys `transposed_convolution.0`, `.2` and `.4`; between them is a ReLU.
+    Refined { smooth: Kernel, first: Kernel, second: Kernel },
+}
+
+impl Enlargement {
+    fn new(scope: &Scope<'_>, size: i64, patch_size: i64, refined: bool) -> Self {
+        if !refined {
+            return Self::Plain(Kernel::enlarging(scope, size, 1, patch_size));
+        }
+        let side = patch_size / 4;
+        Self::Refined {
+            smooth: Kernel::new(&scope.at(0), [size, size, 3, 3], size),
+            first: Kernel::enlarging(&scope.at(2), size, size / 2, side),
+            second: Kernel::enlarging(&scope.at(4), size / 2, 1, side),
+        }
+    }
+
+    /// `[batch, size, grid, grid]` to `[batch, 1, height, width]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        match self {
+            Self::Plain(kernel) => kernel.enlarge(x),
+            Self::Refined { smooth, first, second } => {
+                let mut x =
+                    x.f_conv2d(&smooth.weight, Some(&smooth.bias), [1, 1], [1, 1], [1, 1], 1)?;
+                let mut x = first.enlarge(&x.f_relu_()?)?;
+                second.enlarge(&x.f_relu_()?)
+            }
+        }
+    }
+}
+
+/// Reads some layers of the image tower, is told by a condition what to look for (FiLM, Perez et
+/// al. 2018, arXiv:1709.07871), and draws where it is.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    film_mul: Linear,
+    film_add: Linear,
+    transposed_convolution: Enlargement,
+    reduces: Vec<Linear>,
+    layers: Vec<DecoderLayer>,
+    conditional_layer: usize,
+}
+
+impl Decoder {
+    pub(super) fn new(scope: &Scope<'_>, config: &ClipSegConfig) -> Self {
+        let decoder = &config.decoder;
+        let image = &config.image.encoder;
+        let layer = EncoderConfig {
+            size: decoder.size,
+            intermediate: decoder.intermediate,
+            heads: decoder.heads,
+            layers: config.extract_layers.len() as i64,
+            activation: Activation::Relu,
+            layer_norm_eps: image.layer_norm_eps,
+        };
+        let film = |name: &str| Linear::new(&scope.at(name), config.projection, decoder.size);
+        let (reduces, layers) = (scope.at("reduces"), scope.at("layers"));
+        let each = 0..config.extract_layers.len();
+        Self {
+            film_mul: film("film_mul"),
+            film_add: film("film_add"),
+            transposed_convolution: Enlargement::new(
+                &scope.at("transposed_convolution"),
+                decoder.size,
+                config.image.patch_size,
+                decoder.refined,
+            ),
+            reduces: each
+                .clone()
+                .map(|i| Linear::new(&reduces.at(i), image.size, decoder.size))
+                .collect(),
+            layers: each.map(|i| DecoderLayer::new(&layers.at(i), &layer)).collect(),
+            conditional_layer: decoder.conditional_layer,
+        }
+    }
+
+    /// All that the prompts of an image share. `layers` are the tokens of the layers that the
+    /// decoder reads, in the order of the configuration.
+    pub(super) fn input(&self, layers: &[Tensor]) -> Result<DecoderInput, TchError> {
+        let mut reduced = Vec::with_capacity(layers.len());
+        for (reduce, tokens) in self.reduces.iter().zip(layers.iter().rev()) {
+            reduced.push(reduce.forward(tokens)?);
+        }
+        let rest = reduced.split_off(self.conditional_layer + 1);
+        let mut start: Option<Tensor> = None;
+        for (index, tokens) in reduced.into_iter().enumerate() {
+            start = Some(match start {
+                Some(before) => self.layers[index - 1].forward(&before)?.f_add(&tokens)?,
+                None => tokens,
+            });
+        }
+        // The conditional layer is one of the layers, so there was at least one.
+        let start =
+            start.ok_or_else(|| TchError::Torch("the decoder reads no layer".to_owned()))?;
+        Ok(DecoderInput { start, rest })
+    }
+
+    /// `conditions` `[n, projection]`, in the number format of the weights, to f32
+    /// `[batch, n, height, width]`.
+    pub(super) fn forward(
+        &self,
+        input: &DecoderInput,
+        conditions: &Tensor,
+    ) -> Result<Tensor, TchError> {
+        let (batch, tokens, size) = input.start.size3()?;
+        let count = conditions.size2()?.0;
+        let film = |linear: &Linear| linear.forward(conditions)?.f_view([1, count, 1, size]);
+        let mut x = input
+            .start
+            .f_unsqueeze(1)?
+            .f_mul(&film(&self.film_mul)?)?
+            .f_add(&film(&self.film_add)?)?
+            .f_view([batch * count, tokens, size])?;
+        x = self.layers[self.conditional_layer].forward(&x)?;
+        for (layer, reduced) in self.layers[self.conditional_layer + 1..].iter().zip(&input.rest) {
+            let sum = x.f_view([batch, count, tokens, size])?.f_add(&reduced.f_unsqueeze(1)?)?;
+            x = layer.forward(&sum.f_view([batch * count, tokens, size])?)?;
+        }
+        let grid = ((tokens - 1) as f64).sqrt() as i64;
+        // Without the class token.
+        let patches = x.f_narrow(1, 1, tokens - 1)?.f_transpose(1, 2)?;
+        let logits = self.transposed_convolution.forward(&patches.f_reshape([
+            batch * count,
+            size,
+            grid,
+            grid,
+        ])?)?;
+        let (_, _, height, width) = logits.size4()?;
+        logits.f_view([batch, count, height, width])?.f_to_kind(Kind::Float)
+    }
+}
