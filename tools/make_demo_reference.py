@@ -35,7 +35,7 @@ ASKED = YAML(typ="safe").load((SAMPLES / "prompts.yaml").read_text())
 PROMPTS, THRESHOLD = ASKED["prompts"], ASKED["default_threshold"]
 MARGIN = 0.01
 # As scripts/demo sets it.
-NMS_IOU = 0.6
+NMS_IOU = 0.5
 
 
 def read_frames(bag: Path):
