@@ -315,10 +315,12 @@ mod tests {
                 HeadOutput::compute(&model, &features, &prompts, 1, LOGITS_PER_PASS).unwrap();
             let scored = output.values.chunks_exact(7).filter(|patch| patch[0] > threshold);
             assert_eq!(scored.count(), expected);
-            // What nothing reaches still says how near it came.
-            best.push(output.best_scores(0, &prompts));
+            // What nothing reaches still says how near it came. The sigmoid of one logit may differ
+            // in its last bit by its place in a tensor: vectors and remainders are other code.
+            let of_prompts = output.best_scores(0, &prompts);
             let highest = output.values.chunks_exact(7).map(|patch| patch[0]).fold(0.0, f32::max);
-            assert!(expected == 0 || best[0] == [highest], "{best:?} {highest}");
+            assert!(expected == 0 || (of_prompts[0] - highest).abs() < 1e-6);
+            best.push(of_prompts);
         }
         assert_eq!(best[0], best[1], "thresholds change nothing of it");
     }
