@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use image::{ImageBuffer, Luma, RgbImage};
 use owlet::segment::{ImageMasks, PromptMask};
-use owlet::types::PromptSet;
+use owlet::types::{CocoRle, PromptSet};
 use owlet::vision::encode::{encode_gray_png, encode_gray16_png, encode_jpeg};
-use owlet::vision::mask::{CocoRle, ScoreMap, score_of_logit};
+use owlet::vision::mask::{ScoreMap, score_of_logit};
 use owlet::vision::overlay::{OverlayItem, draw_masks};
 use serde::Serialize;
 
