@@ -10,19 +10,22 @@
 #
 #   PYTHON=python3   RUN=out/segmenter   SEED=0
 #   SETS=12 data sets of SCENES=320 scenes with five pictures each; none is begun after RENDER_SECONDS
-#   MINUTES=360      end of the training, counted from its start; the learning rate follows
+#   MINUTES=360      of training; the learning rate follows
+#   END_SECONDS=     instead of MINUTES: training ends so long after this script's start
 #   BATCH=48 OBJECTS=8 (prompts for each picture)   VALIDATION_SECONDS=45 (between validations)
-#   DETECTOR=        yes: the detector, too, on a GPU; DETECTOR_BATCH=64 DETECTOR_WORKERS=8
+#   VALIDATION_SCENES=75 (of each of two data sets, two pictures a scene)
+#   DETECTOR=        yes: the detector, too; DETECTOR_BATCH=64 DETECTOR_WORKERS=8 DEVICE=cuda
 #   RENDER_NICE=10   RENDER_WORKERS=0 (one for each core)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=${PYTHON:-python3} RUN=${RUN:-out/segmenter} SEED=${SEED:-0}
 SETS=${SETS:-12} SCENES=${SCENES:-320} RENDER_SECONDS=${RENDER_SECONDS:-1000000}
 MINUTES=${MINUTES:-360} BATCH=${BATCH:-48} OBJECTS=${OBJECTS:-8} VALIDATION_SECONDS=${VALIDATION_SECONDS:-45}
+END_SECONDS=${END_SECONDS:-} VALIDATION_SCENES=${VALIDATION_SCENES:-75} DEVICE=${DEVICE:-cuda}
 DETECTOR=${DETECTOR:-} DETECTOR_BATCH=${DETECTOR_BATCH:-64} DETECTOR_WORKERS=${DETECTOR_WORKERS:-8}
 RENDER_NICE=${RENDER_NICE:-10} RENDER_WORKERS=${RENDER_WORKERS:-0}
 export PYTHONPATH=sim:training${PYTHONPATH:+:$PYTHONPATH} HF_HUB_OFFLINE=1 PYTHONUNBUFFERED=1
-# As in train.sh; and small work is not spread over all cores.
+# As in train.sh.
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=500000000
 
 data=$RUN/data
@@ -38,31 +41,38 @@ render() {
     if [[ $DETECTOR ]]; then nice -n "$RENDER_NICE" "$PYTHON" -m owlet_training.data "$1"; fi
     echo "rendered $1 after $SECONDS s"
 }
-render_sets() {
+# render_set NUMBER: a data set to learn from.
+render_set() { render "${sets[$1]}" --scenes "$SCENES" --views 5 --seed $((31 + $1)) --combinations seen; }
+render_more() {
     local i
-    for ((i = 0; i < SETS && SECONDS < RENDER_SECONDS; i++)); do
-        render "${sets[i]}" --scenes "$SCENES" --views 5 --seed $((31 + i)) --combinations seen
-    done
+    for ((i = 1; i < SETS && SECONDS < RENDER_SECONDS; i++)); do render_set "$i"; done
 }
 
-render "${validation[0]}" --scenes 75 --views 2 --seed 1101 --combinations seen
-render "${validation[1]}" --scenes 75 --views 2 --seed 1102 --combinations unseen
-render_sets &
-renderer=$!
-others=("$renderer")
+first=()
+render "${validation[0]}" --scenes "$VALIDATION_SCENES" --views 2 --seed 1101 --combinations seen &
+first+=($!)
+render "${validation[1]}" --scenes "$VALIDATION_SCENES" --views 2 --seed 1102 --combinations unseen &
+first+=($!)
+render_set 0
+for job in "${first[@]}"; do wait "$job"; done
+render_more &
+others=($!)
 trap 'kill "${others[@]}" 2> /dev/null || true' EXIT
+
+# The programs take some 20 s to get started.
+if [[ $END_SECONDS ]]; then MINUTES=$(((END_SECONDS - SECONDS - 20) * 100 / 60)) MINUTES=${MINUTES%??}.${MINUTES: -2}; fi
 if [[ $DETECTOR ]]; then
     "$PYTHON" -W ignore -m owlet_training.train --data "${sets[@]}" --wait --validate "${validation[@]}" \
         --out "$RUN/detector" --start-from models/owlet-nano --side-px 288 --rate 0.5 --seed "$SEED" \
-        --device cuda --threads 4 --workers "$DETECTOR_WORKERS" --batch "$DETECTOR_BATCH" \
+        --device "$DEVICE" --threads 4 --workers "$DETECTOR_WORKERS" --batch "$DETECTOR_BATCH" \
         --steps 1000000 --minutes "$MINUTES" --every 800 > "$RUN/detector.log" 2>&1 &
     others+=($!)
 fi
 "$PYTHON" -W ignore -m owlet_training.segment --data "${sets[@]}" --wait --validate "${validation[@]}" \
     --out "$RUN/run" --steps 1000000 --minutes "$MINUTES" --batch "$BATCH" --objects "$OBJECTS" \
     --every "$VALIDATION_SECONDS" --seed "$SEED"
-"$PYTHON" -m owlet_training.segment_export "$RUN/run" models/owlet-nano-seg
+"$PYTHON" -W ignore -m owlet_training.segment_export "$RUN/run" models/owlet-nano-seg
 if [[ $DETECTOR ]]; then
     wait "${others[1]}"
-    "$PYTHON" -m owlet_training.export "$RUN/detector" "$RUN/detector/checkpoint"
+    "$PYTHON" -W ignore -m owlet_training.export "$RUN/detector" "$RUN/detector/checkpoint"
 fi
