@@ -2,8 +2,8 @@
 
 use image::{GrayImage, Luma};
 
-use crate::types::{PixelBox, PromptSet};
-use crate::vision::mask::{Mask, ScoreMap, logit_of_score};
+use crate::types::{Mask, PixelBox, PromptSet};
+use crate::vision::mask::{ScoreMap, logit_of_score};
 
 /// The most prompts that a set may have: a class mask has 8 bits, and 0 is for none.
 pub const MAX_PROMPTS: usize = 255;

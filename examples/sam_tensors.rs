@@ -1,0 +1,167 @@
+//! The half of `tools/parity_full_size.py` and `benches/compare_sam.py` that runs in Owlet: what a
+//! SAM gives for boxes in one picture, as safetensors, and how long it takes.
+//!
+//! ```text
+//! cargo run --example sam_tensors -- FOLDER PICTURE BOXES OUTPUTS [PASSES THREADS]
+//! ```
+//!
+//! `BOXES` is a safetensors file with `boxes`, f32 `[boxes, 4]` in pixels of the picture, and,
+//! where there are no `PASSES`, the reference's `pixel_values`. `OUTPUTS` gets what Owlet's own
+//! preprocessing makes of the picture (`pixel_values`); `image_embeddings`, `pred_masks` and
+//! `iou_scores`, computed from the *reference's* pixels; and the masks of Owlet as a whole, from
+//! the picture on (`masks`, u8 `[boxes, height, width]`). With `PASSES` nothing is written; on
+//! standard output there is a line of JSON instead: medians in milliseconds.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use image::RgbImage;
+use owlet::models::sam::CanvasPrompt;
+use owlet::segment::{SamSegmenter, SegmenterOptions};
+use owlet::tasks::{MaskPrompt, PromptableSegmenter};
+use owlet::types::{DeviceChoice, DtypeChoice, PixelBox};
+use owlet::vision::canvas::fitted_size;
+use tch::Tensor;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, picture, given, outputs, timing @ ..] = arguments.as_slice() else {
+        bail!("expected: FOLDER PICTURE BOXES OUTPUTS [PASSES THREADS]");
+    };
+    let timing = match timing {
+        [] => None,
+        [passes, threads] => Some((passes.parse::<usize>()?, threads.parse::<usize>()?)),
+        _ => bail!("expected both PASSES and THREADS, or neither"),
+    };
+    let mut segmenter = SamSegmenter::load(&SegmenterOptions {
+        device: DeviceChoice::Cpu,
+        dtype: DtypeChoice::F32,
+        threads: timing.map(|(_, threads)| threads),
+        ..SegmenterOptions::new(folder, "parity")
+    })?;
+    let image = Arc::new(image::open(picture)?.into_rgb8());
+    let given = Tensor::read_safetensors(given)?;
+    let take = |name: &str| {
+        let found = given.iter().find(|(key, _)| key == name);
+        found.map(|(_, tensor)| tensor.shallow_clone()).with_context(|| format!("no {name}"))
+    };
+    let corners = Vec::<f32>::try_from(take("boxes")?.flatten(0, 1))?;
+    let prompts: Vec<MaskPrompt> = corners
+        .chunks_exact(4)
+        .map(|c| MaskPrompt {
+            box_in_source_px: Some(PixelBox::from_corners([c[0], c[1], c[2], c[3]])),
+            points: Vec::new(),
+        })
+        .collect();
+    match timing {
+        Some((passes, _)) => time(&mut segmenter, &image, &prompts, passes),
+        None => {
+            let pixel_values = take("pixel_values")?;
+            dump(&mut segmenter, &image, &prompts, &pixel_values, Path::new(outputs))
+        }
+    }
+}
+
+fn on_canvas(
+    segmenter: &SamSegmenter,
+    image: &RgbImage,
+    prompts: &[MaskPrompt],
+) -> Vec<CanvasPrompt> {
+    let (width, height) = image.dimensions();
+    let side = u32::try_from(segmenter.model().config().image_size).unwrap_or(0);
+    let (fitted_width, fitted_height) = fitted_size(width, height, side).unwrap_or((1, 1));
+    let x = f64::from(fitted_width) / f64::from(width);
+    let y = f64::from(fitted_height) / f64::from(height);
+    prompts
+        .iter()
+        .filter_map(|prompt| prompt.box_in_source_px)
+        .map(|area| {
+            let [x0, y0, x1, y1] = area.corners().map(f64::from);
+            CanvasPrompt {
+                box_in_canvas_px: Some([x0 * x, y0 * y, x1 * x, y1 * y]),
+                points: Vec::new(),
+            }
+        })
+        .collect()
+}
+
+fn dump(
+    segmenter: &mut SamSegmenter,
+    image: &Arc<RgbImage>,
+    prompts: &[MaskPrompt],
+    pixel_values: &Tensor,
+    outputs: &Path,
+) -> Result<()> {
+    let model = segmenter.model();
+    let start = Instant::now();
+    let embedding = model.embed_images(pixel_values)?;
+    let encoder_secs = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let tokens = model.embed_prompts(&on_canvas(segmenter, image, prompts))?;
+    let decoded = model.decode(&embedding, &tokens)?;
+    let (masks, iou) = (decoded.logits()?, decoded.iou.shallow_clone());
+    let decoder_secs = start.elapsed().as_secs_f64();
+    eprintln!("encoder {encoder_secs:.3} s, decoder {decoder_secs:.3} s");
+    let found = segmenter.segment(std::slice::from_ref(image), &[prompts.to_vec()])?;
+    let found = found.first().context("one image gives one result")?;
+    let pixels: Vec<u8> =
+        found.masks.iter().flat_map(|one| one.mask.pixels()).map(u8::from).collect();
+    let (width, height) = image.dimensions();
+    let shape = [prompts.len() as i64, i64::from(height), i64::from(width)];
+    let tensors = [
+        ("pixel_values", segmenter.pixel_values(std::slice::from_ref(image))?),
+        ("image_embeddings", embedding),
+        ("pred_masks", masks),
+        ("iou_scores", iou),
+        ("masks", Tensor::f_from_slice(&pixels)?.f_view(shape)?),
+    ];
+    Ok(Tensor::write_safetensors(&tensors, outputs)?)
+}
+
+/// The image encoder, the decoder with all boxes on what the encoder gave, and a whole frame.
+fn time(
+    segmenter: &mut SamSegmenter,
+    image: &Arc<RgbImage>,
+    prompts: &[MaskPrompt],
+    passes: usize,
+) -> Result<()> {
+    let pixel_values = segmenter.pixel_values(std::slice::from_ref(image))?;
+    let canvas = on_canvas(segmenter, image, prompts);
+    let embedding = segmenter.model().embed_images(&pixel_values)?;
+    let encoder = median_ms(passes, || {
+        let _ = segmenter.model().embed_images(&pixel_values)?;
+        Ok(())
+    })?;
+    let decoder = median_ms(passes, || {
+        // As many in one pass as the segmenter takes at full size.
+        for some in canvas.chunks(16) {
+            let model = segmenter.model();
+            let _ = model.decode(&embedding, &model.embed_prompts(some)?)?.logits()?;
+        }
+        Ok(())
+    })?;
+    let prompts = [prompts.to_vec()];
+    let whole = median_ms(passes, || {
+        let _ = segmenter.segment(std::slice::from_ref(image), &prompts)?;
+        Ok(())
+    })?;
+    println!(
+        "{}",
+        serde_json::json!({"encoder": encoder, "decoder": decoder, "whole frame": whole})
+    );
+    Ok(())
+}
+
+fn median_ms(passes: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+    work()?;
+    let mut spent = Vec::with_capacity(passes);
+    for _ in 0..passes {
+        let start = Instant::now();
+        work()?;
+        spent.push(1e3 * start.elapsed().as_secs_f64());
+    }
+    spent.sort_by(f64::total_cmp);
+    spent.get(passes / 2).copied().context("at least one pass")
+}
