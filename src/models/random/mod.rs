@@ -341,7 +341,7 @@ mod tests {
             let text = RandomConfig::from(&config).config_json().to_string();
             assert_eq!(ClipSegConfig::parse(&text, Path::new(name)).unwrap(), config);
         }
-        for name in sam::KNOWN_NAMES {
+        for name in sam::KNOWN_NAMES.into_iter().chain([sam::MOBILE_SAM]) {
             let config = SamConfig::known(name).unwrap();
             let text = RandomConfig::from(&config).config_json().to_string();
             assert_eq!(SamConfig::parse(&text, Path::new(name)).unwrap(), config);

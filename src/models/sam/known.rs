@@ -3,18 +3,22 @@
 use super::{ImageEncoderConfig, MaskDecoderConfig, SamConfig, TinyVitConfig, VitConfig};
 use crate::nn::{Activation, EncoderConfig};
 
-/// Names of the released checkpoints whose configurations are known without a file. That of
-/// MobileSAM is released in another layout: see `tools/convert_mobile_sam.py`.
-pub const KNOWN_NAMES: [&str; 4] = ["sam-vit-base", "sam-vit-large", "sam-vit-huge", "mobile-sam"];
+/// Names of the checkpoints on the hub whose configurations are known without a file.
+pub const KNOWN_NAMES: [&str; 3] = ["sam-vit-base", "sam-vit-large", "sam-vit-huge"];
+
+/// The same of MobileSAM, which is not on the hub in this layout: `tools/convert_mobile_sam.py`
+/// makes it.
+pub const MOBILE_SAM: &str = "mobile-sam";
 
 /// What MobileSAM's authors left out and the reference sets to 1e-6.
 const DEFAULT_EPS: f64 = 1e-5;
 
 impl SamConfig {
-    /// The configuration of the released checkpoint `name`, one of [`KNOWN_NAMES`].
+    /// The configuration of the released checkpoint `name`, one of [`KNOWN_NAMES`] or
+    /// [`MOBILE_SAM`].
     #[must_use]
     pub fn known(name: &str) -> Option<Self> {
-        if name == "mobile-sam" {
+        if name == MOBILE_SAM {
             let mut config = Self::known("sam-vit-base")?;
             config.image = ImageEncoderConfig::TinyVit(TinyVitConfig {
                 sizes: [64, 128, 160, 320],
@@ -82,7 +86,8 @@ mod tests {
     /// `tools/convert_mobile_sam.py` writes.
     #[test]
     fn known_configurations_have_the_published_sizes() {
-        let counts = KNOWN_NAMES.map(|name| {
+        let [base, large, huge] = KNOWN_NAMES;
+        let counts = [base, large, huge, MOBILE_SAM].map(|name| {
             let shapes = parameter_shapes(&SamConfig::known(name).unwrap());
             shapes.iter().map(|(_, shape)| shape.iter().product::<i64>()).sum::<i64>()
         });

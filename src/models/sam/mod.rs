@@ -22,7 +22,7 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 pub use config::{ImageEncoderConfig, MaskDecoderConfig, SamConfig, TinyVitConfig, VitConfig};
 pub use decoder::Decoded;
-pub use known::KNOWN_NAMES;
+pub use known::{KNOWN_NAMES, MOBILE_SAM};
 pub use prompt::{CanvasPoint, CanvasPrompt};
 
 use super::inputs::check_pixel_values;
