@@ -18,9 +18,6 @@ import tempfile
 import time
 from pathlib import Path
 
-BOX_COUNTS = (1, 5, 20, 100)
-
-
 def boxes(count, width, height):
     """Boxes all over the picture, a fifth of its sides each."""
     found = []
@@ -37,7 +34,7 @@ class Reference:
         from transformers import SamImageProcessor, SamModel, SamProcessor
 
         torch.set_num_threads(args.threads)
-        self.torch, self.passes = torch, args.passes
+        self.torch, self.passes, self.counts = torch, args.passes, args.counts
         self.image = Image.open(args.image).convert("RGB")
         self.processor = SamProcessor(SamImageProcessor.from_pretrained(args.model))
         self.model = SamModel.from_pretrained(args.model).eval()
@@ -58,7 +55,7 @@ class Reference:
 
     def round(self):
         rows = {}
-        for count in BOX_COUNTS:
+        for count in self.counts:
             inputs = self.given(count)
             pixels, asked = inputs["pixel_values"], inputs["input_boxes"]
             with self.torch.inference_mode():
@@ -81,7 +78,7 @@ class Reference:
                         inputs["reshaped_input_sizes"],
                     )
 
-            if count == BOX_COUNTS[0]:
+            if count == self.counts[0]:
                 rows["image encoder"] = self.median_ms(
                     lambda: self.model.get_image_embeddings(pixels)
                 )
@@ -91,22 +88,16 @@ class Reference:
 
 
 def owlet_round(args, size):
-    from safetensors.numpy import save_file
     import numpy as np
+    from safetensors.numpy import save_file
 
-    rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        for count in BOX_COUNTS:
-            given = Path(folder) / "boxes.safetensors"
-            save_file({"boxes": np.float32(boxes(count, *size))}, given)
-            command = [args.owlet, args.model, args.image, given, "-", args.passes, args.threads]
-            done = subprocess.run([str(word) for word in command], check=True, capture_output=True)
-            spent = json.loads(done.stdout)
-            if count == BOX_COUNTS[0]:
-                rows["image encoder"] = spent["encoder"]
-            rows[f"decoder/{count}"] = spent["decoder"]
-            rows[f"whole frame/{count}"] = spent["whole frame"]
-    return rows
+        given = Path(folder) / "boxes.safetensors"
+        save_file({"boxes": np.float32(boxes(max(args.counts), *size))}, given)
+        command = [args.owlet, args.model, args.image, given, args.passes, args.threads]
+        command = [str(word) for word in [*command, *args.counts]]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
 
 
 def main():
@@ -114,6 +105,7 @@ def main():
     parser.add_argument("--owlet", default="target/release/examples/sam_tensors")
     parser.add_argument("--model", required=True, help="a checkpoint folder")
     parser.add_argument("--image", required=True, help="the picture to look at")
+    parser.add_argument("--counts", type=int, nargs="+", default=[1, 5, 20, 100])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--passes", type=int, default=3, help="timed passes in each round")
     parser.add_argument("--rounds", type=int, default=3)
@@ -131,10 +123,11 @@ def main():
         ratios = sorted(their / our for their, our in zip(theirs, ours))
         spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(f"| {row} | {statistics.median(theirs):.0f} | {statistics.median(ours):.0f} | {spread} |")
-    for count in BOX_COUNTS[1:]:
-        cost = [owlet[f"whole frame/{count}"] / owlet["whole frame/1"] for owlet, _ in rounds]
-        print(f"\nOwlet, whole frame, {count} boxes over 1: {statistics.median(cost):.2f}", end="")
     print()
+    first = args.counts[0]
+    for count in args.counts[1:]:
+        cost = [owlet[f"whole frame/{count}"] / owlet[f"whole frame/{first}"] for owlet, _ in rounds]
+        print(f"Owlet, whole frame, {count} boxes over {first}: {statistics.median(cost):.2f}")
 
 
 if __name__ == "__main__":

@@ -2,15 +2,17 @@
 //! SAM gives for boxes in one picture, as safetensors, and how long it takes.
 //!
 //! ```text
-//! cargo run --example sam_tensors -- FOLDER PICTURE BOXES OUTPUTS [PASSES THREADS]
+//! cargo run --example sam_tensors -- FOLDER PICTURE BOXES OUTPUTS
+//! cargo run --example sam_tensors -- FOLDER PICTURE BOXES PASSES THREADS COUNT…
 //! ```
 //!
-//! `BOXES` is a safetensors file with `boxes`, f32 `[boxes, 4]` in pixels of the picture, and,
-//! where there are no `PASSES`, the reference's `pixel_values`. `OUTPUTS` gets what Owlet's own
-//! preprocessing makes of the picture (`pixel_values`); `image_embeddings`, `pred_masks` and
-//! `iou_scores`, computed from the *reference's* pixels; and the masks of Owlet as a whole, from
-//! the picture on (`masks`, u8 `[boxes, height, width]`). With `PASSES` nothing is written; on
-//! standard output there is a line of JSON instead: medians in milliseconds.
+//! `BOXES` is a safetensors file with `boxes`, f32 `[boxes, 4]` in pixels of the picture, and, in
+//! the first form, the reference's `pixel_values`. `OUTPUTS` gets what Owlet's own preprocessing
+//! makes of the picture (`pixel_values`); `image_embeddings`, `pred_masks` and `iou_scores`,
+//! computed from the *reference's* pixels; and the masks of Owlet as a whole, from the picture on
+//! (`masks`, u8 `[boxes, height, width]`). In the second form nothing is written; on standard
+//! output there is a line of JSON instead: medians in milliseconds of the image encoder, and of
+//! the decoder and a whole frame with the first `COUNT` boxes each.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,20 +27,29 @@ use owlet::types::{DeviceChoice, DtypeChoice, PixelBox};
 use owlet::vision::canvas::fitted_size;
 use tch::Tensor;
 
+enum Job<'a> {
+    Dump(&'a str),
+    Time { passes: usize, threads: usize, counts: Vec<usize> },
+}
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, picture, given, outputs, timing @ ..] = arguments.as_slice() else {
-        bail!("expected: FOLDER PICTURE BOXES OUTPUTS [PASSES THREADS]");
-    };
-    let timing = match timing {
-        [] => None,
-        [passes, threads] => Some((passes.parse::<usize>()?, threads.parse::<usize>()?)),
-        _ => bail!("expected both PASSES and THREADS, or neither"),
+    let (folder, picture, given, job) = match arguments.as_slice() {
+        [folder, picture, given, outputs] => (folder, picture, given, Job::Dump(outputs)),
+        [folder, picture, given, passes, threads, counts @ ..] => {
+            let counts = counts.iter().map(|count| count.parse()).collect::<Result<_, _>>()?;
+            let (passes, threads) = (passes.parse()?, threads.parse()?);
+            (folder, picture, given, Job::Time { passes, threads, counts })
+        }
+        _ => bail!("expected: FOLDER PICTURE BOXES and OUTPUTS or PASSES THREADS COUNT…"),
     };
     let mut segmenter = SamSegmenter::load(&SegmenterOptions {
         device: DeviceChoice::Cpu,
         dtype: DtypeChoice::F32,
-        threads: timing.map(|(_, threads)| threads),
+        threads: match job {
+            Job::Dump(_) => None,
+            Job::Time { threads, .. } => Some(threads),
+        },
         ..SegmenterOptions::new(folder, "parity")
     })?;
     let image = Arc::new(image::open(picture)?.into_rgb8());
@@ -55,9 +66,9 @@ fn main() -> Result<()> {
             points: Vec::new(),
         })
         .collect();
-    match timing {
-        Some((passes, _)) => time(&mut segmenter, &image, &prompts, passes),
-        None => {
+    match job {
+        Job::Time { passes, counts, .. } => time(&mut segmenter, &image, &prompts, passes, &counts),
+        Job::Dump(outputs) => {
             let pixel_values = take("pixel_values")?;
             dump(&mut segmenter, &image, &prompts, &pixel_values, Path::new(outputs))
         }
@@ -112,7 +123,7 @@ fn dump(
     let shape = [prompts.len() as i64, i64::from(height), i64::from(width)];
     let tensors = [
         ("pixel_values", segmenter.pixel_values(std::slice::from_ref(image))?),
-        ("image_embeddings", embedding),
+        ("image_embeddings", embedding.f_contiguous()?),
         ("pred_masks", masks),
         ("iou_scores", iou),
         ("masks", Tensor::f_from_slice(&pixels)?.f_view(shape)?),
@@ -120,37 +131,42 @@ fn dump(
     Ok(Tensor::write_safetensors(&tensors, outputs)?)
 }
 
-/// The image encoder, the decoder with all boxes on what the encoder gave, and a whole frame.
+/// Boxes beyond those that are there are not counted.
 fn time(
     segmenter: &mut SamSegmenter,
     image: &Arc<RgbImage>,
     prompts: &[MaskPrompt],
     passes: usize,
+    counts: &[usize],
 ) -> Result<()> {
     let pixel_values = segmenter.pixel_values(std::slice::from_ref(image))?;
-    let canvas = on_canvas(segmenter, image, prompts);
     let embedding = segmenter.model().embed_images(&pixel_values)?;
+    let mut spent = serde_json::Map::new();
     let encoder = median_ms(passes, || {
         let _ = segmenter.model().embed_images(&pixel_values)?;
         Ok(())
     })?;
-    let decoder = median_ms(passes, || {
-        // As many in one pass as the segmenter takes at full size.
-        for some in canvas.chunks(16) {
-            let model = segmenter.model();
-            let _ = model.decode(&embedding, &model.embed_prompts(some)?)?.logits()?;
-        }
-        Ok(())
-    })?;
-    let prompts = [prompts.to_vec()];
-    let whole = median_ms(passes, || {
-        let _ = segmenter.segment(std::slice::from_ref(image), &prompts)?;
-        Ok(())
-    })?;
-    println!(
-        "{}",
-        serde_json::json!({"encoder": encoder, "decoder": decoder, "whole frame": whole})
-    );
+    spent.insert("image encoder".to_owned(), encoder.into());
+    for count in counts {
+        let prompts: Vec<_> = prompts.iter().take(*count).cloned().collect();
+        let canvas = on_canvas(segmenter, image, &prompts);
+        let decoder = median_ms(passes, || {
+            // As many in one pass as the segmenter takes at full size.
+            for some in canvas.chunks(16) {
+                let model = segmenter.model();
+                let _ = model.decode(&embedding, &model.embed_prompts(some)?)?.logits()?;
+            }
+            Ok(())
+        })?;
+        spent.insert(format!("decoder/{count}"), decoder.into());
+        let prompts = [prompts];
+        let whole = median_ms(passes, || {
+            let _ = segmenter.segment(std::slice::from_ref(image), &prompts)?;
+            Ok(())
+        })?;
+        spent.insert(format!("whole frame/{count}"), whole.into());
+    }
+    println!("{}", serde_json::Value::Object(spent));
     Ok(())
 }
 

@@ -402,8 +402,9 @@ fn on_canvas(
         None => None,
         Some(area) => {
             let inside = area.clipped_to(width, height);
-            // Written so that NaN fails.
-            if !(inside.area() > 0.0) {
+            // False for NaN, too.
+            let has_area = inside.area() > 0.0;
+            if !has_area {
                 return None;
             }
             let [x0, y0, x1, y1] = inside.corners().map(f64::from);
