@@ -25,6 +25,7 @@ use owlet::segment::{SamSegmenter, SegmenterOptions};
 use owlet::tasks::{MaskPrompt, PromptableSegmenter};
 use owlet::types::{DeviceChoice, DtypeChoice, PixelBox};
 use owlet::vision::canvas::fitted_size;
+use owlet::vision::decode::decode_file;
 use tch::Tensor;
 
 enum Job<'a> {
@@ -52,7 +53,7 @@ fn main() -> Result<()> {
         },
         ..SegmenterOptions::new(folder, "parity")
     })?;
-    let image = Arc::new(image::open(picture)?.into_rgb8());
+    let image = Arc::new(decode_file(Path::new(picture))?);
     let given = Tensor::read_safetensors(given)?;
     let take = |name: &str| {
         let found = given.iter().find(|(key, _)| key == name);
@@ -123,11 +124,13 @@ fn dump(
     let shape = [prompts.len() as i64, i64::from(height), i64::from(width)];
     let tensors = [
         ("pixel_values", segmenter.pixel_values(std::slice::from_ref(image))?),
-        ("image_embeddings", embedding.f_contiguous()?),
+        ("image_embeddings", embedding),
         ("pred_masks", masks),
         ("iou_scores", iou),
         ("masks", Tensor::f_from_slice(&pixels)?.f_view(shape)?),
     ];
+    let in_order = |(name, tensor): (&'static str, Tensor)| Ok((name, tensor.f_contiguous()?));
+    let tensors = tensors.into_iter().map(in_order).collect::<Result<Vec<_>>>()?;
     Ok(Tensor::write_safetensors(&tensors, outputs)?)
 }
 
