@@ -134,6 +134,63 @@ pub struct ImageInstances {
     pub timings: StageTimings,
 }
 
+/// Turns images into vectors that can be compared.
+pub trait ImageEncoder: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Number of values of a vector.
+    fn dimension(&self) -> usize;
+
+    /// One vector for each image, as the model gives it (not normalised), in the same order.
+    ///
+    /// # Errors
+    /// An image with no pixels; what the backend reports.
+    fn encode(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<Vec<f32>>, DetectError>;
+}
+
+/// Turns texts into vectors that can be compared.
+pub trait TextEncoder: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Number of values of a vector.
+    fn dimension(&self) -> usize;
+
+    /// One vector for each text, as the model gives it (not normalised), in the same order.
+    ///
+    /// # Errors
+    /// The first text that cannot be encoded; what the backend reports.
+    fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EncodeError>;
+}
+
+/// Why texts were not encoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A text with nothing in it.
+    #[error("text {index} is empty")]
+    Empty {
+        /// Its place among the texts, from 0.
+        index: usize,
+    },
+    /// A text with more tokens than the model takes.
+    #[error("text {index} has {tokens} tokens, the model takes at most {limit}")]
+    TooLong {
+        /// Its place among the texts, from 0.
+        index: usize,
+        /// How many tokens it has.
+        tokens: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// What libtorch or the tokenizer reported.
+    #[error("the text encoder failed: {message}")]
+    Backend {
+        /// Its own words.
+        message: String,
+    },
+}
+
 /// What is running and where, for people and for outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {

@@ -37,6 +37,16 @@ pub struct PromptMask {
     pub centroid_in_source_px: Option<(f32, f32)>,
 }
 
+impl ImageMasks {
+    /// The pixels whose class is this prompt: those of its mask where it scores best.
+    #[must_use]
+    pub fn of_class(&self, prompt: usize) -> Mask {
+        let (width, height) = self.classes.dimensions();
+        let is_of_class = |class: &u8| usize::from(*class) == prompt + 1;
+        Mask::new(width, height, self.classes.as_raw().iter().map(is_of_class).collect())
+    }
+}
+
 /// The masks of an image of this size, from the maps that a segmenter gave for `prompts`.
 ///
 /// A pixel belongs to each prompt that scores above its threshold there. A distractor that scores
