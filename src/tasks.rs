@@ -196,7 +196,7 @@ pub enum EncodeError {
 pub struct ModelInfo {
     /// Name or folder that the model was asked for by.
     pub name: String,
-    /// The architecture (`owlvit`, `owlv2`, `clipseg`).
+    /// The architecture (`owlvit`, `owlv2`, `clipseg`, `sam`).
     pub architecture: String,
     /// The device it runs on (`cpu`, `cuda:0`).
     pub device: String,

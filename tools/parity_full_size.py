@@ -4,7 +4,7 @@
 The released checkpoints cannot be part of a test suite, so their configurations are run with
 random weights: Owlet writes a checkpoint and both sides load the same file. Compared are the pixel
 values that each makes of a picture; every tensor of the network, on the reference's pixels; and
-the detections of each as a whole, from the picture on.
+the detections or masks of each as a whole, from the picture on.
 
     pip install -r tools/requirements.txt
     python tools/parity_full_size.py IMAGE… [--model NAME]… [--scratch FOLDER]
@@ -30,6 +30,9 @@ from transformers import (
     Owlv2ImageProcessor,
     OwlViTForObjectDetection,
     OwlViTImageProcessor,
+    SamImageProcessor,
+    SamModel,
+    SamProcessor,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +42,9 @@ MODELS = [
     "owlvit-large-patch14",
     "owlv2-base-patch16-ensemble",
 ]
+SEGMENTERS = ["sam-vit-base"]
+# Shares of width and height.
+BOXES = [[0.1, 0.1, 0.45, 0.6], [0.5, 0.3, 0.95, 0.95], [0.3, 0.0, 0.6, 0.4], [0.0, 0.0, 1.0, 1.0]]
 TEXTS = ["a cat", "a remote control", "a photo of a pink couch", "the left eye of a black cat"]
 THRESHOLD = 0.1
 
@@ -171,21 +177,88 @@ def compare(name, images, scratch):
     return f"| {name} | {' | '.join(cells)} | {agreement} | {box_px:.1e} px | {score:.1e} |"
 
 
+def reference_masks(model, processor, image, boxes):
+    """What `transformers` gives for boxes: the tensors of the network, masks of the best of three
+    at the size of the picture, and how many of their pixels lie within rounding of the edge."""
+    encoded = processor(image, input_boxes=[boxes], return_tensors="pt")
+    with torch.inference_mode():
+        embeddings = model.get_image_embeddings(encoded["pixel_values"])
+        outputs = model(image_embeddings=embeddings, input_boxes=encoded["input_boxes"])
+    logits = processor.image_processor.post_process_masks(
+        list(outputs.pred_masks), encoded["original_sizes"], encoded["reshaped_input_sizes"],
+        binarize=False,
+    )[0]
+    best = outputs.iou_scores[0].argmax(-1)
+    chosen = logits[torch.arange(len(boxes)), best]
+    tensors = {
+        "pixel_values": encoded["pixel_values"],
+        "image_embeddings": embeddings,
+        "pred_masks": outputs.pred_masks[0],
+        "iou_scores": outputs.iou_scores[0],
+    }
+    return tensors, (chosen > 0).to(torch.uint8), int((chosen.abs() < 1e-3).sum())
+
+
+def compare_segmenter(name, images, scratch):
+    folder = scratch / name
+    owlet(["--bin", "owlet"], "random-model", name, "--out", folder, "--seed", 1)
+    model, info = SamModel.from_pretrained(folder, output_loading_info=True)
+    odd = {key: value for key, value in info.items() if value}
+    if odd:
+        sys.exit(f"transformers does not take the checkpoint as it is: {odd}")
+    model.eval()
+    processor = SamProcessor(SamImageProcessor.from_pretrained(folder))
+    worst, spreads = {}, {}
+    pixels = apart = near = 0
+    inputs, outputs = scratch / "inputs.safetensors", scratch / "outputs.safetensors"
+    picture = scratch / "picture.png"
+    for image in images:
+        image.save(picture)
+        sides = torch.tensor([image.width, image.height] * 2)
+        boxes = torch.tensor(BOXES) * sides
+        theirs, masks, uncertain = reference_masks(model, processor, image, boxes.tolist())
+        save_file({"boxes": boxes, "pixel_values": theirs["pixel_values"].contiguous()}, inputs)
+        outputs.unlink(missing_ok=True)
+        times = owlet(["--example", "sam_tensors"], folder, picture, inputs, outputs)
+        ours = load_file(outputs)
+        for key, tensor in theirs.items():
+            if ours[key].shape != tensor.shape:
+                sys.exit(f"{name}: {key} is {ours[key].shape}, expected {tensor.shape}")
+            worst[key] = max(worst.get(key, 0.0), float((ours[key] - tensor).abs().max()))
+            spreads[key] = float(tensor.std())
+        pixels += masks.numel()
+        apart += int((masks != ours["masks"]).sum())
+        near += uncertain
+        areas = masks.flatten(1).float().mean(1).tolist()
+        print(f"{name}: spreads {spreads}, shares of masks {areas}; {times}", file=sys.stderr)
+    shutil.rmtree(folder)
+    cells = " | ".join(f"{worst[key]:.1e}" for key in worst)
+    return f"| {name} | {cells} | {apart} of {pixels} ({near} within 1e-3 of the edge) |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("images", nargs="+", type=Path)
-    parser.add_argument("--model", action="append", choices=MODELS, help="default: all")
+    parser.add_argument(
+        "--model", action="append", choices=MODELS + SEGMENTERS, help="default: all"
+    )
     parser.add_argument("--scratch", type=Path, help="where checkpoints are written for a while")
     arguments = parser.parse_args()
     columns = ["model", "pixel values", "text embeds", "image embeds", "feature map", "logits"]
     columns += ["boxes", "objectness", f"detections above {THRESHOLD}", "boxes", "scores"]
     images = [Image.open(path).convert("RGB") for path in arguments.images]
-    rows = []
+    names = arguments.model or MODELS + SEGMENTERS
+    mask_columns = ["model", "pixel values", "image embeddings", "masks", "predicted IoU"]
+    mask_columns += ["pixels of final masks that differ"]
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
-        for name in arguments.model or MODELS:
-            rows.append(compare(name, images, Path(scratch)))
-    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
-    print("\n".join(rows))
+        for chosen, run, head in [
+            (MODELS, compare, columns),
+            (SEGMENTERS, compare_segmenter, mask_columns),
+        ]:
+            rows = [run(name, images, Path(scratch)) for name in names if name in chosen]
+            if rows:
+                print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
+                print("\n".join(rows))
 
 
 if __name__ == "__main__":

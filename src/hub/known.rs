@@ -89,6 +89,30 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
         input_side_px: 352,
         approximate_bytes: 600_000_000,
     },
+    KnownModel {
+        name: "sam-vit-base",
+        repo: "facebook/sam-vit-base",
+        architecture: "sam",
+        licence: "Apache-2.0",
+        input_side_px: 1024,
+        approximate_bytes: 375_000_000,
+    },
+    KnownModel {
+        name: "sam-vit-large",
+        repo: "facebook/sam-vit-large",
+        architecture: "sam",
+        licence: "Apache-2.0",
+        input_side_px: 1024,
+        approximate_bytes: 1_249_000_000,
+    },
+    KnownModel {
+        name: "sam-vit-huge",
+        repo: "facebook/sam-vit-huge",
+        architecture: "sam",
+        licence: "Apache-2.0",
+        input_side_px: 1024,
+        approximate_bytes: 2_564_000_000,
+    },
 ];
 
 /// The short names, for messages.

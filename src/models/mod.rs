@@ -4,6 +4,7 @@ pub mod clipseg;
 pub mod owl;
 pub mod prompts;
 pub mod random;
+pub mod sam;
 
 mod config;
 mod error;

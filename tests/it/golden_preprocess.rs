@@ -76,7 +76,7 @@ fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
 
 fn tolerance(recipe: &Recipe) -> f32 {
     match recipe.processor {
-        Processor::OwlVit | Processor::Vit => OWLVIT,
+        Processor::OwlVit | Processor::Vit | Processor::Sam => OWLVIT,
         Processor::Owlv2 => OWLV2,
     }
 }
@@ -118,7 +118,9 @@ fn the_pillow_variant_is_as_far_away_as_documented() {
                     Processor::OwlVit => 10.0,
                     Processor::Owlv2 if outermost => 40.0,
                     Processor::Owlv2 => 0.1,
-                    Processor::Vit => unreachable!("its golden values are of the other variant"),
+                    Processor::Vit | Processor::Sam => {
+                        unreachable!("its golden values are of the other variant")
+                    }
                 };
                 assert!(levels <= allowed, "{folder} {name} at {x},{y}: {levels} levels");
             }

@@ -9,6 +9,10 @@ use crate::vision::resize::Filter;
 pub(super) const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 pub(super) const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
+/// ImageNet's statistics, the default of SAM.
+const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
+
 /// The defaults of a processor.
 struct Defaults {
     side: u32,
@@ -24,6 +28,14 @@ impl Defaults {
             Some(Processor::Vit) => {
                 return Self { side: 224, filter: Filter::Bilinear, mean: [0.5; 3], std: [0.5; 3] };
             }
+            Some(Processor::Sam) => {
+                return Self {
+                    side: 1024,
+                    filter: Filter::Bilinear,
+                    mean: IMAGENET_MEAN,
+                    std: IMAGENET_STD,
+                };
+            }
             Some(Processor::OwlVit) | None => (768, Filter::Bicubic),
         };
         Self { side, filter, mean: CLIP_MEAN, std: CLIP_STD }
@@ -38,6 +50,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "disable_grouping",
     "do_convert_rgb", // the source is RGB already
     "input_data_format",
+    "mask_pad_size", // masks that a network is trained with
+    "mask_size",
     "processor_class",
     "return_tensors",
     "use_fast",
@@ -88,14 +102,25 @@ impl Reader<'_> {
         }
         let processor = self.processor();
         let owlv2 = processor == Some(Processor::Owlv2);
+        let sam = processor == Some(Processor::Sam);
         let defaults = Defaults::of(processor);
         self.demand("do_resize", true, true, "without it every image has a canvas of its own");
         self.demand("do_center_crop", false, false, "what lies outside of the crop is never seen");
-        self.demand("do_pad", owlv2, owlv2, "the processor pads in its own way or not at all");
-        if self.value("pad_size").is_some() {
+        let pads = owlv2 || sam;
+        self.demand("do_pad", pads, pads, "the processor pads in its own way or not at all");
+        if self.value("pad_size").is_some() && !sam {
             self.refuse("pad_size", "padding to a given size is not implemented".to_owned());
         }
-        let (canvas_width, canvas_height) = self.canvas(defaults.side)?;
+        let longest_edge = if sam { Some(self.longest_edge(defaults.side)?) } else { None };
+        let canvas_key = if sam { "pad_size" } else { "size" };
+        let (canvas_width, canvas_height) = self.canvas(canvas_key, defaults.side)?;
+        if sam && canvas_width != canvas_height {
+            let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
+            self.refuse("pad_size", reason);
+        } else if let Some(edge) = longest_edge.filter(|edge| *edge > canvas_width) {
+            let reason = format!("expected at most pad_size ({canvas_width}), found {edge}");
+            self.refuse("size", reason);
+        }
         if owlv2 && canvas_width != canvas_height {
             let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
             self.refuse("size", reason);
@@ -118,6 +143,7 @@ impl Reader<'_> {
             processor: processor?,
             canvas_width,
             canvas_height,
+            longest_edge,
             filter,
             rescale_factor: rescale.then_some(factor),
             normalize: normalize.then_some((mean, std)),
@@ -136,7 +162,8 @@ impl Reader<'_> {
         let key = ["image_processor_type", "feature_extractor_type"]
             .into_iter()
             .find(|key| self.value(key).is_some());
-        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor or ViTImageProcessor";
+        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor, ViTImageProcessor or \
+                        SamImageProcessor";
         let Some(key) = key else {
             self.refuse("image_processor_type", format!("{expected}, found nothing"));
             return None;
@@ -194,9 +221,27 @@ impl Reader<'_> {
         })
     }
 
-    /// Width and height of the canvas.
-    fn canvas(&mut self, default: u32) -> Option<(u32, u32)> {
-        let Some(value) = self.value("size").cloned() else { return Some((default, default)) };
+    /// Longer side of the resized image.
+    fn longest_edge(&mut self, default: u32) -> Option<u32> {
+        let Some(value) = self.value("size").cloned() else { return Some(default) };
+        let edge = match &value {
+            Value::Object(fields) if fields.len() == 1 => fields.get("longest_edge"),
+            _ => None,
+        };
+        let edge = edge
+            .and_then(Value::as_u64)
+            .and_then(|edge| u32::try_from(edge).ok())
+            .filter(|edge| (1..=16_384).contains(edge));
+        if edge.is_none() {
+            let expected = "{\"longest_edge\": a number in [1, 16384]}";
+            self.refuse("size", format!("expected {expected}, found {value}"));
+        }
+        edge
+    }
+
+    /// Width and height of the canvas, which this key has.
+    fn canvas(&mut self, key: &str, default: u32) -> Option<(u32, u32)> {
+        let Some(value) = self.value(key).cloned() else { return Some((default, default)) };
         let side = |value: &Value| {
             value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=16_384).contains(n))
         };
@@ -218,7 +263,7 @@ impl Reader<'_> {
             let keeps_aspect = keys.iter().any(|key| key.contains("edge") || key.contains("max_"))
                 || (value.is_number() && !self.flag("default_to_square", true));
             self.refuse(
-                "size",
+                key,
                 if keeps_aspect {
                     format!(
                         "expected a fixed height and width, found {value}: a canvas that keeps \

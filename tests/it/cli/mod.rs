@@ -2,6 +2,7 @@
 //! recordings.
 
 mod bags;
+mod boxes;
 mod detect;
 mod detect_refusals;
 mod help;

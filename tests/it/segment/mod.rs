@@ -3,6 +3,7 @@
 mod masks;
 mod network;
 mod refusals;
+mod sam;
 mod segmenter;
 
 use std::sync::Arc;
