@@ -129,6 +129,16 @@ impl Problems {
 
 impl RawTextConfig {
     pub(super) fn check(self, max_tokens: i64, problems: &mut Problems) -> TextTowerConfig {
+        self.check_with(max_tokens, TEXT_DEFAULTS, problems)
+    }
+
+    /// With the sizes that hold where the configuration names none.
+    pub(super) fn check_with(
+        self,
+        max_tokens: i64,
+        encoder: EncoderConfig,
+        problems: &mut Problems,
+    ) -> TextTowerConfig {
         TextTowerConfig {
             vocabulary: problems.in_range(
                 "text_config.vocab_size",
@@ -140,7 +150,7 @@ impl RawTextConfig {
                 self.max_position_embeddings.unwrap_or(max_tokens),
                 65_536,
             ),
-            encoder: self.encoder.check("text_config", TEXT_DEFAULTS, problems),
+            encoder: self.encoder.check("text_config", encoder, problems),
         }
     }
 }
@@ -151,6 +161,17 @@ impl RawVisionConfig {
         self,
         image_size: i64,
         patch_size: i64,
+        problems: &mut Problems,
+    ) -> ImageTowerConfig {
+        self.check_with(image_size, patch_size, IMAGE_DEFAULTS, problems)
+    }
+
+    /// With those sides, and the sizes that hold where the configuration names none.
+    pub(super) fn check_with(
+        self,
+        image_size: i64,
+        patch_size: i64,
+        encoder: EncoderConfig,
         problems: &mut Problems,
     ) -> ImageTowerConfig {
         if let Some(channels) = self.num_channels
@@ -173,7 +194,7 @@ impl RawVisionConfig {
         ImageTowerConfig {
             image_size,
             patch_size,
-            encoder: self.encoder.check("vision_config", IMAGE_DEFAULTS, problems),
+            encoder: self.encoder.check("vision_config", encoder, problems),
         }
     }
 }
@@ -219,5 +240,27 @@ impl RawEncoderConfig {
             );
         }
         config
+    }
+}
+
+/// A text is read at the token with the highest id. The reference does that where the end token is
+/// said to be 2, as in early checkpoints, and else looks for the end token: the same one, if it is
+/// the last of the vocabulary.
+pub(super) fn check_end(
+    end: Option<&serde_json::Value>,
+    vocabulary: i64,
+    problems: &mut Problems,
+) {
+    let last = vocabulary - 1;
+    let found = match end {
+        None | Some(serde_json::Value::Null) => Some(49_407),
+        Some(value) => value.as_i64(),
+    };
+    if found != Some(2) && found != Some(last) {
+        problems.add(
+            "text_config.eos_token_id",
+            format_args!("{last}, the last token of the vocabulary, or 2"),
+            end.map_or_else(|| "49407 by default".to_owned(), ToString::to_string),
+        );
     }
 }

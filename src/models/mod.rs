@@ -1,6 +1,7 @@
 //! Floor 3: one folder or file per architecture, shared blocks in [`crate::nn`].
 
 pub mod clipseg;
+pub mod groupvit;
 pub mod owl;
 pub mod prompts;
 pub mod random;

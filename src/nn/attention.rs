@@ -4,7 +4,7 @@ use tch::{TchError, Tensor};
 
 use super::{Linear, Scope};
 
-/// Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762) with the keys of CLIP:
+/// Multi-head attention (Vaswani et al. 2017, arXiv:1706.03762) with the keys of CLIP:
 /// `q_proj`, `k_proj`, `v_proj`, `out_proj`.
 #[derive(Debug)]
 pub struct Attention {
@@ -36,17 +36,30 @@ impl Attention {
     /// # Errors
     /// What libtorch reports.
     pub fn forward(&self, x: &Tensor, causal: bool) -> Result<Tensor, TchError> {
+        self.attend(x, x, causal)
+    }
+
+    /// `x` `[batch, tokens, size]` looks at `other` `[batch, others, size]`; gives the shape of
+    /// `x`.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_cross(&self, x: &Tensor, other: &Tensor) -> Result<Tensor, TchError> {
+        self.attend(x, other, false)
+    }
+
+    fn attend(&self, x: &Tensor, other: &Tensor, causal: bool) -> Result<Tensor, TchError> {
         let (batch, tokens, size) = x.size3()?;
-        let split = |projection: &Linear| {
+        let split = |projection: &Linear, x: &Tensor| {
             projection
                 .forward(x)?
-                .f_view([batch, tokens, self.heads, size / self.heads])?
+                .f_view([batch, -1, self.heads, size / self.heads])?
                 .f_transpose(1, 2)
         };
         Tensor::f_scaled_dot_product_attention(
-            &split(&self.q_proj)?,
-            &split(&self.k_proj)?,
-            &split(&self.v_proj)?,
+            &split(&self.q_proj, x)?,
+            &split(&self.k_proj, other)?,
+            &split(&self.v_proj, other)?,
             None::<&Tensor>,
             0.0,
             causal,

@@ -40,6 +40,22 @@ impl Mlp {
         }
     }
 
+    /// From `inputs` channels to as many as `outputs`.
+    #[must_use]
+    pub fn between(
+        scope: &Scope<'_>,
+        inputs: i64,
+        intermediate: i64,
+        outputs: i64,
+        activation: Activation,
+    ) -> Self {
+        Self {
+            fc1: Linear::new(&scope.at("fc1"), inputs, intermediate),
+            fc2: Linear::new(&scope.at("fc2"), intermediate, outputs),
+            activation,
+        }
+    }
+
     /// `[.., size]` to `[.., size]`.
     ///
     /// # Errors

@@ -9,9 +9,12 @@ use tch::{Device, Kind, Tensor};
 use super::{KeyProblems, Weights, WeightsError, WrongDtype, WrongShape};
 use crate::nn::Params;
 
-/// Endings of keys that older writers stored and that hold nothing learned: their values follow
-/// from the configuration.
-const BUFFERS: &[&str] = &[".position_ids"];
+/// Endings of keys that hold nothing that a network computes with: values that follow from the
+/// configuration, which older writers stored, and a count that only training uses.
+const BUFFERS: &[&str] = &[".position_ids", ".num_batches_tracked"];
+
+/// Endings of keys that were measured and not learned: they do not count as parameters.
+const MEASURED: &[&str] = &[".running_mean", ".running_var"];
 
 /// Gives the tensors of a checkpoint to blocks, each key once, and remembers what did not fit.
 #[derive(Debug)]
@@ -90,7 +93,9 @@ impl Loader {
         });
         match loaded {
             Ok(tensor) => {
-                state.parameters += tensor.numel() as u64;
+                if !MEASURED.iter().any(|measured| name.ends_with(measured)) {
+                    state.parameters += tensor.numel() as u64;
+                }
                 Some(tensor)
             }
             Err(failure) => {
