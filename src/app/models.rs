@@ -7,7 +7,9 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use owlet::hub::{
     self, HubSettings, InstalledModel, ModelLocations, ModelState, PullEvent, PullRequest, Verify,
 };
+use owlet::models::clip::ClipConfig;
 use owlet::models::clipseg::ClipSegConfig;
+use owlet::models::groupvit::GroupVitConfig;
 use owlet::models::owl::OwlConfig;
 use owlet::models::random::{RandomConfig, write_checkpoint};
 
@@ -153,10 +155,14 @@ pub(crate) const RANDOM_MARK: &str = "owlet-random.json";
 
 pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
     let (detector, segmenter) = (OwlConfig::known(&args.name), ClipSegConfig::known(&args.name));
-    let config = match (&detector, &segmenter) {
-        (Some(config), _) => RandomConfig::from(config),
-        (None, Some(config)) => RandomConfig::from(config),
-        (None, None) => {
+    let (comparing, encoder) = (GroupVitConfig::known(&args.name), ClipConfig::known(&args.name));
+    let found = (detector.as_ref().map(RandomConfig::from))
+        .or(segmenter.as_ref().map(RandomConfig::from))
+        .or(comparing.as_ref().map(RandomConfig::from))
+        .or(encoder.as_ref().map(RandomConfig::from));
+    let config = match found {
+        Some(config) => config,
+        None => {
             let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
             let (name, known) = (&args.name, known.join(", "));
             return Err(Refused(format!("unknown model {name:?}: expected one of {known}")).into());

@@ -246,11 +246,7 @@ impl RawEncoderConfig {
 /// A text is read at the token with the highest id. The reference does that where the end token is
 /// said to be 2, as in early checkpoints, and else looks for the end token: the same one, if it is
 /// the last of the vocabulary.
-pub(super) fn check_end(
-    end: Option<&serde_json::Value>,
-    vocabulary: i64,
-    problems: &mut Problems,
-) {
+pub(super) fn check_end(end: Option<&serde_json::Value>, vocabulary: i64, problems: &mut Problems) {
     let last = vocabulary - 1;
     let found = match end {
         None | Some(serde_json::Value::Null) => Some(49_407),

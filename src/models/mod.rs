@@ -1,5 +1,6 @@
 //! Floor 3: one folder or file per architecture, shared blocks in [`crate::nn`].
 
+pub mod clip;
 pub mod clipseg;
 pub mod groupvit;
 pub mod owl;

@@ -241,12 +241,8 @@ mod tests {
 
     #[test]
     fn half_a_pixel_goes_the_way_of_the_reference() {
-        let crop = |half_to_even| CentreCrop {
-            shortest_edge: 8,
-            width: 10,
-            height: 10,
-            half_to_even,
-        };
+        let crop =
+            |half_to_even| CentreCrop { shortest_edge: 8, width: 10, height: 10, half_to_even };
         // int((scaled - 10) / 2.0), and int(round(...)) with Python's rounding to even.
         for (scaled, down, even) in [(10, 0, 0), (11, 0, 0), (13, 1, 2), (15, 2, 2), (17, 3, 4)] {
             assert_eq!(crop(false).corner((scaled, 10)), (down, 0), "{scaled}");

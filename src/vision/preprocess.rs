@@ -72,8 +72,7 @@ impl Preprocessor {
         let (width, height) = (self.recipe.canvas_width, self.recipe.canvas_height);
         match self.recipe.placement() {
             Placement::CentreCrop(crop) => {
-                let canvas =
-                    self.cutter.cut(image, crop, self.recipe.filter).ok_or(no_pixels)?;
+                let canvas = self.cutter.cut(image, crop, self.recipe.filter).ok_or(no_pixels)?;
                 self.normalizer.write_planes(canvas, planes);
             }
             Placement::Stretch => {

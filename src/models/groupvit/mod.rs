@@ -100,8 +100,7 @@ struct Network {
 
 impl Network {
     fn new(root: &Scope<'_>, config: &GroupVitConfig) -> Self {
-        let projection =
-            |name: &str, inputs: i64| Projection::new(&root.at(name), inputs, config);
+        let projection = |name: &str, inputs: i64| Projection::new(&root.at(name), inputs, config);
         Self {
             text_model: TextTower::new(&root.at("text_model"), &config.text),
             vision_model: GroupingTower::new(&root.at("vision_model"), config),
@@ -199,9 +198,10 @@ impl GroupVit {
                     self.config.projection,
                 ])?,
                 image_embeds: project(&mean)?,
-                shares: found.of_patches.f_transpose(1, 2)?.f_reshape([
-                    batch, groups, grid, grid,
-                ])?,
+                shares: found
+                    .of_patches
+                    .f_transpose(1, 2)?
+                    .f_reshape([batch, groups, grid, grid])?,
             })
         })
         .map_err(|error: TchError| error.into())
@@ -271,8 +271,10 @@ impl GroupVit {
                 });
             }
         }
-        no_grad(|| embeds.f_matmul(&unit_length(texts)?.f_transpose(0, 1)?)?.f_mul_scalar(self.scale))
-            .map_err(ForwardError::from)
+        no_grad(|| {
+            embeds.f_matmul(&unit_length(texts)?.f_transpose(0, 1)?)?.f_mul_scalar(self.scale)
+        })
+        .map_err(ForwardError::from)
     }
 }
 

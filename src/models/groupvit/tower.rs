@@ -110,7 +110,8 @@ impl GroupingTower {
     /// `[batch, 3, image_size, image_size]`, normalised, in the number format of the weights.
     pub(super) fn forward(&self, pixel_values: &Tensor) -> Result<Groups, TchError> {
         let patches = self.patch_embeddings.forward(pixel_values)?;
-        let mut x = self.embeddings_layernorm.forward(&patches)?.f_add(&self.position_embeddings)?;
+        let mut x =
+            self.embeddings_layernorm.forward(&patches)?.f_add(&self.position_embeddings)?;
         let mut group_tokens: Option<Tensor> = None;
         let mut of_patches: Option<Tensor> = None;
         for Stage { layers, grouping } in &self.stages {

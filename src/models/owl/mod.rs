@@ -24,7 +24,9 @@ pub use known::KNOWN_NAMES;
 
 use super::inputs::{check_pixel_values, check_token_ids};
 use super::{ForwardError, LoadError};
-use crate::nn::{self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower, unit_length};
+use crate::nn::{
+    self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower, unit_length,
+};
 use crate::weights::Weights;
 use heads::{ClassHead, PatchMlp};
 

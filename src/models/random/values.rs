@@ -73,7 +73,12 @@ impl Spread {
                 let inputs = if shape[3] == 3 { fan_in } else { shape[0] as f64 };
                 Self::around(0.0, 2.0 / inputs.sqrt())
             }
+            _ if name.ends_with(".running_mean") => Self::around(0.0, 0.15),
+            _ if name.ends_with(".running_var") => Self::around(1.0, 0.15),
+            _ if has("group_token") => Self::around(0.0, 1.0),
             _ if has("norm") => Self::around(if is_bias { 0.0 } else { 1.0 }, 0.15),
+            // Norms without the word in their names: in a list of layers.
+            _ if shape.len() == 1 && name.ends_with(".weight") => Self::around(1.0, 0.15),
             _ if is_bias => Self::around(0.0, if has("encoder") { 0.02 } else { 0.1 }),
             _ if has("position_embedding") => Self::around(0.0, 0.5),
             _ if has("token_embedding") || has("class_embedding") => Self::around(0.0, 1.0),

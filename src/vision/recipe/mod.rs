@@ -3,7 +3,7 @@
 //! The reference (transformers 5.23.0) has two variants of each processor, on torchvision and on
 //! Pillow, and they differ. Held here is the torchvision one: it is what `AutoProcessor` takes
 //! where torchvision is installed, so what the published numbers of the checkpoints are checked
-//! with today, and it does not change with the version of Pillow. OWL-ViT's, ViT's and BiT's are met to
+//! with today, and it does not change with the version of Pillow. OWL-ViT's, ViT's, BiT's and CLIP's are met to
 //! the last bit, OWLv2's to rounding in f32. timm resizes with Pillow; its steps are followed with the
 //! resize of torchvision, as those of all others.
 //!
@@ -36,6 +36,8 @@ pub enum Processor {
     /// Scale the shorter side with an antialiased 8-bit resize, cut the canvas out of the middle,
     /// then normalise; DINOv2 uses it.
     Bit,
+    /// As BiT; CLIP and GroupViT use it.
+    Clip,
     /// As BiT, by timm's data configuration.
     Timm,
 }
@@ -48,6 +50,7 @@ impl Processor {
             "Owlv2ImageProcessor" => Some(Self::Owlv2),
             "ViTImageProcessor" | "ViTFeatureExtractor" => Some(Self::Vit),
             "BitImageProcessor" => Some(Self::Bit),
+            "CLIPImageProcessor" | "CLIPFeatureExtractor" => Some(Self::Clip),
             _ => None,
         }
     }
@@ -60,6 +63,7 @@ impl fmt::Display for Processor {
             Self::Owlv2 => "Owlv2ImageProcessor",
             Self::Vit => "ViTImageProcessor",
             Self::Bit => "BitImageProcessor",
+            Self::Clip => "CLIPImageProcessor",
             Self::Timm => "timm's data configuration",
         })
     }
@@ -333,7 +337,7 @@ mod tests {
         assert_eq!(keys, ["do_pad", "size", "resample", "do_rescale", "image_mean"]);
         assert_eq!(refused_keys("{}"), ["image_processor_type"]);
         assert_eq!(
-            refused_keys(r#"{"image_processor_type": "CLIPImageProcessor"}"#),
+            refused_keys(r#"{"image_processor_type": "SiglipImageProcessor"}"#),
             ["image_processor_type"]
         );
     }

@@ -33,7 +33,7 @@ impl Defaults {
             Some(Processor::Vit) => {
                 Self { mean: [0.5; 3], std: [0.5; 3], ..clip(224, None, Filter::Bilinear) }
             }
-            Some(Processor::Bit) => clip(224, Some(224), Filter::Bicubic),
+            Some(Processor::Bit | Processor::Clip) => clip(224, Some(224), Filter::Bicubic),
             // timm's configuration has a reader of its own.
             Some(Processor::OwlVit | Processor::Timm) | None => clip(768, None, Filter::Bicubic),
         }
@@ -159,8 +159,8 @@ impl Reader<'_> {
         let key = ["image_processor_type", "feature_extractor_type"]
             .into_iter()
             .find(|key| self.value(key).is_some());
-        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor, ViTImageProcessor \
-                        or BitImageProcessor";
+        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor, ViTImageProcessor, \
+                        BitImageProcessor or CLIPImageProcessor";
         let Some(key) = key else {
             self.refuse("image_processor_type", format!("{expected}, found nothing"));
             return None;

@@ -1,9 +1,11 @@
 //! Segmentation on the golden checkpoints.
 
+mod groupvit;
 mod masks;
 mod network;
 mod refusals;
 mod segmenter;
+mod visual;
 
 use std::sync::Arc;
 
