@@ -14,7 +14,9 @@ use crate::models::{ForwardError, LoadError};
 use crate::nn::{DeviceRefused, StageClock, device_name, kind_name, resolve_device};
 use crate::tasks::{DetectError, ImageScores, ModelInfo, Segmenter};
 use crate::tokenize::{ClipTokenizer, TokenizerError};
-use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
+use crate::types::{
+    DeviceChoice, DtypeChoice, PromptProblem, PromptSet, PromptSetRefused, Stage, StageTimings,
+};
 use crate::vision::canvas::Placement;
 use crate::vision::mask::ScoreMap;
 use crate::vision::recipe::{Recipe, RecipeError};
