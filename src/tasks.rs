@@ -87,6 +87,37 @@ pub struct ImageScores {
     pub timings: StageTimings,
 }
 
+/// Turns pictures into vectors.
+pub trait ImageEncoder: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Length of the vectors.
+    fn dimension(&self) -> usize;
+
+    /// One vector for each image, in the same order, not normalised. Images may have any sizes and
+    /// be as many as memory for the vectors allows.
+    ///
+    /// # Errors
+    /// [`DetectError::EmptyImage`], and what the backend reports.
+    fn encode(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<Vec<f32>>, DetectError>;
+}
+
+/// Turns texts into vectors.
+pub trait TextEncoder: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Length of the vectors.
+    fn dimension(&self) -> usize;
+
+    /// One vector for each text, in the same order.
+    ///
+    /// # Errors
+    /// The first text that cannot be encoded, and what the backend reports. No text is ever cut.
+    fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EncodeError>;
+}
+
 /// What is running and where, for people and for outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
@@ -98,11 +129,11 @@ pub struct ModelInfo {
     pub device: String,
     /// The number format of its weights (`f32`, `f16`, `bf16`).
     pub dtype: String,
-    /// Side of the network's input in pixels, `(height, width)`.
+    /// Side of the network's input in pixels, `(height, width)`; zeros where it takes texts only.
     pub input_size: (u32, u32),
     /// Number of learned parameters.
     pub parameters: u64,
-    /// Images in one pass beyond which this device gains nothing; at least 1.
+    /// Images (or texts) in one pass beyond which this device gains nothing; at least 1.
     pub useful_batch: usize,
 }
 
@@ -128,6 +159,33 @@ pub enum DetectError {
         /// The stage in which it happened.
         stage: &'static str,
         /// libtorch's own words.
+        message: String,
+    },
+}
+
+/// Why texts gave no vectors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A text has more tokens than the encoder takes.
+    #[error("text {index} has {tokens} tokens, the encoder takes at most {limit}: use fewer words")]
+    TooLong {
+        /// Its place among the texts, from 0.
+        index: usize,
+        /// Its tokens, with those for its start and end.
+        tokens: usize,
+        /// The most that the encoder takes.
+        limit: usize,
+    },
+    /// A text without words.
+    #[error("text {index} is empty")]
+    Empty {
+        /// Its place among the texts, from 0.
+        index: usize,
+    },
+    /// What libtorch or the tokenizer reported.
+    #[error("the texts could not be encoded: {message}")]
+    Backend {
+        /// Their own words.
         message: String,
     },
 }

@@ -40,20 +40,10 @@ impl Mlp {
         }
     }
 
-    /// From `inputs` channels to as many as `outputs`.
+    /// From layers of any keys: the first to the channels inside, the second back.
     #[must_use]
-    pub fn between(
-        scope: &Scope<'_>,
-        inputs: i64,
-        intermediate: i64,
-        outputs: i64,
-        activation: Activation,
-    ) -> Self {
-        Self {
-            fc1: Linear::new(&scope.at("fc1"), inputs, intermediate),
-            fc2: Linear::new(&scope.at("fc2"), intermediate, outputs),
-            activation,
-        }
+    pub fn from_parts(fc1: Linear, fc2: Linear, activation: Activation) -> Self {
+        Self { fc1, fc2, activation }
     }
 
     /// `[.., size]` to `[.., size]`.

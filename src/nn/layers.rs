@@ -150,14 +150,18 @@ impl PatchEmbedding {
     /// Key `weight` `[size, 3, patch_size, patch_size]`, no bias, as in CLIP.
     #[must_use]
     pub fn new(scope: &Scope<'_>, patch_size: i64, size: i64) -> Self {
-        let weight = scope.take("weight", &[size, 3, patch_size, patch_size]);
-        Self { weight, bias: None, patch_size }
+        Self {
+            weight: scope.take("weight", &[size, 3, patch_size, patch_size]),
+            bias: None,
+            patch_size,
+        }
     }
 
-    /// Keys `weight`, as above, and `bias` `[size]`.
+    /// As [`new`](Self::new), and key `bias` `[size]`, as in ViT.
     #[must_use]
     pub fn with_bias(scope: &Scope<'_>, patch_size: i64, size: i64) -> Self {
-        Self { bias: Some(scope.take("bias", &[size])), ..Self::new(scope, patch_size, size) }
+        let without = Self::new(scope, patch_size, size);
+        Self { bias: Some(scope.take("bias", &[size])), ..without }
     }
 
     /// `[batch, 3, H, W]` to `[batch, (H / patch_size) * (W / patch_size), size]`, patches row by

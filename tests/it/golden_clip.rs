@@ -3,9 +3,15 @@
 //! Checkpoint and golden tensors are made by `tools/make_clip_goldens.py` with
 //! `attn_implementation="eager"`, one thread, f32.
 
+use std::sync::Arc;
+
+use image::RgbImage;
+use owlet::ground::encode::{EncoderOptions, load_image_encoder, load_text_encoder};
 use owlet::models::clip::Clip;
 use owlet::nn::unit_length;
+use owlet::tasks::{DetectError, EncodeError};
 use owlet::tokenize::ClipTokenizer;
+use owlet::types::DeviceChoice;
 use owlet::vision::preprocess::Preprocessor;
 use owlet::vision::recipe::{Processor, Recipe};
 use tch::{Device, Kind, Tensor};
@@ -58,6 +64,37 @@ fn the_network_is_the_reference() {
         let cosines = unit_length(&found).unwrap().matmul(&unit_length(&texts).unwrap().tr());
         assert_close(name, &(cosines * model.scale()), of("logits_per_image"), LOGITS);
     }
+}
+
+/// From the picture and the text as a caller has them.
+#[test]
+fn an_encoder_gives_the_vectors_of_the_reference() {
+    let folder = fixture("clip_tiny");
+    let path = folder.join("goldens.safetensors");
+    let golden = goldens(&path);
+    let options =
+        EncoderOptions { device: DeviceChoice::Cpu, ..EncoderOptions::new(&folder, "tiny") };
+    let check = |what: &str, found: Vec<Vec<f32>>, expected: &Tensor| {
+        let found: Vec<Tensor> = found.iter().map(|row| Tensor::from_slice(row)).collect();
+        assert_close(what, &Tensor::stack(&found, 0), expected, FEATURES);
+    };
+    let mut images = load_image_encoder(&options).unwrap();
+    assert_eq!((images.dimension(), images.info().architecture.as_str()), (24, "clip"));
+    let pictures = PICTURES.map(|name| Arc::new(picture(name)));
+    let expected = PICTURES.map(|name| &golden[&format!("{name}.image_features")]);
+    check("pictures", images.encode(&pictures).unwrap(), &Tensor::cat(&expected, 0));
+    let empty = images.encode(&[Arc::clone(&pictures[0]), Arc::new(RgbImage::new(3, 0))]);
+    assert!(matches!(empty, Err(DetectError::EmptyImage { index: 1, .. })));
+    assert!(images.encode(&[]).unwrap().is_empty());
+
+    let mut texts = load_text_encoder(&options).unwrap();
+    let given: Vec<String> = serde_json::from_value(facts(&path)["texts"].clone()).unwrap();
+    check("texts", texts.encode(&given).unwrap(), &golden["text_features"]);
+    let refused = texts.encode(&["a cat".to_owned(), " ".to_owned()]).unwrap_err();
+    assert_eq!(refused, EncodeError::Empty { index: 1 });
+    let refused = texts.encode(&["cat ".repeat(15)]).unwrap_err();
+    assert_eq!(refused, EncodeError::TooLong { index: 0, tokens: 17, limit: 16 });
+    assert!(texts.encode(&[]).unwrap().is_empty());
 }
 
 #[test]

@@ -3,17 +3,23 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::GroupVitConfig;
-use crate::nn::{Attention, EncoderConfig, LayerNorm, Linear, Mlp, Scope};
+use crate::nn::{Activation, Attention, EncoderConfig, LayerNorm, Linear, Mlp, Scope};
+
+/// Keys `fc1` and `fc2`; `sizes` are of the inputs, inside and of the outputs.
+fn mlp(scope: &Scope<'_>, sizes: [i64; 3], activation: Activation) -> Mlp {
+    let [inputs, inside, outputs] = sizes;
+    let fc1 = Linear::new(&scope.at("fc1"), inputs, inside);
+    Mlp::from_parts(fc1, Linear::new(&scope.at("fc2"), inside, outputs), activation)
+}
 
 /// A two-layer perceptron along the tokens and not along the channels.
 #[derive(Debug)]
 pub(super) struct Mixer(Mlp);
 
 impl Mixer {
-    /// Keys `fc1` and `fc2`.
+    /// `tokens` as the sizes of [`mlp`].
     pub(super) fn new(scope: &Scope<'_>, tokens: [i64; 3], encoder: &EncoderConfig) -> Self {
-        let [inputs, inside, outputs] = tokens;
-        Self(Mlp::between(scope, inputs, inside, outputs, encoder.activation))
+        Self(mlp(scope, tokens, encoder.activation))
     }
 
     /// `[batch, inputs, size]` to `[batch, outputs, size]`.
@@ -120,11 +126,9 @@ impl TokenAssign {
             pre_assign_attn: PreAssign::new(&scope.at("pre_assign_attn"), encoder),
             assign: Assign::new(&scope.at("assign"), encoder.size, grouping.assign_eps),
             norm_new_x: norm("norm_new_x"),
-            mlp_channels: Mlp::between(
+            mlp_channels: mlp(
                 &scope.at("mlp_channels"),
-                encoder.size,
-                grouping.mixed_channels,
-                encoder.size,
+                [encoder.size, grouping.mixed_channels, encoder.size],
                 encoder.activation,
             ),
         }

@@ -3,7 +3,7 @@
 //! The reference (transformers 5.23.0) has two variants of each processor, on torchvision and on
 //! Pillow, and they differ. Held here is the torchvision one: it is what `AutoProcessor` takes
 //! where torchvision is installed, so what the published numbers of the checkpoints are checked
-//! with today, and it does not change with the version of Pillow. OWL-ViT's, ViT's, BiT's and CLIP's are met to
+//! with today, and it does not change with the version of Pillow. OWL-ViT's, ViT's and BiT's are met to
 //! the last bit, OWLv2's to rounding in f32. timm resizes with Pillow; its steps are followed with the
 //! resize of torchvision, as those of all others.
 //!
