@@ -23,6 +23,7 @@ use owlet::segment::{ClipSegmenter, GroupVitSegmenter, SegmenterOptions};
 use owlet::tasks::Segmenter;
 use owlet::tokenize::ClipTokenizer;
 use owlet::types::{DeviceChoice, DtypeChoice, Prompt, PromptSet, Stage};
+use owlet::vision::decode::decode_file;
 use tch::Tensor;
 
 fn main() -> Result<()> {
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
         dtype: DtypeChoice::F32,
         ..SegmenterOptions::new(folder, "parity")
     };
-    let image = Arc::new(image::open(picture)?.into_rgb8());
+    let image = Arc::new(decode_file(Path::new(picture))?);
     match rest {
         ["time", passes, threads, counts @ ..] => {
             let options = SegmenterOptions { threads: Some(threads.parse()?), ..options };
