@@ -109,7 +109,7 @@ fn groupvit(
         ("input_ids", ids),
         ("text_embeds", embeds),
         ("image_embeds", groups.image_embeds),
-        ("shares", groups.shares),
+        ("shares", groups.shares.f_contiguous()?),
         ("logits", logits),
     ])
 }
