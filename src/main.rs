@@ -50,7 +50,7 @@ With --json one object is printed for each picture, on a line of its own:
 sorted by falling score; boxes are in pixels of the picture as it was read. Models with a head for
 it (OWLv2) add \"objectness\" to each detection.")]
     Detect(DetectArgs),
-    /// Draw masks of the prompts in pictures, with a segmenter (CLIPSeg, SAM).
+    /// Draw masks of the prompts in pictures, with a segmenter (CLIPSeg, GroupViT, SAM).
     #[command(after_help = app::segment::AFTER_HELP)]
     Segment(SegmentArgs),
     /// Run every frame of a recording (rosbag2: MCAP or sqlite3) through a model.

@@ -9,6 +9,7 @@ mod detect;
 mod eval;
 mod floors;
 mod geometry;
+mod golden_clip;
 mod golden_models;
 mod golden_preprocess;
 mod hub;
