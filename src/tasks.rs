@@ -87,6 +87,67 @@ pub struct ImageScores {
     pub timings: StageTimings,
 }
 
+/// Turns pictures into vectors whose directions tell what is in them.
+pub trait ImageEncoder: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Numbers in a vector; at least 1.
+    fn dimension(&self) -> usize;
+
+    /// One pass over a batch of images of any sizes; one vector for each, in the same order, not
+    /// normalised.
+    ///
+    /// # Errors
+    /// An image with no pixels; what the backend reports.
+    fn encode(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<Vec<f32>>, DetectError>;
+}
+
+/// Turns texts into vectors whose directions tell what they say.
+pub trait TextEncoder: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Numbers in a vector; at least 1.
+    fn dimension(&self) -> usize;
+
+    /// One vector for each text, in the same order.
+    ///
+    /// # Errors
+    /// The first text that is empty or too long, by its place: nothing is ever cut in silence; what
+    /// the backend reports.
+    fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EncodeError>;
+}
+
+/// Why texts were not encoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A text with more tokens than the network has places for.
+    #[error("text {index} has {tokens} tokens, at most {limit} are taken")]
+    TooLong {
+        /// Position in the batch.
+        index: usize,
+        /// Tokens of the text, those at its ends included.
+        tokens: usize,
+        /// The most that the network takes.
+        limit: usize,
+    },
+    /// A text without content.
+    #[error("text {index} is empty")]
+    Empty {
+        /// Position in the batch.
+        index: usize,
+    },
+    /// What libtorch reported (out of memory, a lost device).
+    #[error("the backend failed in {stage}: {message}")]
+    Backend {
+        /// The stage in which it happened.
+        stage: &'static str,
+        /// libtorch's own words.
+        message: String,
+    },
+}
+
 /// What is running and where, for people and for outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {

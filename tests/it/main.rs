@@ -11,6 +11,7 @@ mod floors;
 mod geometry;
 mod golden_models;
 mod golden_preprocess;
+mod ground;
 mod hub;
 mod images;
 mod peers;
