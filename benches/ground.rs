@@ -17,6 +17,9 @@ const IMAGE_DIMENSION: usize = 384;
 const TEXT_DIMENSION: usize = 384;
 const PROMPTS: usize = 100;
 
+/// As encoders give them.
+const PAIRS_PER_STEP: usize = 64;
+
 fn pairs() -> usize {
     std::env::var("OWLET_BENCH_PAIRS").map_or(1_000_000, |pairs| pairs.parse().expect("a number"))
 }
@@ -45,7 +48,7 @@ fn synthetic_bank(count: usize) -> Bank {
     let mut bank = Bank::new(encoders.0, encoders.1, settings).expect("settings of the paper");
     let mut done = 0;
     while done < count {
-        let now = (count - done).min(4096);
+        let now = (count - done).min(PAIRS_PER_STEP);
         let sides = vectors(now, IMAGE_DIMENSION).into_iter().zip(vectors(now, TEXT_DIMENSION));
         let pairs = sides.enumerate().map(|(index, (image, text))| NewPair {
             image,
@@ -73,6 +76,7 @@ fn ground(criterion: &mut Criterion) {
     let count = pairs();
     let idle_mb = memory_mb("VmRSS:");
     let mut asif = Asif::new(synthetic_bank(count));
+    let bank_mb = memory_mb("VmRSS:") - idle_mb;
     asif.set_texts(&vectors(PROMPTS, TEXT_DIMENSION)).expect("vectors");
     let region = vectors(1, IMAGE_DIMENSION);
     let described = asif.describe(&region).expect("a vector").remove(0);
@@ -80,8 +84,9 @@ fn ground(criterion: &mut Criterion) {
     let embeddings_mb = (count * (IMAGE_DIMENSION + TEXT_DIMENSION) * 4) as f64 / 1048576.0;
     let peak_mb = memory_mb("VmHWM:") - idle_mb;
     eprintln!(
-        "{count} pairs: embeddings {embeddings_mb:.0} MB, bank with {PROMPTS} prompts in use and a \
-         region described: peak {peak_mb:.0} MB ({:.3} times), {idle_mb:.0} MB before",
+        "{count} pairs: embeddings {embeddings_mb:.0} MB, bank {bank_mb:.0} MB, with {PROMPTS} \
+         prompts in use and a region described at most {peak_mb:.0} MB: {:.3} times the embeddings; \
+         {idle_mb:.0} MB before",
         peak_mb / embeddings_mb
     );
 

@@ -87,65 +87,35 @@ pub struct ImageScores {
     pub timings: StageTimings,
 }
 
-/// Turns pictures into vectors whose directions tell what is in them.
+/// Turns pictures into vectors.
 pub trait ImageEncoder: Send {
     /// What is running and where.
     fn info(&self) -> &ModelInfo;
 
-    /// Numbers in a vector; at least 1.
+    /// Length of the vectors.
     fn dimension(&self) -> usize;
 
-    /// One pass over a batch of images of any sizes; one vector for each, in the same order, not
-    /// normalised.
+    /// One vector for each image, in the same order, not normalised. Images may have any sizes and
+    /// be as many as memory for the vectors allows.
     ///
     /// # Errors
-    /// An image with no pixels; what the backend reports.
+    /// [`DetectError::EmptyImage`], and what the backend reports.
     fn encode(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<Vec<f32>>, DetectError>;
 }
 
-/// Turns texts into vectors whose directions tell what they say.
+/// Turns texts into vectors.
 pub trait TextEncoder: Send {
     /// What is running and where.
     fn info(&self) -> &ModelInfo;
 
-    /// Numbers in a vector; at least 1.
+    /// Length of the vectors.
     fn dimension(&self) -> usize;
 
     /// One vector for each text, in the same order.
     ///
     /// # Errors
-    /// The first text that is empty or too long, by its place: nothing is ever cut in silence; what
-    /// the backend reports.
+    /// The first text that cannot be encoded, and what the backend reports. No text is ever cut.
     fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EncodeError>;
-}
-
-/// Why texts were not encoded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EncodeError {
-    /// A text with more tokens than the network has places for.
-    #[error("text {index} has {tokens} tokens, at most {limit} are taken")]
-    TooLong {
-        /// Position in the batch.
-        index: usize,
-        /// Tokens of the text, those at its ends included.
-        tokens: usize,
-        /// The most that the network takes.
-        limit: usize,
-    },
-    /// A text without content.
-    #[error("text {index} is empty")]
-    Empty {
-        /// Position in the batch.
-        index: usize,
-    },
-    /// What libtorch reported (out of memory, a lost device).
-    #[error("the backend failed in {stage}: {message}")]
-    Backend {
-        /// The stage in which it happened.
-        stage: &'static str,
-        /// libtorch's own words.
-        message: String,
-    },
 }
 
 /// What is running and where, for people and for outputs.
@@ -159,11 +129,11 @@ pub struct ModelInfo {
     pub device: String,
     /// The number format of its weights (`f32`, `f16`, `bf16`).
     pub dtype: String,
-    /// Side of the network's input in pixels, `(height, width)`.
+    /// Side of the network's input in pixels, `(height, width)`; zeros where it takes texts only.
     pub input_size: (u32, u32),
     /// Number of learned parameters.
     pub parameters: u64,
-    /// Images in one pass beyond which this device gains nothing; at least 1.
+    /// Images (or texts) in one pass beyond which this device gains nothing; at least 1.
     pub useful_batch: usize,
 }
 
@@ -189,6 +159,33 @@ pub enum DetectError {
         /// The stage in which it happened.
         stage: &'static str,
         /// libtorch's own words.
+        message: String,
+    },
+}
+
+/// Why texts gave no vectors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A text has more tokens than the encoder takes.
+    #[error("text {index} has {tokens} tokens, the encoder takes at most {limit}: use fewer words")]
+    TooLong {
+        /// Its place among the texts, from 0.
+        index: usize,
+        /// Its tokens, with those for its start and end.
+        tokens: usize,
+        /// The most that the encoder takes.
+        limit: usize,
+    },
+    /// A text without words.
+    #[error("text {index} is empty")]
+    Empty {
+        /// Its place among the texts, from 0.
+        index: usize,
+    },
+    /// What libtorch or the tokenizer reported.
+    #[error("the texts could not be encoded: {message}")]
+    Backend {
+        /// Their own words.
         message: String,
     },
 }

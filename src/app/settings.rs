@@ -95,6 +95,8 @@ pub(crate) enum Task {
     Detect,
     /// Masks.
     Segment,
+    /// Vectors of pictures or texts.
+    Encode,
 }
 
 /// Finds a model by name or folder, checks its files against what was downloaded, and that it is
@@ -159,7 +161,7 @@ pub(crate) fn load_segmenter(options: &SegmenterOptions) -> anyhow::Result<Box<d
     Ok(Box::new(segmenter))
 }
 
-fn say_what_runs(info: &ModelInfo) {
+pub(crate) fn say_what_runs(info: &ModelInfo) {
     tracing::info!(
         "{}: {} with {:.1} M parameters in {} on {}",
         info.name,

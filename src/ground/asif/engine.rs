@@ -58,7 +58,7 @@ impl Asif {
     /// What libtorch reports.
     pub fn remove(&mut self, pairs: &[PairId]) -> Result<usize, BankError> {
         let removed = self.bank.remove(pairs)?;
-        self.texts.removed(&self.bank)?;
+        self.texts.removed(&self.bank, pairs)?;
         Ok(removed)
     }
 
@@ -78,6 +78,12 @@ impl Asif {
     #[must_use]
     pub fn scores(&self, region: &Relative) -> Vec<f32> {
         self.texts.index().scores(region)
+    }
+
+    /// How many texts are in use.
+    #[must_use]
+    pub fn texts(&self) -> usize {
+        self.texts.index().texts()
     }
 
     /// Which pairs spoke for the score of the text at a place; at most `most` are listed.

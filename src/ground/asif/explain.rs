@@ -1,10 +1,12 @@
 //! Which pairs spoke for a score.
 
+use serde::Serialize;
+
 use super::{InvertedIndex, Relative};
 use crate::ground::PairId;
 
 /// What one pair has given to a score.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Evidence {
     /// The pair.
     pub pair: PairId,
@@ -19,7 +21,7 @@ pub struct Evidence {
 }
 
 /// A score and the pairs that it is the sum over.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Explanation {
     /// The score, in `[0, 1]`.
     pub score: f32,

@@ -42,8 +42,7 @@ impl AsifSettings {
         if !(1..=Self::MAX_K).contains(&self.k) {
             problems.push(format!("k: expected 1 to {}, found {}", Self::MAX_K, self.k));
         }
-        // Also false for what is not a number.
-        if !(self.p > 0.0 && self.p <= Self::MAX_P) {
+        if !(f64::MIN_POSITIVE..=Self::MAX_P).contains(&self.p) {
             problems.push(format!(
                 "p: expected more than 0 and at most {}, found {}",
                 Self::MAX_P,

@@ -62,13 +62,15 @@ impl TextSide {
 
     /// Takes pairs out that are no longer in the bank. Costs nothing that grows with the bank until
     /// as many of the nearest of a text are gone as were kept in reserve.
-    pub(super) fn removed(&mut self, bank: &Bank) -> Result<(), BankError> {
+    pub(super) fn removed(&mut self, bank: &Bank, pairs: &[PairId]) -> Result<(), BankError> {
+        let mut gone = pairs.to_vec();
+        gone.sort_unstable();
         let needed = bank.settings().k.min(bank.len());
         let mut changed = false;
         let mut short = Vec::new();
         for (text, nearest) in self.nearest.iter_mut().enumerate() {
             let before = nearest.len();
-            nearest.retain(|one| bank.contains(one.pair));
+            nearest.retain(|one| gone.binary_search(&one.pair).is_err());
             changed |= nearest.len() != before;
             if nearest.len() < needed {
                 short.push(text);

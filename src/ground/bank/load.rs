@@ -153,8 +153,7 @@ fn read_matrix(
         let numbers: Vec<f32> = pod_collect_to_vec(&bytes);
         for (row, numbers) in numbers.chunks_exact(matrix.dimension()).enumerate() {
             let squares: f64 = numbers.iter().map(|number| f64::from(*number).powi(2)).sum();
-            // Also where it is no number.
-            if !((squares - 1.0).abs() < UNIT_TOLERANCE) {
+            if squares.is_nan() || (squares - 1.0).abs() > UNIT_TOLERANCE {
                 let row = first + row;
                 return Err(damaged(format!(
                     "{name}: row {row} has a squared length of {squares}"

@@ -99,7 +99,12 @@ impl Matrix {
         no_grad(|| {
             let queries = Tensor::f_from_slice(&vectors_flat)?.f_view(shape)?;
             for (first_row, rows, block) in self.filled() {
-                let found = queries.f_matmul(&block?.f_transpose(0, 1)?)?;
+                // One vector is read past the rows as they lie, twice as fast as by a product of
+                // matrices.
+                let found = match vectors.len() {
+                    1 => block?.f_mv(&queries.f_view([-1])?)?,
+                    _ => queries.f_matmul(&block?.f_transpose(0, 1)?)?,
+                };
                 products.resize(vectors.len() * rows, 0.0);
                 found.f_copy_data(&mut products, vectors.len() * rows)?;
                 each(first_row, rows, &products);

@@ -321,6 +321,10 @@ proptest! {
         for (id, seed) in &expected {
             prop_assert_eq!(asif.bank().origin(*id), Some(&pair(*seed).origin));
         }
+        let home = TempDir::new().unwrap();
+        asif.bank_mut().save(home.path()).unwrap();
+        prop_assert_eq!(content(&Bank::load(home.path()).unwrap()), content(asif.bank()));
+
         let described = asif.describe(&regions).unwrap();
         for (one, other) in described.iter().zip(at_once.describe(&regions).unwrap()) {
             for (a, b) in asif.scores(one).iter().zip(at_once.scores(&other)) {
