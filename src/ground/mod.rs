@@ -6,12 +6,15 @@
 //! common is the score. Encoders that never saw each other meet in the pairs, and every score can be
 //! read: it is a sum over pairs.
 //!
-//! [`Grounder`] does this for the regions of a frame.
+//! [`encode`] has the encoders, [`Grounder`] names the regions of a frame, and [`similarity_maps`]
+//! tells where in a picture something may be.
 
 pub mod asif;
 mod bank;
 mod crops;
+pub mod encode;
 mod grounder;
+mod maps;
 
 pub use bank::{
     Bank, BankError, BankManifest, EncoderId, EncoderMismatch, FileRecord, MAX_CAPTION_BYTES,
@@ -22,3 +25,4 @@ pub use grounder::{
     Grounded, GroundedImage, Grounder, GrounderError, GrounderOptions, GroundingPrompt, Identified,
     MAX_REGIONS, MAX_TEXTS,
 };
+pub use maps::{SimilarityMap, similarity_maps};

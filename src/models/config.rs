@@ -1,4 +1,4 @@
-//! The parts that `config.json` of every CLIP-like checkpoint has.
+//! The parts that `config.json` of every checkpoint with transformers has.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,27 @@ pub(super) fn model_type(text: &str, path: &Path) -> Result<String, ConfigError>
     Ok(read.model_type.unwrap_or_default())
 }
 
+/// What the checkpoint in `folder` is: the `model_type` of its `config.json`, or `timm` where that
+/// is one that timm wrote; empty where it says neither.
+///
+/// # Errors
+/// A file that cannot be read or is no JSON.
+pub fn architecture(folder: &Path) -> Result<String, ConfigError> {
+    #[derive(Deserialize)]
+    struct Timm {
+        architecture: Option<String>,
+        pretrained_cfg: Option<serde_json::Value>,
+    }
+    let (text, path) = read(folder)?;
+    let found = model_type(&text, &path)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let timm: Timm = parse(&text, &path)?;
+    let is_timm = timm.architecture.is_some() && timm.pretrained_cfg.is_some();
+    Ok(if is_timm { "timm" } else { "" }.to_owned())
+}
+
 /// `text` as JSON.
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str, path: &Path) -> Result<T, ConfigError> {
     serde_json::from_str(text).map_err(|source| ConfigError::Json { path: path.to_owned(), source })
@@ -70,9 +91,9 @@ pub(super) struct RawVisionConfig {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawEncoderConfig {
-    hidden_size: Option<i64>,
-    intermediate_size: Option<i64>,
+pub(super) struct RawEncoderConfig {
+    pub(super) hidden_size: Option<i64>,
+    pub(super) intermediate_size: Option<i64>,
     num_hidden_layers: Option<i64>,
     num_attention_heads: Option<i64>,
     hidden_act: Option<String>,
@@ -82,7 +103,7 @@ struct RawEncoderConfig {
 /// A size that is written as one number or as height and width.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Side {
+pub(super) enum Side {
     Square(i64),
     HeightWidth([i64; 2]),
 }
@@ -105,7 +126,7 @@ impl Problems {
         value
     }
 
-    fn square(&mut self, key: &str, side: Option<Side>, default: i64, max: i64) -> i64 {
+    pub(super) fn square(&mut self, key: &str, side: Option<Side>, default: i64, max: i64) -> i64 {
         match side.unwrap_or(Side::Square(default)) {
             Side::Square(side) => self.in_range(key, side, max),
             Side::HeightWidth([height, width]) if height == width => {
@@ -140,7 +161,7 @@ impl RawTextConfig {
                 self.max_position_embeddings.unwrap_or(max_tokens),
                 65_536,
             ),
-            encoder: self.encoder.check("text_config", TEXT_DEFAULTS, problems),
+            encoder: self.encoder.check("text_config.", TEXT_DEFAULTS, problems),
         }
     }
 }
@@ -173,15 +194,21 @@ impl RawVisionConfig {
         ImageTowerConfig {
             image_size,
             patch_size,
-            encoder: self.encoder.check("vision_config", IMAGE_DEFAULTS, problems),
+            encoder: self.encoder.check("vision_config.", IMAGE_DEFAULTS, problems),
         }
     }
 }
 
 impl RawEncoderConfig {
-    fn check(self, tower: &str, defaults: EncoderConfig, problems: &mut Problems) -> EncoderConfig {
+    /// `place` stands before the keys in messages: `text_config.`, or nothing.
+    pub(super) fn check(
+        self,
+        place: &str,
+        defaults: EncoderConfig,
+        problems: &mut Problems,
+    ) -> EncoderConfig {
         let mut number = |key: &str, value: Option<i64>, default: i64, max: i64| {
-            problems.in_range(&format!("{tower}.{key}"), value.unwrap_or(default), max)
+            problems.in_range(&format!("{place}{key}"), value.unwrap_or(default), max)
         };
         let size = number("hidden_size", self.hidden_size, defaults.size, 65_536);
         let config = EncoderConfig {
@@ -198,7 +225,7 @@ impl RawEncoderConfig {
                 None => defaults.activation,
                 Some(Ok(activation)) => activation,
                 Some(Err(error)) => {
-                    problems.0.push(format!("{tower}.hidden_act: {error}"));
+                    problems.0.push(format!("{place}hidden_act: {error}"));
                     defaults.activation
                 }
             },
@@ -206,14 +233,14 @@ impl RawEncoderConfig {
         };
         if config.heads > 0 && config.size % config.heads != 0 {
             problems.add(
-                &format!("{tower}.num_attention_heads"),
+                &format!("{place}num_attention_heads"),
                 format_args!("a divisor of hidden_size ({size})"),
                 config.heads,
             );
         }
         if !(config.layer_norm_eps > 0.0 && config.layer_norm_eps < 1.0) {
             problems.add(
-                &format!("{tower}.layer_norm_eps"),
+                &format!("{place}layer_norm_eps"),
                 "a number between 0 and 1",
                 config.layer_norm_eps,
             );

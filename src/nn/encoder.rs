@@ -40,6 +40,12 @@ impl Mlp {
         }
     }
 
+    /// From layers of any keys: the first to the channels inside, the second back.
+    #[must_use]
+    pub fn from_parts(fc1: Linear, fc2: Linear, activation: Activation) -> Self {
+        Self { fc1, fc2, activation }
+    }
+
     /// `[.., size]` to `[.., size]`.
     ///
     /// # Errors

@@ -97,6 +97,7 @@ impl Embedding {
 #[derive(Debug)]
 pub struct PatchEmbedding {
     weight: Tensor,
+    bias: Option<Tensor>,
     patch_size: i64,
 }
 
@@ -104,7 +105,18 @@ impl PatchEmbedding {
     /// Key `weight` `[size, 3, patch_size, patch_size]`, no bias, as in CLIP.
     #[must_use]
     pub fn new(scope: &Scope<'_>, patch_size: i64, size: i64) -> Self {
-        Self { weight: scope.take("weight", &[size, 3, patch_size, patch_size]), patch_size }
+        Self {
+            weight: scope.take("weight", &[size, 3, patch_size, patch_size]),
+            bias: None,
+            patch_size,
+        }
+    }
+
+    /// As [`new`](Self::new), and key `bias` `[size]`, as in ViT.
+    #[must_use]
+    pub fn with_bias(scope: &Scope<'_>, patch_size: i64, size: i64) -> Self {
+        let without = Self::new(scope, patch_size, size);
+        Self { bias: Some(scope.take("bias", &[size])), ..without }
     }
 
     /// `[batch, 3, H, W]` to `[batch, (H / patch_size) * (W / patch_size), size]`, patches row by
@@ -115,7 +127,7 @@ impl PatchEmbedding {
     pub fn forward(&self, pixel_values: &Tensor) -> Result<Tensor, TchError> {
         let stride = [self.patch_size, self.patch_size];
         pixel_values
-            .f_conv2d(&self.weight, None::<&Tensor>, stride, [0, 0], [1, 1], 1)?
+            .f_conv2d(&self.weight, self.bias.as_ref(), stride, [0, 0], [1, 1], 1)?
             .f_flatten(2, -1)?
             .f_transpose(1, 2)
     }

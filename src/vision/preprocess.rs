@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use super::recipe::{Processor, Recipe};
-use super::resize::{SmoothZoom, U8Resizer};
+use super::canvas::Placement;
+use super::recipe::Recipe;
+use super::resize::{CentreCutter, SmoothZoom, U8Resizer};
 
 /// Images of different sizes that are prepared at the same time: cameras, not photo albums.
 const KEPT_ZOOMS: usize = 8;
@@ -26,6 +27,7 @@ pub struct Preprocessor {
     recipe: Recipe,
     normalizer: Normalizer,
     resizer: U8Resizer,
+    cutter: CentreCutter,
     /// The newest last.
     zooms: Vec<SmoothZoom>,
 }
@@ -35,7 +37,13 @@ impl Preprocessor {
     #[must_use]
     pub fn new(recipe: Recipe) -> Self {
         let normalizer = Normalizer::new(&recipe);
-        Self { recipe, normalizer, resizer: U8Resizer::default(), zooms: Vec::new() }
+        Self {
+            recipe,
+            normalizer,
+            resizer: U8Resizer::default(),
+            cutter: CentreCutter::default(),
+            zooms: Vec::new(),
+        }
     }
 
     /// The recipe it follows.
@@ -62,15 +70,19 @@ impl Preprocessor {
         assert_eq!(planes.len(), self.values_per_image(), "size of the canvas");
         let no_pixels = NoPixels { width: image.width(), height: image.height() };
         let (width, height) = (self.recipe.canvas_width, self.recipe.canvas_height);
-        match self.recipe.processor {
-            Processor::OwlVit | Processor::Vit => {
+        match self.recipe.placement() {
+            Placement::CentreCrop(crop) => {
+                let canvas = self.cutter.cut(image, crop, self.recipe.filter).ok_or(no_pixels)?;
+                self.normalizer.write_planes(canvas, planes);
+            }
+            Placement::Stretch => {
                 let resized = self
                     .resizer
                     .resize(image, width, height, self.recipe.filter)
                     .ok_or(no_pixels)?;
                 self.normalizer.write_planes(resized, planes);
             }
-            Processor::Owlv2 => {
+            Placement::PadToSquare => {
                 let zoom = self.zoom_for(image.width(), image.height()).ok_or(no_pixels)?;
                 let (scale, offset) = self.normalizer.affine();
                 self.zooms[zoom].write_planes(image, scale, offset, planes);

@@ -19,6 +19,7 @@ pub struct Loader {
     weights: Weights,
     device: Device,
     kind: Kind,
+    ignored: BTreeSet<String>,
     state: RefCell<State>,
 }
 
@@ -33,7 +34,15 @@ struct State {
 
 impl Loader {
     pub(super) fn new(weights: Weights, device: Device, kind: Kind) -> Self {
-        Self { weights, device, kind, state: RefCell::default() }
+        Self { weights, device, kind, ignored: BTreeSet::new(), state: RefCell::default() }
+    }
+
+    /// Lets keys of these names be there without anybody asking for them: heads for tasks that a
+    /// model is not loaded for. Any other key that nobody asks for stays an error.
+    #[must_use]
+    pub fn ignoring(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.ignored.extend(names);
+        self
     }
 
     /// Ends the loading. Gives the number of learned parameters that were taken.
@@ -46,7 +55,7 @@ impl Loader {
         problems.unexpected = self
             .weights
             .names()
-            .filter(|name| !taken.contains(*name))
+            .filter(|name| !taken.contains(*name) && !self.ignored.contains(*name))
             .filter(|name| !BUFFERS.iter().any(|buffer| name.ends_with(buffer)))
             .map(str::to_owned)
             .collect();

@@ -12,6 +12,8 @@ pub(super) const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11]
 /// The defaults of a processor.
 struct Defaults {
     side: u32,
+    /// What [`Recipe::shortest_edge`] is.
+    shortest_edge: Option<u32>,
     filter: Filter,
     mean: [f64; 3],
     std: [f64; 3],
@@ -19,14 +21,22 @@ struct Defaults {
 
 impl Defaults {
     fn of(processor: Option<Processor>) -> Self {
-        let (side, filter) = match processor {
-            Some(Processor::Owlv2) => (960, Filter::Bilinear),
-            Some(Processor::Vit) => {
-                return Self { side: 224, filter: Filter::Bilinear, mean: [0.5; 3], std: [0.5; 3] };
-            }
-            Some(Processor::OwlVit) | None => (768, Filter::Bicubic),
+        let clip = |side, shortest_edge, filter| Self {
+            side,
+            shortest_edge,
+            filter,
+            mean: CLIP_MEAN,
+            std: CLIP_STD,
         };
-        Self { side, filter, mean: CLIP_MEAN, std: CLIP_STD }
+        match processor {
+            Some(Processor::Owlv2) => clip(960, None, Filter::Bilinear),
+            Some(Processor::Vit) => {
+                Self { mean: [0.5; 3], std: [0.5; 3], ..clip(224, None, Filter::Bilinear) }
+            }
+            Some(Processor::Bit) => clip(224, Some(224), Filter::Bicubic),
+            // timm's configuration has a reader of its own.
+            Some(Processor::OwlVit | Processor::Timm) | None => clip(768, None, Filter::Bicubic),
+        }
     }
 }
 
@@ -45,7 +55,7 @@ const WITHOUT_EFFECT: &[&str] = &[
 
 /// Keys that are read; the rest is refused by name.
 const READ: &[&str] = &[
-    "crop_size", // without effect, since a crop is refused
+    "crop_size", // without effect where a crop is refused
     "default_to_square",
     "do_center_crop",
     "do_normalize",
@@ -72,6 +82,11 @@ pub(super) fn read(settings: &Map<String, Value>) -> Result<Recipe, Vec<RecipePr
     }
 }
 
+/// A side in pixels.
+fn side(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=16_384).contains(n))
+}
+
 /// Reads settings and collects every problem. A `null` is a missing key, as in the reference.
 struct Reader<'a> {
     settings: &'a Map<String, Value>,
@@ -90,12 +105,19 @@ impl Reader<'_> {
         let owlv2 = processor == Some(Processor::Owlv2);
         let defaults = Defaults::of(processor);
         self.demand("do_resize", true, true, "without it every image has a canvas of its own");
-        self.demand("do_center_crop", false, false, "what lies outside of the crop is never seen");
+        let crops = defaults.shortest_edge.is_some();
+        let why = match crops {
+            false => "what lies outside of the crop is never seen",
+            true => "without it every image has a canvas of its own",
+        };
+        self.demand("do_center_crop", crops, crops, why);
         self.demand("do_pad", owlv2, owlv2, "the processor pads in its own way or not at all");
         if self.value("pad_size").is_some() {
             self.refuse("pad_size", "padding to a given size is not implemented".to_owned());
         }
-        let (canvas_width, canvas_height) = self.canvas(defaults.side)?;
+        let shortest_edge = defaults.shortest_edge.map(|default| self.shortest_edge(default));
+        let key = if crops { "crop_size" } else { "size" };
+        let (canvas_width, canvas_height) = self.canvas(key, defaults.side)?;
         if owlv2 && canvas_width != canvas_height {
             let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
             self.refuse("size", reason);
@@ -118,6 +140,7 @@ impl Reader<'_> {
             processor: processor?,
             canvas_width,
             canvas_height,
+            shortest_edge,
             filter,
             rescale_factor: rescale.then_some(factor),
             normalize: normalize.then_some((mean, std)),
@@ -136,7 +159,8 @@ impl Reader<'_> {
         let key = ["image_processor_type", "feature_extractor_type"]
             .into_iter()
             .find(|key| self.value(key).is_some());
-        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor or ViTImageProcessor";
+        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor, ViTImageProcessor \
+                        or BitImageProcessor";
         let Some(key) = key else {
             self.refuse("image_processor_type", format!("{expected}, found nothing"));
             return None;
@@ -194,18 +218,35 @@ impl Reader<'_> {
         })
     }
 
-    /// Width and height of the canvas.
-    fn canvas(&mut self, default: u32) -> Option<(u32, u32)> {
-        let Some(value) = self.value("size").cloned() else { return Some((default, default)) };
-        let side = |value: &Value| {
-            value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=16_384).contains(n))
+    /// `size` of a processor that cuts its canvas out: `{"shortest_edge": n}`, or `n`.
+    fn shortest_edge(&mut self, default: u32) -> u32 {
+        let Some(value) = self.value("size").cloned() else { return default };
+        let edge = match &value {
+            Value::Number(_) if !self.flag("default_to_square", false) => side(&value),
+            Value::Object(fields) if fields.len() == 1 => {
+                fields.get("shortest_edge").and_then(side)
+            }
+            _ => None,
         };
+        edge.unwrap_or_else(|| {
+            self.refuse(
+                "size",
+                format!("expected {{\"shortest_edge\": 1 to 16384}}, found {value}"),
+            );
+            default
+        })
+    }
+
+    /// Width and height of the canvas, from the key that holds them.
+    fn canvas(&mut self, key: &str, default: u32) -> Option<(u32, u32)> {
+        let Some(value) = self.value(key).cloned() else { return Some((default, default)) };
+        let is_size = key == "size";
         let keys: Vec<&str> = match &value {
             Value::Object(fields) => fields.keys().map(String::as_str).collect(),
             _ => Vec::new(),
         };
         let size = match &value {
-            Value::Number(_) if self.flag("default_to_square", true) => {
+            Value::Number(_) if !is_size || self.flag("default_to_square", true) => {
                 side(&value).map(|n| (n, n))
             }
             Value::Array(items) if items.len() == 2 => side(&items[1]).zip(side(&items[0])),
@@ -216,9 +257,9 @@ impl Reader<'_> {
         };
         if size.is_none() {
             let keeps_aspect = keys.iter().any(|key| key.contains("edge") || key.contains("max_"))
-                || (value.is_number() && !self.flag("default_to_square", true));
+                || (is_size && value.is_number() && !self.flag("default_to_square", true));
             self.refuse(
-                "size",
+                key,
                 if keeps_aspect {
                     format!(
                         "expected a fixed height and width, found {value}: a canvas that keeps \
