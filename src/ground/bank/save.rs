@@ -2,11 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use bytemuck::cast_slice;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
+use tempfile::Builder;
 
 use super::manifest::FORMAT;
 use super::safetensors_out::{HashedFile, TensorHead, write_header};
@@ -170,7 +171,11 @@ impl Bank {
 fn write_manifest(folder: &Path, manifest: &BankManifest) -> Result<(), BankError> {
     let path = BankManifest::path(folder);
     let write = || {
-        let mut file = NamedTempFile::new_in(folder)?;
+        // As any other file: a node that runs as somebody else reads it, too.
+        let mut file = Builder::new()
+            .permissions(fs::Permissions::from_mode(0o666))
+            .prefix(".bank-")
+            .tempfile_in(folder)?;
         file.write_all(serde_json::to_string_pretty(manifest)?.as_bytes())?;
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;

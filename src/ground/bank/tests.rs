@@ -47,8 +47,11 @@ fn pair(seed: u64) -> NewPair {
     }
 }
 
+/// Origin, both vectors and thumbnail of a pair.
+type Whole = (PairOrigin, Vec<f32>, Vec<f32>, Option<Vec<u8>>);
+
 /// All that a bank holds, by id.
-fn content(bank: &Bank) -> HashMap<PairId, (PairOrigin, Vec<f32>, Vec<f32>, Option<Vec<u8>>)> {
+fn content(bank: &Bank) -> HashMap<PairId, Whole> {
     bank.pairs()
         .map(|(id, origin)| {
             let vector = |side| bank.vector(side, id).unwrap().unwrap();

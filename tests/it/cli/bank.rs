@@ -6,9 +6,10 @@ use std::path::Path;
 use owlet::ground::asif::AsifSettings;
 use owlet::ground::{Bank, EncoderId, NewPair, PairId, PairOrigin};
 use serde_json::json;
+use tch::{Device, Kind, Tensor};
 use tempfile::TempDir;
 
-use super::{run, words};
+use super::{gallery, picture, run, words};
 use crate::golden_models::fixture;
 
 fn encoder(name: &str, dimension: usize) -> EncoderId {
@@ -33,6 +34,95 @@ fn bank(folder: &Path, image_encoder: &str, captions: &[&str]) {
     });
     bank.add(pairs.collect()).unwrap();
     bank.save(folder).unwrap();
+}
+
+/// A sentence encoder of one layer, whose weights follow from their places.
+fn tiny_bert(folder: &Path) {
+    const SIZE: i64 = 8;
+    const WORDS: [&str; 12] = [
+        "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "red", "cup", "dog", "##s", "on",
+    ];
+    fs::write(folder.join("vocab.txt"), WORDS.join("\n")).unwrap();
+    let config = json!({
+        "model_type": "bert", "vocab_size": WORDS.len(), "hidden_size": SIZE,
+        "intermediate_size": 2 * SIZE, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "max_position_embeddings": 6, "type_vocab_size": 2,
+    });
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let mut tensors: Vec<(String, Tensor)> = Vec::new();
+    let mut put = |name: &str, shape: &[i64]| {
+        let count: i64 = shape.iter().product();
+        let places = Tensor::arange(count, (Kind::Float, Device::Cpu)) + tensors.len() as i64;
+        tensors.push((name.to_owned(), (places * 1.7).sin().view(shape)));
+    };
+    put("embeddings.word_embeddings.weight", &[WORDS.len() as i64, SIZE]);
+    put("embeddings.position_embeddings.weight", &[6, SIZE]);
+    put("embeddings.token_type_embeddings.weight", &[2, SIZE]);
+    for norm in ["embeddings", "encoder.layer.0.attention.output", "encoder.layer.0.output"] {
+        put(&format!("{norm}.LayerNorm.weight"), &[SIZE]);
+        put(&format!("{norm}.LayerNorm.bias"), &[SIZE]);
+    }
+    for (linear, inputs, outputs) in [
+        ("attention.self.query", SIZE, SIZE),
+        ("attention.self.key", SIZE, SIZE),
+        ("attention.self.value", SIZE, SIZE),
+        ("attention.output.dense", SIZE, SIZE),
+        ("intermediate.dense", SIZE, 2 * SIZE),
+        ("output.dense", 2 * SIZE, SIZE),
+    ] {
+        put(&format!("encoder.layer.0.{linear}.weight"), &[outputs, inputs]);
+        put(&format!("encoder.layer.0.{linear}.bias"), &[outputs]);
+    }
+    Tensor::write_safetensors(&tensors, folder.join("model.safetensors")).unwrap();
+}
+
+/// From pictures and a recording, by the tower of a small OWL-ViT.
+#[test]
+fn a_bank_is_built_from_captions_and_from_what_a_detector_finds() {
+    let home = TempDir::new().unwrap();
+    let (bert, photos, out) =
+        (home.path().join("bert"), home.path().join("photos"), home.path().join("out"));
+    fs::create_dir(&bert).unwrap();
+    fs::create_dir(&photos).unwrap();
+    tiny_bert(&bert);
+    for name in ["landscape", "portrait", "strip"] {
+        fs::copy(picture(&format!("{name}.png")), photos.join(format!("{name}.png"))).unwrap();
+    }
+    fs::write(photos.join("landscape.txt"), "a red cup\na cat on a dog on a cat\n").unwrap();
+    fs::write(photos.join("portrait.txt"), "ein Würfel").unwrap();
+    let owl = fixture("owlvit_tiny");
+    let encoders = words!["--image-encoder", owl, "--text-encoder", bert];
+
+    let mut build = words!["bank", "build", photos, "--out", out, "--k", "3"];
+    build.extend(encoders.clone());
+    let built = run(build.clone(), 3);
+    assert_eq!(built.stdout, "2 pairs added; the bank has 2\n");
+    built.says(&["no caption: 1 (", "strip.png", "landscape.png", "10 tokens, at most 6"]);
+    run(build, 2).says(&["there is a bank already"]);
+
+    // The bank knows its encoders; each frame of the recording gives what is found in it.
+    let mut add = words!["bank", "add", out, gallery(), "--model", owl, "-p", "a cat", "-t", "0"];
+    add.extend(words!["--param", "max_detections=2", "--every", "1000", "-q"]);
+    assert_eq!(run(add.clone(), 0).stdout, "2 pairs added; the bank has 4\n");
+    assert_eq!(
+        run(add, 0).stdout,
+        "0 pairs added, 2 were there already; the bank has 4\n",
+        "the same pairs again"
+    );
+    let facts = run(words!["bank", "info", out, "--pairs", "--json"], 0).json();
+    assert_eq!((&facts["k"], &facts["image_encoder"]["dimension"]), (&json!(3), &json!(48)));
+    let found = &facts["list"][2];
+    assert_eq!(found["caption"], "a cat");
+    assert!(found["topic"].is_string() && found["stamp_nanos"].is_i64(), "{found}");
+    assert_eq!(found["box_px"].as_array().unwrap().len(), 4);
+
+    let other = fixture("owlv2_tiny");
+    let mut wrong = words!["bank", "add", out, photos, "--image-encoder", other];
+    wrong.extend(words!["--text-encoder", bert]);
+    run(wrong, 2).says(&["made with other encoders", "owlvit_tiny (sha256", "owlv2_tiny (sha256"]);
+    let mut swapped = words!["bank", "build", photos, "--out", home.path().join("none")];
+    swapped.extend(words!["--image-encoder", bert, "--text-encoder", owl]);
+    run(swapped, 2).says(&["to encode pictures", "\"bert\""]);
 }
 
 #[test]
