@@ -105,6 +105,8 @@ pub(crate) enum Task {
     Segment,
     /// Masks of what boxes and points lie on.
     SegmentBoxes,
+    /// Vectors of pictures or texts.
+    Encode,
 }
 
 /// Finds a model by name or folder, checks its files against what was downloaded, and that it is
@@ -218,7 +220,7 @@ fn loaded<T>(options: &SegmenterOptions, result: Result<T, SegmenterError>) -> a
         .with_context(|| format!("cannot load {}", options.model_dir.display()))
 }
 
-fn say_what_runs(info: &ModelInfo) {
+pub(crate) fn say_what_runs(info: &ModelInfo) {
     tracing::info!(
         "{}: {} with {:.1} M parameters in {} on {}",
         info.name,
