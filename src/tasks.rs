@@ -50,6 +50,8 @@ pub struct DetectionRules {
 pub struct ImageDetections {
     /// Sorted by falling score.
     pub detections: Vec<Detection>,
+    /// Whether detections have masks, also where there are none.
+    pub has_masks: bool,
     /// The best score of each prompt anywhere in the image, in `[0, 1]`, in the order of the set
     /// and whatever the thresholds: says how far from being found a thing was.
     pub best_scores: Vec<f32>,

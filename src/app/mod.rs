@@ -11,6 +11,7 @@ pub(crate) mod eval;
 mod fingerprint;
 pub(crate) mod inspect;
 mod interrupt;
+mod loading;
 pub(crate) mod models;
 mod out_folder;
 mod pictures;

@@ -14,7 +14,7 @@ use owlet::models::owl::OwlConfig;
 use owlet::models::random::{RandomConfig, write_checkpoint};
 use owlet::models::sam::SamConfig;
 
-use super::settings::refused_name;
+use super::loading::refused_name;
 use super::{Chatter, Finish, Refused, plain_table, print_out, replace_file, visible};
 use crate::app::args::{ModelsArgs, PullArgs, RandomModelArgs};
 

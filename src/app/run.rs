@@ -15,7 +15,7 @@ use owlet::types::PromptSet;
 
 use super::console::{end_at_once, in_words};
 use super::interrupt::Interrupt;
-use super::settings::{RosSettings, Settings, load_detector, node_config};
+use super::settings::{RosSettings, Settings, node_config};
 use super::transports;
 use super::{Finish, Refused};
 use crate::app::args::NodeArgs;
@@ -114,7 +114,7 @@ fn bring_up(node: &Arc<ManagedNode>, interrupt: &Interrupt) -> anyhow::Result<()
 
 fn load(config: &Config) -> anyhow::Result<Box<dyn Detector>> {
     let none = PromptSet { version: 0, prompts: Vec::new(), default_threshold: config.threshold };
-    load_detector(&Settings::new(config.clone(), none)?.detector_options())
+    Settings::new(config.clone(), none)?.detector_source().load()
 }
 
 fn not_done(error: anyhow::Error) -> NotDone {

@@ -15,8 +15,9 @@ use owlet::types::{PixelBox, PromptSet};
 use owlet::vision::decode::decode_file;
 
 use self::outputs::Outputs;
+use super::loading::load_segmenter;
 use super::pictures::{for_each_picture, heading, some_are_there};
-use super::settings::{Settings, load_segmenter};
+use super::settings::Settings;
 use super::{Finish, Refused, plain_table, print_out, visible};
 use crate::app::args::SegmentArgs;
 

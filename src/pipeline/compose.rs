@@ -55,6 +55,7 @@ impl Detector for MaskingDetector {
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
         let mut found = self.detector.detect(images)?;
+        found.iter_mut().for_each(|found| found.has_masks = true);
         let started = Instant::now();
         // Where nothing was found there is nothing to encode the image for.
         let (places, wanted): (Vec<usize>, Vec<Arc<RgbImage>>) = found
@@ -160,6 +161,7 @@ impl SegmentingDetector {
         detections.sort_by(|a, b| b.score.total_cmp(&a.score));
         detections.truncate(self.rules.max_detections);
         Ok(ImageDetections {
+            has_masks: true,
             detections,
             best_scores: scores.maps.iter().map(|map| map.best_score()).collect(),
             timings: scores.timings.clone(),

@@ -188,7 +188,7 @@ impl FrameRecord {
     /// # Errors
     /// A prompt that is not in `prompts`, a mask that is none.
     pub fn into_detections(self, prompts: &Arc<PromptSet>) -> Result<FrameDetections, RecordError> {
-        let detections = self
+        let detections: Vec<_> = self
             .detections
             .into_iter()
             .map(|record| {
@@ -202,6 +202,7 @@ impl FrameRecord {
                 })
             })
             .collect::<Result<_, RecordError>>()?;
+        let has_masks = detections.iter().any(|found| found.mask.is_some());
         Ok(FrameDetections {
             camera: self.topic.into(),
             header: FrameHeader { stamp: Stamp(self.stamp_ns), frame_id: self.frame_id.into() },
@@ -209,6 +210,7 @@ impl FrameRecord {
             height: self.height,
             prompts: Arc::clone(prompts),
             detections,
+            has_masks,
             track_ids: None,
             timings: StageTimings::default(),
         })
@@ -281,6 +283,7 @@ mod tests {
                 box_in_source_px: PixelBox::from_corners([0.1, 2.0, 640.7, 1e-7]),
                 mask: None,
             }],
+            has_masks: false,
             track_ids: None,
             timings: StageTimings::default(),
         }

@@ -36,6 +36,8 @@ pub struct FrameDetections {
     pub prompts: Arc<PromptSet>,
     /// What was found, sorted by falling score.
     pub detections: Vec<Detection>,
+    /// Whether detections have masks, also where there are none.
+    pub has_masks: bool,
     /// Which object over time each detection is, in the order of the detections; a detection has
     /// no id until its object was seen in two frames. `None` where objects are not tracked.
     pub track_ids: Option<Vec<Option<u64>>>,
@@ -66,12 +68,6 @@ impl FrameDetections {
         };
         // Tracks are counted from 1. What is left is below 65535.
         Some((id.saturating_sub(1) % u64::from(u16::MAX)) as u16 + 1)
-    }
-
-    /// Whether any detection has a mask.
-    #[must_use]
-    pub fn has_masks(&self) -> bool {
-        self.detections.iter().any(|detection| detection.mask.is_some())
     }
 
     /// The track of a detection, where it has one.

@@ -78,6 +78,7 @@ fn frame(prompts: &Arc<PromptSet>, number: u32, found: &[(usize, f32)]) -> Frame
                 mask: None,
             })
             .collect(),
+        has_masks: false,
         track_ids: None,
         timings,
     }

@@ -9,7 +9,7 @@ use owlet::tasks::{ImageEncoder, TextEncoder};
 
 use crate::app::Refused;
 use crate::app::args::ModelArgs;
-use crate::app::settings::{Task, find_model, say_what_runs};
+use crate::app::loading::{Task, find_model, say_what_runs};
 
 /// Both encoders, with what tells them from others.
 pub(super) struct Encoders {

@@ -17,7 +17,7 @@ use crate::app::Refused;
 use crate::app::console::visible;
 use crate::app::interrupt::Interrupt;
 use crate::app::replay::choose_topics;
-use crate::app::settings::{Settings, load_detector};
+use crate::app::settings::Settings;
 
 /// The detector that finds the things whose pictures become pairs.
 pub(super) struct Finder {
@@ -28,7 +28,7 @@ pub(super) struct Finder {
 impl Finder {
     pub(super) fn load(how: &HowArgs) -> anyhow::Result<Self> {
         let settings = Settings::from_args(&how.run)?;
-        let mut detector = load_detector(&settings.detector_options())?;
+        let mut detector = settings.detector_source().load()?;
         detector
             .set_prompts(Arc::clone(&settings.prompts))
             .map_err(|error| Refused(error.to_string()))?;

@@ -3,6 +3,7 @@
 //! A reader thread decodes frames and posts them, the inference thread looks at them, and this
 //! thread writes the results. All queues between them are bounded and none of them drops.
 
+mod coco;
 mod folder;
 mod identity;
 mod known;

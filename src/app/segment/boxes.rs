@@ -11,8 +11,9 @@ use owlet::tasks::{ImageInstances, MaskPrompt, PointPrompt, PromptableSegmenter}
 use owlet::types::{InstanceMask, PixelBox, Prompt, PromptSet};
 use owlet::vision::decode::decode_file;
 
+use super::super::loading::load_promptable;
 use super::super::pictures::{for_each_picture, heading, some_are_there};
-use super::super::settings::{Settings, load_promptable};
+use super::super::settings::Settings;
 use super::super::{Finish, Refused, print_out};
 use super::outputs::Outputs;
 use super::{empty_table, row};

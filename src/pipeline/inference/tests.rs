@@ -43,6 +43,7 @@ impl Detector for WholeImage {
                 13 => Err(DetectError::EmptyImage { index, width: 13, height: image.height() }),
                 14 => panic!("an operator failed"),
                 width => Ok(ImageDetections {
+                    has_masks: false,
                     detections: vec![
                         Detection {
                             prompt: 0,

@@ -12,6 +12,7 @@
 //! | `owlet/N/detections_3d/<camera>` | out, where places are looked for | JSON ([`LiveRecord`]) |
 //! | `owlet/N/detections_3d_cdr/<camera>` | out, where asked for | `vision_msgs/msg/Detection3DArray` |
 //! | `owlet/N/cloud/<camera>` | out, where asked for and while somebody subscribes | `sensor_msgs/msg/PointCloud2` |
+//! | `owlet/N/instances_cdr/<camera>` | out, where asked for, where masks are made and while somebody subscribes | `sensor_msgs/msg/Image`, `16UC1` |
 //! | `owlet/N/overlay/<camera>` | out, while somebody subscribes | JPEG |
 //! | `owlet/N/prompts` | put, get | JSON or YAML in the form of a prompts file |
 //! | `owlet/N/prompts/answer` | out | what became of a put |

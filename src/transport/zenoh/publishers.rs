@@ -11,11 +11,12 @@ use zenoh::pubsub::Publisher;
 use zenoh::{Session, Wait};
 
 use super::super::live::PromptsAnswer;
+use super::super::masks::MaskPictures;
 use super::super::records::LiveRecord;
 use super::keys::Keys;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
 use crate::wire::Message;
-use crate::wire::sensor_msgs::{PointCloud2, point_bytes};
+use crate::wire::sensor_msgs::{Image, PointCloud2, point_bytes};
 use crate::wire::vision_msgs::{
     Detection2DArray, Detection3DArray, detection_2d_array, detection_3d_array,
 };
@@ -33,6 +34,8 @@ struct CameraPublishers {
     detections: Publisher<'static>,
     cdr: Option<Publisher<'static>>,
     overlay: Publisher<'static>,
+    /// As CDR, where that is asked for: in JSON each detection has its own mask.
+    instances: Option<Publisher<'static>>,
 }
 
 /// Made for cameras that have places.
@@ -89,6 +92,13 @@ impl Publishers {
             let message = detection_2d_array(found).encode();
             log(&self.session, publisher.key_expr(), publisher.put(message).wait());
         }
+        if let (Some(publisher), Some(found)) = (&publishers.instances, found)
+            && found.has_masks
+            && has_subscriber(publisher)
+        {
+            let message = MaskPictures::of(found).instances().encode();
+            log(&self.session, publisher.key_expr(), publisher.put(message).wait());
+        }
     }
 
     pub(super) fn wants_overlay(&self, camera: &str) -> bool {
@@ -141,6 +151,10 @@ impl Publishers {
             detections: declare("detections", Encoding::APPLICATION_JSON)?,
             cdr: if self.cdr { Some(declare("detections_cdr", cdr)?) } else { None },
             overlay: declare("overlay", Encoding::IMAGE_JPEG)?,
+            instances: match self.cdr {
+                true => Some(declare("instances_cdr", cdr_of(Image::TYPE))?),
+                false => None,
+            },
         })
     }
 

@@ -8,6 +8,7 @@ mod detect;
 mod detect_refusals;
 mod help;
 mod inspect;
+mod masks;
 mod overlays;
 mod pipes;
 mod prompts;
