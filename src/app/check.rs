@@ -12,8 +12,8 @@ use owlet::types::{DeviceChoice, DtypeChoice};
 use owlet::vision::decode::decode_file;
 use serde::Serialize;
 
-use super::settings::{Task, find_model};
-use super::{Finish, plain_table, print_out, replace_file};
+use super::loading::{Task, find_model, is_text_segmenter};
+use super::{Finish, Refused, plain_table, print_out, replace_file};
 use crate::app::args::CheckArgs;
 
 /// How many prompts figures are given for.
@@ -69,6 +69,10 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Finish> {
     };
     for name in &args.models {
         let model_dir = find_model(name, Task::Detect)?;
+        if let Some(found) = model_dir.architecture().filter(|found| is_text_segmenter(found)) {
+            let text = format!("{name} is a segmenter ({found}): expected a detector to measure");
+            return Err(Refused(text).into());
+        }
         let mut options = DetectorOptions::new(model_dir.path(), name);
         options.threads = Some(threads);
         let profile = ProfileOptions {

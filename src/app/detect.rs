@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use self::overlays::{overlay_paths, write_overlay};
 use super::pictures::{for_each_picture, heading, some_are_there};
-use super::settings::{Settings, load_detector};
+use super::settings::Settings;
 use super::{Finish, Refused, plain_table, print_out, visible};
 use crate::app::args::DetectArgs;
 
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &DetectArgs) -> anyhow::Result<Finish> {
     let settings = Settings::from_args(&args.run)?;
     let overlay_paths = overlay_paths(args)?;
     some_are_there(&args.images)?;
-    let mut detector = load_detector(&settings.detector_options())?;
+    let mut detector = settings.detector_source().load()?;
     detector
         .set_prompts(Arc::clone(&settings.prompts))
         .map_err(|error| Refused(error.to_string()))?;

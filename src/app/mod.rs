@@ -2,6 +2,7 @@
 //! that names `anyhow`.
 
 pub(crate) mod args;
+pub(crate) mod bank;
 pub(crate) mod check;
 pub(crate) mod config;
 mod console;
@@ -10,6 +11,7 @@ pub(crate) mod eval;
 mod fingerprint;
 pub(crate) mod inspect;
 mod interrupt;
+mod loading;
 pub(crate) mod models;
 mod out_folder;
 mod pictures;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use owlet::config::{Config, LogLevel};
+use owlet::node::keep_freed_memory;
 use owlet::node::lifecycle::{LifecycleState, NotChanged, NotDone};
 use owlet::node::managed::ManagedNode;
 use owlet::tasks::Detector;
@@ -14,7 +15,7 @@ use owlet::types::PromptSet;
 
 use super::console::{end_at_once, in_words};
 use super::interrupt::Interrupt;
-use super::settings::{RosSettings, Settings, load_detector, node_config};
+use super::settings::{RosSettings, Settings, node_config};
 use super::transports;
 use super::{Finish, Refused};
 use crate::app::args::NodeArgs;
@@ -28,6 +29,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
     let config = node_config(args)?;
     let checked = transports::check(&config)?;
+    keep_freed_memory();
     let (autostart, metrics_listen) = (config.autostart, config.metrics_listen);
     let interrupt = Interrupt::listen()?;
     let Some(opened) = interrupt.unless_requested(move || checked.open())? else {
@@ -112,7 +114,7 @@ fn bring_up(node: &Arc<ManagedNode>, interrupt: &Interrupt) -> anyhow::Result<()
 
 fn load(config: &Config) -> anyhow::Result<Box<dyn Detector>> {
     let none = PromptSet { version: 0, prompts: Vec::new(), default_threshold: config.threshold };
-    load_detector(&Settings::new(config.clone(), none)?.detector_options())
+    Settings::new(config.clone(), none)?.detector_source().load()
 }
 
 fn not_done(error: anyhow::Error) -> NotDone {

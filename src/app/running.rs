@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use owlet::pipeline::{Outcome, Pipeline, PipelineOptions, Policy, SetPromptsError, StartError};
 use tokio::sync::mpsc;
 
-use super::settings::{Settings, load_detector};
+use super::settings::Settings;
 use super::{Chatter, Refused};
 
 /// Results that may wait to be taken before inference waits.
@@ -23,8 +23,8 @@ pub(crate) fn start_pipeline(
     settings: &Settings,
     options: PipelineOptions,
 ) -> anyhow::Result<(Pipeline, mpsc::Receiver<Outcome>)> {
-    let detector = settings.detector_options();
-    Pipeline::start(options, move || load_detector(&detector)).map_err(|error| match error {
+    let detector = settings.detector_source();
+    Pipeline::start(options, move || detector.load()).map_err(|error| match error {
         StartError::Detector(error) => error,
         error @ StartError::Thread { .. } => anyhow!("{error}"),
     })

@@ -3,25 +3,28 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
-use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
-use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
-use owlet::nn::DeviceRefused;
-use owlet::segment::{ClipSegmenter, SegmenterError, SegmenterOptions};
-use owlet::tasks::{Detector, ModelInfo, Segmenter};
+use owlet::detect::DetectorOptions;
+use owlet::hub::ModelDir;
+use owlet::segment::SegmenterOptions;
 use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
 
 use super::Refused;
+use super::loading::{DetectorSource, Task, find_model, is_text_segmenter};
 use super::models::RANDOM_MARK;
 use crate::app::args::{ModelArgs, NodeArgs, RunArgs};
+
+/// A threshold below which the masks of a segmenter by text mostly cover everything.
+const LOW_FOR_A_MASK: f32 = 0.2;
 
 /// A configuration that was checked, its prompts and its model folder.
 pub(crate) struct Settings {
     pub config: Config,
     pub prompts: Arc<PromptSet>,
     pub model_dir: ModelDir,
+    /// The folder of the model that draws masks for boxes, where there is one.
+    pub segmenter_dir: Option<ModelDir>,
     /// Whether `owlet random-model` wrote it.
     pub random_weights: bool,
 }
@@ -44,6 +47,12 @@ impl Settings {
         Self::of_task(config, prompts, Task::Segment)
     }
 
+    /// The same where boxes and points say what masks are wanted of; `prompts` are their names.
+    pub(crate) fn for_boxes(args: &RunArgs, prompts: PromptSet) -> anyhow::Result<Self> {
+        let config = load_config(args, ConfigLoader::new(), &RosArgs::default(), |_| ())?;
+        Self::of_task(config, prompts, Task::SegmentBoxes)
+    }
+
     /// Finds the model of a configuration. What is wrong with the prompts is said by the detector:
     /// it knows the tokenizer, too, and all reasons come at once.
     pub(crate) fn new(config: Config, prompts: PromptSet) -> anyhow::Result<Self> {
@@ -52,14 +61,36 @@ impl Settings {
 
     fn of_task(config: Config, prompts: PromptSet, task: Task) -> anyhow::Result<Self> {
         let model_dir = find_model(&config.model, task)?;
-        let random_weights = model_dir.file(RANDOM_MARK).is_some();
+        let draws = model_dir.architecture().is_some_and(is_text_segmenter);
+        let segmenter_dir = match (&config.segmenter, task) {
+            (Some(name), Task::Detect) if draws => {
+                let text = format!(
+                    "segmenter: expected nothing beside {}, which draws masks by itself, found \
+                     {name:?}",
+                    config.model
+                );
+                return Err(Refused(text).into());
+            }
+            (Some(name), Task::Detect) => Some(find_model(name, Task::SegmentBoxes)?),
+            _ => None,
+        };
+        if draws && task == Task::Detect && config.threshold < LOW_FOR_A_MASK {
+            tracing::warn!(
+                "threshold {} is low for {}, which scores every pixel: masks may cover the whole \
+                 image (0.5 is a good start)",
+                config.threshold,
+                config.model
+            );
+        }
+        let is_random = |folder: &ModelDir| folder.file(RANDOM_MARK).is_some();
+        let random_weights = is_random(&model_dir) || segmenter_dir.as_ref().is_some_and(is_random);
         if random_weights {
             tracing::warn!(
                 "the weights of {} are random: what it finds means nothing",
                 config.model
             );
         }
-        Ok(Self { config, prompts: Arc::new(prompts), model_dir, random_weights })
+        Ok(Self { config, prompts: Arc::new(prompts), model_dir, segmenter_dir, random_weights })
     }
 
     pub(crate) fn segmenter_options(&self) -> SegmenterOptions {
@@ -73,101 +104,36 @@ impl Settings {
         }
     }
 
-    pub(crate) fn detector_options(&self) -> DetectorOptions {
+    /// All that the detector is loaded from.
+    pub(crate) fn detector_source(&self) -> DetectorSource {
         let config = &self.config;
-        DetectorOptions {
-            model_dir: self.model_dir.path().to_owned(),
-            name: config.model.clone(),
-            device: config.device,
-            dtype: config.dtype,
-            threads: (config.threads > 0).then_some(config.threads),
-            nms_iou: config.nms_iou,
-            names_per_box: config.names_per_box,
-            max_detections: config.max_detections,
+        let threads = (config.threads > 0).then_some(config.threads);
+        DetectorSource {
+            detector: DetectorOptions {
+                model_dir: self.model_dir.path().to_owned(),
+                name: config.model.clone(),
+                device: config.device,
+                dtype: config.dtype,
+                threads,
+                nms_iou: config.nms_iou,
+                names_per_box: config.names_per_box,
+                max_detections: config.max_detections,
+            },
+            architecture: self.model_dir.architecture().map(str::to_owned),
+            segmenter: self.segmenter_dir.as_ref().map(|folder| SegmenterOptions {
+                model_dir: folder.path().to_owned(),
+                name: config.segmenter.clone().unwrap_or_default(),
+                device: config.device,
+                dtype: config.dtype,
+                threads,
+            }),
         }
     }
-}
 
-/// What a model is wanted for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Task {
-    /// Boxes.
-    Detect,
-    /// Masks.
-    Segment,
-}
-
-/// Finds a model by name or folder, checks its files against what was downloaded, and that it is
-/// not for another task.
-pub(crate) fn find_model(name: &str, task: Task) -> anyhow::Result<ModelDir> {
-    let model_dir =
-        hub::resolve(name, &ModelLocations::from_env(), Verify::IfChanged).map_err(refused_name)?;
-    // One that is for no task at all is refused when it is loaded.
-    match (model_dir.architecture(), task) {
-        (Some(found @ "clipseg"), Task::Detect) => Err(Refused(format!(
-            "{name} is a segmenter ({found}): it draws masks and finds no boxes; `owlet segment` is \
-             the command for it"
-        ))
-        .into()),
-        (Some(found @ ("owlvit" | "owlv2")), Task::Segment) => Err(Refused(format!(
-            "{name} is a detector ({found}): it finds boxes and draws no masks; `owlet detect` is \
-             the command for it. For masks give --model a segmenter, as of `owlet pull \
-             clipseg-rd64-refined`"
-        ))
-        .into()),
-        _ => Ok(model_dir),
+    /// Whether what is found has masks.
+    pub(crate) fn makes_masks(&self) -> bool {
+        self.segmenter_dir.is_some() || self.model_dir.architecture().is_some_and(is_text_segmenter)
     }
-}
-
-/// A name that cannot be that of a model was refused; all else has failed.
-pub(crate) fn refused_name(error: HubError) -> anyhow::Error {
-    match error {
-        HubError::UnknownName { .. } | HubError::BadName { .. } | HubError::BadRevision { .. } => {
-            Refused(error.to_string()).into()
-        }
-        error => error.into(),
-    }
-}
-
-/// Loads a detector and says what it runs on.
-pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn Detector>> {
-    let detector = OwlDetector::load(options)
-        .map_err(|error| match error {
-            DetectorError::Option { .. }
-            | DetectorError::Device(DeviceRefused::HalfOnCpu { .. }) => {
-                anyhow::Error::new(Refused(error.to_string()))
-            }
-            error => error.into(),
-        })
-        .with_context(|| format!("cannot load {}", options.model_dir.display()))?;
-    say_what_runs(detector.info());
-    Ok(Box::new(detector))
-}
-
-/// Loads a segmenter and says what it runs on.
-pub(crate) fn load_segmenter(options: &SegmenterOptions) -> anyhow::Result<Box<dyn Segmenter>> {
-    let segmenter = ClipSegmenter::load(options)
-        .map_err(|error| match error {
-            SegmenterError::Threads { .. }
-            | SegmenterError::Device(DeviceRefused::HalfOnCpu { .. }) => {
-                anyhow::Error::new(Refused(error.to_string()))
-            }
-            error => error.into(),
-        })
-        .with_context(|| format!("cannot load {}", options.model_dir.display()))?;
-    say_what_runs(segmenter.info());
-    Ok(Box::new(segmenter))
-}
-
-fn say_what_runs(info: &ModelInfo) {
-    tracing::info!(
-        "{}: {} with {:.1} M parameters in {} on {}",
-        info.name,
-        info.architecture,
-        info.parameters as f64 / 1e6,
-        info.dtype,
-        info.device,
-    );
 }
 
 /// The prompts of a command that makes no sense without any.

@@ -271,6 +271,7 @@ impl Detector for OwlDetector {
         Ok(found
             .into_iter()
             .map(|(detections, best_scores)| ImageDetections {
+                has_masks: false,
                 detections,
                 best_scores,
                 timings: timings.clone(),

@@ -126,6 +126,7 @@ impl Problems {
         value
     }
 
+    /// The side of a square, in `1..=max`.
     pub(super) fn square(&mut self, key: &str, side: Option<Side>, default: i64, max: i64) -> i64 {
         match side.unwrap_or(Side::Square(default)) {
             Side::Square(side) => self.in_range(key, side, max),
@@ -139,6 +140,32 @@ impl Problems {
         }
     }
 
+    /// An activation by its name.
+    pub(super) fn activation(
+        &mut self,
+        key: &str,
+        name: Option<&str>,
+        default: Activation,
+    ) -> Activation {
+        match name.map(str::parse) {
+            None => default,
+            Some(Ok(activation)) => activation,
+            Some(Err(error)) => {
+                self.0.push(format!("{key}: {error}"));
+                default
+            }
+        }
+    }
+
+    /// What a layer norm adds to the variance.
+    pub(super) fn eps(&mut self, key: &str, value: Option<f64>, default: f64) -> f64 {
+        let eps = value.unwrap_or(default);
+        if !(eps > 0.0 && eps < 1.0) {
+            self.add(key, "a number between 0 and 1", eps);
+        }
+        eps
+    }
+
     /// The configuration, or why it cannot be used.
     pub(super) fn finish<T>(self, config: T, path: &Path) -> Result<T, ConfigError> {
         match self.0 {
@@ -150,6 +177,16 @@ impl Problems {
 
 impl RawTextConfig {
     pub(super) fn check(self, max_tokens: i64, problems: &mut Problems) -> TextTowerConfig {
+        self.check_with(max_tokens, TEXT_DEFAULTS, problems)
+    }
+
+    /// With the sizes that hold where the configuration names none.
+    pub(super) fn check_with(
+        self,
+        max_tokens: i64,
+        encoder: EncoderConfig,
+        problems: &mut Problems,
+    ) -> TextTowerConfig {
         TextTowerConfig {
             vocabulary: problems.in_range(
                 "text_config.vocab_size",
@@ -161,7 +198,7 @@ impl RawTextConfig {
                 self.max_position_embeddings.unwrap_or(max_tokens),
                 65_536,
             ),
-            encoder: self.encoder.check("text_config.", TEXT_DEFAULTS, problems),
+            encoder: self.encoder.check("text_config.", encoder, problems),
         }
     }
 }
@@ -172,6 +209,17 @@ impl RawVisionConfig {
         self,
         image_size: i64,
         patch_size: i64,
+        problems: &mut Problems,
+    ) -> ImageTowerConfig {
+        self.check_with(image_size, patch_size, IMAGE_DEFAULTS, problems)
+    }
+
+    /// With those sides, and the sizes that hold where the configuration names none.
+    pub(super) fn check_with(
+        self,
+        image_size: i64,
+        patch_size: i64,
+        encoder: EncoderConfig,
         problems: &mut Problems,
     ) -> ImageTowerConfig {
         if let Some(channels) = self.num_channels
@@ -194,7 +242,7 @@ impl RawVisionConfig {
         ImageTowerConfig {
             image_size,
             patch_size,
-            encoder: self.encoder.check("vision_config.", IMAGE_DEFAULTS, problems),
+            encoder: self.encoder.check("vision_config.", encoder, problems),
         }
     }
 }
@@ -221,15 +269,16 @@ impl RawEncoderConfig {
             ),
             layers: number("num_hidden_layers", self.num_hidden_layers, defaults.layers, 1024),
             heads: number("num_attention_heads", self.num_attention_heads, defaults.heads, 65_536),
-            activation: match self.hidden_act.as_deref().map(str::parse) {
-                None => defaults.activation,
-                Some(Ok(activation)) => activation,
-                Some(Err(error)) => {
-                    problems.0.push(format!("{place}hidden_act: {error}"));
-                    defaults.activation
-                }
-            },
-            layer_norm_eps: self.layer_norm_eps.unwrap_or(defaults.layer_norm_eps),
+            activation: problems.activation(
+                &format!("{place}hidden_act"),
+                self.hidden_act.as_deref(),
+                defaults.activation,
+            ),
+            layer_norm_eps: problems.eps(
+                &format!("{place}layer_norm_eps"),
+                self.layer_norm_eps,
+                defaults.layer_norm_eps,
+            ),
         };
         if config.heads > 0 && config.size % config.heads != 0 {
             problems.add(
@@ -238,13 +287,24 @@ impl RawEncoderConfig {
                 config.heads,
             );
         }
-        if !(config.layer_norm_eps > 0.0 && config.layer_norm_eps < 1.0) {
-            problems.add(
-                &format!("{place}layer_norm_eps"),
-                "a number between 0 and 1",
-                config.layer_norm_eps,
-            );
-        }
         config
+    }
+}
+
+/// A text is read at the token with the highest id. The reference does that where the end token is
+/// said to be 2, as in early checkpoints, and else looks for the end token: the same one, if it is
+/// the last of the vocabulary.
+pub(super) fn check_end(end: Option<&serde_json::Value>, vocabulary: i64, problems: &mut Problems) {
+    let last = vocabulary - 1;
+    let found = match end {
+        None | Some(serde_json::Value::Null) => Some(49_407),
+        Some(value) => value.as_i64(),
+    };
+    if found != Some(2) && found != Some(last) {
+        problems.add(
+            "text_config.eos_token_id",
+            format_args!("{last}, the last token of the vocabulary, or 2"),
+            end.map_or_else(|| "49407 by default".to_owned(), ToString::to_string),
+        );
     }
 }

@@ -4,7 +4,7 @@ use tch::{TchError, Tensor};
 
 use super::{Linear, Scope};
 
-/// Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762).
+/// Multi-head attention (Vaswani et al. 2017, arXiv:1706.03762).
 #[derive(Debug)]
 pub struct Attention {
     projections: Projections,
@@ -29,17 +29,23 @@ pub enum Projections {
 }
 
 impl Projections {
-    /// Queries, keys and values of `x`, each `[batch, tokens, size]`.
-    fn forward(&self, x: &Tensor) -> Result<[Tensor; 3], TchError> {
+    /// Queries of `x`, keys and values of `other`, each `[batch, tokens, size]`; without `other`
+    /// all are of `x`.
+    fn forward(&self, x: &Tensor, other: Option<&Tensor>) -> Result<[Tensor; 3], TchError> {
         match self {
             Self::Separate { query, key, value } => {
-                Ok([query.forward(x)?, key.forward(x)?, value.forward(x)?])
+                let other = other.unwrap_or(x);
+                Ok([query.forward(x)?, key.forward(other)?, value.forward(other)?])
             }
             Self::Fused(all) => {
                 let size = x.size3()?.2;
-                let all = all.forward(x)?;
-                let part = |index: i64| all.f_narrow(2, index * size, size);
-                Ok([part(0)?, part(1)?, part(2)?])
+                let part = |all: &Tensor, index: i64| all.f_narrow(2, index * size, size);
+                let of_x = all.forward(x)?;
+                let of_other = match other {
+                    Some(other) => all.forward(other)?,
+                    None => of_x.shallow_clone(),
+                };
+                Ok([part(&of_x, 0)?, part(&of_other, 1)?, part(&of_other, 2)?])
             }
         }
     }
@@ -72,7 +78,7 @@ impl Attention {
     /// # Errors
     /// What libtorch reports.
     pub fn forward(&self, x: &Tensor, causal: bool) -> Result<Tensor, TchError> {
-        self.attend(x, None, causal)
+        self.attend(x, None, None, causal)
     }
 
     /// As [`forward`](Self::forward), where every token sees every other one; `bias` is added to
@@ -82,22 +88,30 @@ impl Attention {
     /// # Errors
     /// What libtorch reports.
     pub fn forward_biased(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor, TchError> {
-        self.attend(x, Some(bias), false)
+        self.attend(x, None, Some(bias), false)
+    }
+
+    /// `x` `[batch, tokens, size]` looks at `other` `[batch, others, size]`; gives the shape of
+    /// `x`.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_cross(&self, x: &Tensor, other: &Tensor) -> Result<Tensor, TchError> {
+        self.attend(x, Some(other), None, false)
     }
 
     fn attend(
         &self,
         x: &Tensor,
+        other: Option<&Tensor>,
         bias: Option<&Tensor>,
         causal: bool,
     ) -> Result<Tensor, TchError> {
         let (batch, tokens, size) = x.size3()?;
         let split = |projected: &Tensor| {
-            projected
-                .f_reshape([batch, tokens, self.heads, size / self.heads])?
-                .f_transpose(1, 2)
+            projected.f_reshape([batch, -1, self.heads, size / self.heads])?.f_transpose(1, 2)
         };
-        let [queries, keys, values] = self.projections.forward(x)?;
+        let [queries, keys, values] = self.projections.forward(x, other)?;
         Tensor::f_scaled_dot_product_attention(
             &split(&queries)?,
             &split(&keys)?,

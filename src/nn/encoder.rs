@@ -33,9 +33,15 @@ impl Mlp {
     /// Keys `fc1` and `fc2`.
     #[must_use]
     pub fn new(scope: &Scope<'_>, config: &EncoderConfig) -> Self {
+        Self::with_keys(scope, ["fc1", "fc2"], config)
+    }
+
+    /// With keys of other names: SAM says `lin1` and `lin2`.
+    #[must_use]
+    pub fn with_keys(scope: &Scope<'_>, keys: [&str; 2], config: &EncoderConfig) -> Self {
         Self {
-            fc1: Linear::new(&scope.at("fc1"), config.size, config.intermediate),
-            fc2: Linear::new(&scope.at("fc2"), config.intermediate, config.size),
+            fc1: Linear::new(&scope.at(keys[0]), config.size, config.intermediate),
+            fc2: Linear::new(&scope.at(keys[1]), config.intermediate, config.size),
             activation: config.activation,
         }
     }
@@ -51,7 +57,24 @@ impl Mlp {
     /// # Errors
     /// What libtorch reports.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        self.fc2.forward(&self.activation.forward(&self.fc1.forward(x)?)?)
+        self.fc2.forward(&self.activation.forward_over(self.fc1.forward(x)?)?)
+    }
+
+    /// As [`forward`](Self::forward), at most `rows` tokens at a time. Where there are far more
+    /// channels inside than outside, this is what keeps them in a core's cache: they are written
+    /// and read once, and the way to memory would take longer than the products.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_in_blocks(&self, x: &Tensor, rows: i64) -> Result<Tensor, TchError> {
+        let shape = x.size();
+        let flat = x.f_flatten(0, -2)?;
+        let blocks = flat
+            .f_split(rows, 0)?
+            .iter()
+            .map(|block| self.forward(block))
+            .collect::<Result<Vec<_>, _>>()?;
+        Tensor::f_cat(&blocks, 0)?.f_view(shape.as_slice())
     }
 }
 

@@ -71,7 +71,7 @@ impl Node {
         if !tuning.overlay || !output.wants_overlay(name) {
             return;
         }
-        let drawn = overlay::draw(&frame.image, &overlay::items(&found.detections, &found.prompts));
+        let drawn = overlay::draw_found(&frame.image, found);
         match encode_jpeg(&drawn, tuning.jpeg_quality) {
             Ok(jpeg) => output.overlay(name, &frame.header, jpeg),
             Err(error) => tracing::warn!("{name}: no overlay: {error}"),

@@ -375,6 +375,7 @@ fn outcome(incoming: Incoming, found: ImageDetections, prompts: &Arc<PromptSet>)
         height: frame.image.height(),
         prompts: Arc::clone(prompts),
         detections: found.detections,
+        has_masks: found.has_masks,
         track_ids: None,
         timings,
     };

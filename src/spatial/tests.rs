@@ -107,6 +107,7 @@ fn found(frame_id: &str, boxes: &[PixelBox]) -> FrameDetections {
         score: 0.9,
         objectness: None,
         box_in_source_px: *pixels,
+        mask: None,
     };
     FrameDetections {
         camera: "front".into(),
@@ -115,6 +116,7 @@ fn found(frame_id: &str, boxes: &[PixelBox]) -> FrameDetections {
         height: SIZE[1],
         prompts: Arc::new(PromptSet { version: 1, prompts, default_threshold: 0.1 }),
         detections: boxes.iter().map(detection).collect(),
+        has_masks: false,
         track_ids: None,
         timings: StageTimings::default(),
     }

@@ -209,7 +209,9 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Tokenizer
     serde_json::from_str(&read_text(path)?).map_err(|error| unusable(path, error.to_string()))
 }
 
-pub(super) fn read_json_if_there<T: DeserializeOwned + Default>(path: &Path) -> Result<T, TokenizerError> {
+pub(super) fn read_json_if_there<T: DeserializeOwned + Default>(
+    path: &Path,
+) -> Result<T, TokenizerError> {
     if path.exists() { read_json(path) } else { Ok(T::default()) }
 }
 

@@ -179,8 +179,7 @@ impl WordPieceTokenizer {
         tokenizer
             .with_normalizer(Some(NormalizerWrapper::BertNormalizer(normalizer)))
             .map_err(text)?;
-        tokenizer
-            .with_pre_tokenizer(Some(PreTokenizerWrapper::BertPreTokenizer(BertPreTokenizer)));
+        tokenizer.with_pre_tokenizer(Some(PreTokenizerWrapper::BertPreTokenizer(BertPreTokenizer)));
         tokenizer.add_tokens(added).map_err(text)?;
         let max_tokens = settings
             .model_max_length

@@ -4,6 +4,7 @@ mod closing;
 pub mod frames;
 pub mod inspect;
 pub mod live;
+pub mod masks;
 pub mod metrics;
 pub mod records;
 pub mod rmw_zenoh;

@@ -21,7 +21,8 @@ pub use masks::draw_masks;
 pub use palette::color_of;
 use text::Line;
 
-use crate::types::{Detection, PixelBox, PromptSet};
+use crate::types::{Detection, FrameDetections, PixelBox, PromptSet};
+use crate::vision::mask;
 
 const DARK: [u8; 3] = [16, 16, 16];
 const LIGHT: [u8; 3] = [255, 255, 255];
@@ -114,6 +115,19 @@ pub fn draw_with_truth(
 #[must_use]
 pub fn draw(image: &RgbImage, items: &[OverlayItem<'_>]) -> RgbImage {
     draw_with_truth(image, &[], items)
+}
+
+/// A copy of `image` with what was found in it: masks where there are some, else boxes.
+///
+/// # Panics
+/// Where `found` is of an image of another size.
+#[must_use]
+pub fn draw_found(image: &RgbImage, found: &FrameDetections) -> RgbImage {
+    let items = items(&found.detections, &found.prompts);
+    match found.has_masks {
+        true => draw_masks(image, &mask::classes(found), &items),
+        false => draw(image, &items),
+    }
 }
 
 /// Labels on plates that keep off each other.

@@ -9,9 +9,12 @@ use tch::{Device, Kind, Tensor};
 use super::{KeyProblems, Weights, WeightsError, WrongDtype, WrongShape};
 use crate::nn::Params;
 
-/// Endings of keys that older writers stored and that hold nothing learned: their values follow
-/// from the configuration.
-const BUFFERS: &[&str] = &[".position_ids"];
+/// Endings of keys that hold nothing that a network computes with: values that follow from the
+/// configuration, which older writers stored, and a count that only training uses.
+const BUFFERS: &[&str] = &[".position_ids", ".num_batches_tracked"];
+
+/// Endings of keys that were measured and not learned: they do not count as parameters.
+const MEASURED: &[&str] = &[".running_mean", ".running_var"];
 
 /// Gives the tensors of a checkpoint to blocks, each key once, and remembers what did not fit.
 #[derive(Debug)]
@@ -99,7 +102,9 @@ impl Loader {
         });
         match loaded {
             Ok(tensor) => {
-                state.parameters += tensor.numel() as u64;
+                if !MEASURED.iter().any(|measured| name.ends_with(measured)) {
+                    state.parameters += tensor.numel() as u64;
+                }
                 Some(tensor)
             }
             Err(failure) => {
@@ -113,6 +118,29 @@ impl Loader {
 impl Params for Loader {
     fn take(&self, name: &str, shape: &[i64]) -> Tensor {
         self.load(name, shape).unwrap_or_default()
+    }
+
+    fn tied(&self, name: &str, original: &str) {
+        let stored = |name: &str| self.weights.tensors.get(name);
+        let (Some((file, copy)), Some((of_original, first))) = (stored(name), stored(original))
+        else {
+            // Without the original, its key is reported and that of the copy stays unexpected.
+            return;
+        };
+        let bytes = self.weights.files[*file]
+            .read(copy)
+            .and_then(|copy| Ok((copy, self.weights.files[*of_original].read(first)?)));
+        let mut state = self.state.borrow_mut();
+        match bytes {
+            // A copy with other values is one that nobody asked for.
+            Ok((a, b)) if a == b && copy.shape == first.shape && copy.dtype == first.dtype => {
+                state.taken.insert(name.to_owned());
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                state.failure.get_or_insert(failure);
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::geometry_msgs::PoseWithCovariance;
 use super::std_msgs::Header;
 
 pub use detection_3d::{BoundingBox3D, Detection3D, Detection3DArray, detection_3d_array};
-pub use info::{LabelInfo, VisionClass, VisionInfo};
+pub use info::{LabelInfo, VisionClass, VisionInfo, label_info};
 
 /// `vision_msgs/msg/ObjectHypothesisWithPose`, with its `hypothesis` flattened.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -195,6 +195,7 @@ mod tests {
             score,
             objectness: None,
             box_in_source_px: PixelBox::from_corners(corners),
+            mask: None,
         };
         FrameDetections {
             camera: Arc::from("/camera/image"),
@@ -210,6 +211,7 @@ mod tests {
                 detection(1, 0.75, [10.0, 20.0, 30.0, 60.0]),
                 detection(0, 0.5, [0.0, 0.0, 1.0, 1.0]),
             ],
+            has_masks: false,
             track_ids: None,
             timings: StageTimings::default(),
         }

@@ -10,6 +10,7 @@ use super::super::Refused;
 use super::super::out_folder::{FolderLock, remove_matching, remove_written, results_in};
 use super::identity::RunIdentity;
 use super::known::KnownFrames;
+use super::coco;
 use super::outputs::{BAG, JSONL, OVERLAYS, REPORT, is_overlay_name};
 use super::run_file::{self, RunFile};
 use crate::app::args::ReplayArgs;
@@ -97,7 +98,7 @@ impl OutFolder {
 fn remove_results(folder: &Path) -> anyhow::Result<()> {
     remove_bag(folder)?;
     remove_matching(&folder.join(OVERLAYS), is_overlay_name)?;
-    for name in [REPORT, JSONL, run_file::NAME] {
+    for name in [REPORT, JSONL, coco::NAME, run_file::NAME] {
         remove_written(folder, name)?;
     }
     Ok(())

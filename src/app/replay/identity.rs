@@ -21,6 +21,9 @@ pub(super) struct RunIdentity {
     model: String,
     /// The commit of a model that was pulled; else sizes and times of its files.
     weights: String,
+    /// What draws masks, and its weights.
+    #[serde(default)]
+    segmenter: Option<[String; 2]>,
     prompts: Vec<PromptIdentity>,
     threshold: f32,
     nms_iou: Option<f32>,
@@ -66,6 +69,11 @@ impl RunIdentity {
             topics: topics.iter().map(|topic| topic.name.to_string()).collect(),
             model: config.model.clone(),
             weights: weights(&settings.model_dir),
+            segmenter: config
+                .segmenter
+                .clone()
+                .zip(settings.segmenter_dir.as_ref())
+                .map(|(name, folder)| [name, weights(folder)]),
             prompts: settings.prompts.prompts.iter().map(PromptIdentity::of).collect(),
             threshold: config.threshold,
             nms_iou: config.nms_iou,

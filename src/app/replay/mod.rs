@@ -3,6 +3,7 @@
 //! A reader thread decodes frames and posts them, the inference thread looks at them, and this
 //! thread writes the results. All queues between them are bounded and none of them drops.
 
+mod coco;
 mod folder;
 mod identity;
 mod known;
@@ -32,6 +33,7 @@ use self::identity::RunIdentity;
 use self::outputs::{OutputOptions, Outputs};
 use self::run_file::RunFile;
 use self::shared_report::SharedReport;
+pub(in crate::app) use self::source::choose_topics;
 use self::source::{Source, SourceReport};
 use self::space::{FrameSpace, SpaceReader};
 use self::space_topics::SpaceTopics;

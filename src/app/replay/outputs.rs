@@ -11,18 +11,22 @@ use owlet::report::{RecordingInfo, ReportOptions, RunSummary, TopicInfo};
 use owlet::spatial::LocatedFrame;
 use owlet::tasks::ModelInfo;
 use owlet::track::FrameTracker;
+use owlet::transport::masks::MaskPictures;
 use owlet::transport::records::FrameRecord;
 use owlet::transport::rosbag2::{BagInfo, BagWriter, QosProfile, TopicId, WriterOptions};
 use owlet::types::{Frame, FrameDetections, PromptSet, Stamp};
 use owlet::vision::encode::encode_jpeg;
 use owlet::vision::overlay;
 use owlet::wire::Message;
-use owlet::wire::sensor_msgs::{PointCloud2, point_bytes};
+use owlet::wire::sensor_msgs::{Image, PointCloud2, point_bytes};
+use owlet::wire::std_msgs::Header;
 use owlet::wire::vision_msgs::{
-    Detection2DArray, Detection3DArray, detection_2d_array, detection_3d_array,
+    Detection2DArray, Detection3DArray, LabelInfo, detection_2d_array, detection_3d_array,
+    label_info,
 };
 
 use super::super::settings::Settings;
+use super::coco;
 use super::identity::name_of;
 use super::shared_report::SharedReport;
 use super::source::Topic;
@@ -72,6 +76,15 @@ struct CameraOutputs {
     /// Where its detections get places.
     detections_3d: Option<TopicId>,
     cloud: Option<TopicId>,
+    masks: Option<MaskTopics>,
+}
+
+/// Where masks are made.
+struct MaskTopics {
+    instances: TopicId,
+    labels: TopicId,
+    label_info: TopicId,
+    is_told: bool,
 }
 
 impl<'a> Outputs<'a> {
@@ -93,10 +106,21 @@ impl<'a> Outputs<'a> {
             .iter()
             .map(|topic| {
                 let camera = Arc::clone(&topic.name);
-                let mut add = |output, message_type| {
+                let mut add_with = |output, message_type, qos| {
                     let name = output_topic(output, &camera, topics.len());
-                    writer.add_topic(&name, message_type, QosProfile::RELIABLE)
+                    writer.add_topic(&name, message_type, qos)
                 };
+                let masks = match settings.makes_masks() {
+                    true => Some(MaskTopics {
+                        instances: add_with("instances", Image::TYPE, QosProfile::RELIABLE)?,
+                        labels: add_with("labels", Image::TYPE, QosProfile::RELIABLE)?,
+                        label_info: add_with("labels/info", LabelInfo::TYPE, QosProfile::LATCHED)?,
+                        is_told: false,
+                    }),
+                    false => None,
+                };
+                let mut add =
+                    |output, message_type| add_with(output, message_type, QosProfile::RELIABLE);
                 let detections = add("detections", Detection2DArray::TYPE)?;
                 let (mut detections_3d, mut cloud) = (None, None);
                 if options.space_topics.of(&camera).is_some() {
@@ -105,7 +129,7 @@ impl<'a> Outputs<'a> {
                         cloud = Some(add("cloud", PointCloud2::TYPE)?);
                     }
                 }
-                Ok(CameraOutputs { camera, detections, detections_3d, cloud })
+                Ok(CameraOutputs { camera, detections, detections_3d, cloud, masks })
             })
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
@@ -183,10 +207,21 @@ impl<'a> Outputs<'a> {
         located: Option<&LocatedFrame>,
         frame: &Frame,
     ) -> anyhow::Result<()> {
-        let outputs = self.bag_topics.iter().find(|known| known.camera == found.camera);
+        let outputs = self.bag_topics.iter_mut().find(|known| known.camera == found.camera);
         let Some(outputs) = outputs else { return Ok(()) };
         let at = frame.received;
         self.bag.write(outputs.detections, at, &detection_2d_array(found))?;
+        if let Some(masks) = &mut outputs.masks {
+            if !std::mem::replace(&mut masks.is_told, true) {
+                let names = found.prompts.prompts.iter().map(|prompt| prompt.name.as_str());
+                let threshold = found.prompts.default_threshold;
+                let info = label_info(Header::from(&found.header), names, threshold);
+                self.bag.write(masks.label_info, at, &info)?;
+            }
+            let pictures = MaskPictures::of(found);
+            self.bag.write(masks.instances, at, &pictures.instances())?;
+            self.bag.write(masks.labels, at, &pictures.labels())?;
+        }
         let Some(located) = located else { return Ok(()) };
         if let Some(topic) = outputs.detections_3d {
             self.bag.write(topic, at, &detection_3d_array(found, &located.places))?;
@@ -202,10 +237,7 @@ impl<'a> Outputs<'a> {
 
     fn add_found(&mut self, found: &FrameDetections, frame: &Frame) -> anyhow::Result<()> {
         let quality = self.jpeg_quality;
-        let draw = || {
-            let items = overlay::items(&found.detections, &found.prompts);
-            encode_jpeg(&overlay::draw(&frame.image, &items), quality)
-        };
+        let draw = || encode_jpeg(&overlay::draw_found(&frame.image, found), quality);
         let mut drawn = None;
         if let Some(overlays) = &self.overlays {
             let path = overlays.join(overlay_name(self.frames, found));
@@ -229,6 +261,7 @@ impl<'a> Outputs<'a> {
     pub(super) fn finish(self) -> anyhow::Result<(RunSummary, PlacesTally)> {
         // The records were flushed line by line.
         self.bag.finish()?;
+        coco::write(&self.folder, &self.folder.join(JSONL), &self.prompts)?;
         let path = self.folder.join(REPORT);
         let summary = self.report.with(|report| {
             for sentence in self.places.to_sentences() {
@@ -242,7 +275,7 @@ impl<'a> Outputs<'a> {
 
 /// Where the results are, one path on a line.
 pub(super) fn list_files(folder: &Path, overlays: bool) -> String {
-    let names = [REPORT, BAG, JSONL].into_iter().chain(overlays.then_some(OVERLAYS));
+    let names = [REPORT, BAG, JSONL, coco::NAME].into_iter().chain(overlays.then_some(OVERLAYS));
     names.map(|name| format!("{}\n", folder.join(name).display())).collect()
 }
 

@@ -4,6 +4,7 @@
 //! what it is. Whoever uses the vectors needs no torch.
 
 mod bert;
+mod clip;
 mod error;
 mod owl;
 mod pictures;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use tch::{Device, Kind};
 
 pub use bert::BertEncoder;
+pub use clip::ClipEncoder;
 pub use error::EncoderError;
 pub use owl::OwlTowerEncoder;
 pub use vit::{PatchVectors, VitEncoder};
@@ -70,7 +72,7 @@ impl EncoderOptions {
 }
 
 /// Loads what a checkpoint is for pictures: ViT, DINO and DINOv2 (`transformers`), a plain ViT of
-/// timm, or the image tower of OWL-ViT and OWLv2.
+/// timm, CLIP, or the image tower of OWL-ViT and OWLv2.
 ///
 /// # Errors
 /// An option out of range, a device that is not there, another architecture, and every way in
@@ -78,27 +80,29 @@ impl EncoderOptions {
 pub fn load_image_encoder(options: &EncoderOptions) -> Result<Box<dyn ImageEncoder>, EncoderError> {
     match models::architecture(&options.model_dir)?.as_str() {
         "vit" | "dinov2" | "timm" => Ok(Box::new(VitEncoder::load(options)?)),
+        "clip" => Ok(Box::new(ClipEncoder::load(options)?)),
         "owlvit" | "owlv2" => Ok(Box::new(OwlTowerEncoder::load(options)?)),
         other => Err(EncoderError::Architecture {
             model_dir: options.model_dir.clone(),
             encodes: "pictures",
-            expected: "vit, dinov2, owlvit or owlv2, or an architecture of timm",
+            expected: "vit, dinov2, clip, owlvit or owlv2, or an architecture of timm",
             found: other.to_owned(),
         }),
     }
 }
 
-/// Loads what a checkpoint is for texts: BERT or MPNet.
+/// Loads what a checkpoint is for texts: BERT, MPNet or CLIP.
 ///
 /// # Errors
 /// As [`load_image_encoder`].
 pub fn load_text_encoder(options: &EncoderOptions) -> Result<Box<dyn TextEncoder>, EncoderError> {
     match models::architecture(&options.model_dir)?.as_str() {
         "bert" | "mpnet" => Ok(Box::new(BertEncoder::load(options)?)),
+        "clip" => Ok(Box::new(ClipEncoder::load(options)?)),
         other => Err(EncoderError::Architecture {
             model_dir: options.model_dir.clone(),
             encodes: "texts",
-            expected: "bert or mpnet",
+            expected: "bert, mpnet or clip",
             found: other.to_owned(),
         }),
     }

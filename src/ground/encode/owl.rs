@@ -98,8 +98,7 @@ impl ImageEncoder for OwlTowerEncoder {
 fn weights_of(recipe: &Recipe, image: &RgbImage, grid: i64) -> Vec<f32> {
     let (width, height) = (image.width() as f32, image.height() as f32);
     let whole = PixelBox::from_corners([0.0, 0.0, width, height]);
-    let [cx, cy, w, h] =
-        recipe.geometry(image.width(), image.height()).norm_from_source_px(whole);
+    let [cx, cy, w, h] = recipe.geometry(image.width(), image.height()).norm_from_source_px(whole);
     let is_inside = |index: i64, centre: f32, size: f32| {
         let at = (index as f32 + 0.5) / grid as f32;
         (at - centre).abs() <= 0.5 * size

@@ -65,8 +65,12 @@ impl Pictures {
         let recipe = self.preprocessor.recipe();
         let (height, width) = (i64::from(recipe.canvas_height), i64::from(recipe.canvas_width));
         let upload = || -> Result<Tensor, TchError> {
-            let values = Tensor::f_from_slice(&self.pixel_values)?
-                .f_view([images.len() as i64, 3, height, width])?;
+            let values = Tensor::f_from_slice(&self.pixel_values)?.f_view([
+                images.len() as i64,
+                3,
+                height,
+                width,
+            ])?;
             values.f_to_device_(self.device, self.kind, false, false)
         };
         no_grad(upload).map_err(|error| backend(Stage::Preprocess, &error.into()))

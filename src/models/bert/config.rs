@@ -183,7 +183,10 @@ mod tests {
                 "num_hidden_layers": 6, "vocab_size": 30522, "position_embedding_type": "absolute"}"#,
         )
         .unwrap();
-        assert_eq!((minilm.encoder.size, minilm.encoder.heads, minilm.max_tokens()), (384, 12, 512));
+        assert_eq!(
+            (minilm.encoder.size, minilm.encoder.heads, minilm.max_tokens()),
+            (384, 12, 512)
+        );
         // all-mpnet-base-v2.
         let mpnet = parse(
             r#"{"model_type": "mpnet", "max_position_embeddings": 514, "layer_norm_eps": 1e-05,

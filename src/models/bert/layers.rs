@@ -3,9 +3,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::config::{BertConfig, BertFamily, DISTANCES};
-use crate::nn::{
-    Attention, Embedding, EncoderConfig, LayerNorm, Linear, Mlp, Projections, Scope,
-};
+use crate::nn::{Attention, Embedding, EncoderConfig, LayerNorm, Linear, Mlp, Projections, Scope};
 
 /// Distances from here on are one.
 const LONGEST_DISTANCE: f64 = 128.0;
@@ -35,9 +33,8 @@ impl Network {
             token_type_embeddings: (config.family == BertFamily::Bert)
                 .then(|| table("token_type_embeddings", config.token_types)),
             embeddings_norm: LayerNorm::new(&embeddings.at("LayerNorm"), size, layer_norm_eps),
-            relative_attention_bias: (config.family == BertFamily::Mpnet).then(|| {
-                Embedding::new(&encoder.at("relative_attention_bias"), DISTANCES, heads)
-            }),
+            relative_attention_bias: (config.family == BertFamily::Mpnet)
+                .then(|| Embedding::new(&encoder.at("relative_attention_bias"), DISTANCES, heads)),
             layers: (0..layers)
                 .map(|index| Layer::new(&encoder.at("layer").at(index), config))
                 .collect(),

@@ -125,8 +125,9 @@ impl Bert {
             hidden.extend((0..longest).map(|at| at >= row.len()));
         }
         no_grad(|| -> Result<TokenStates, TchError> {
-            let upload =
-                |values: &[i64]| Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(self.device);
+            let upload = |values: &[i64]| {
+                Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(self.device)
+            };
             let hidden = Tensor::f_from_slice(&hidden)?.f_view(shape)?.f_to_device(self.device)?;
             let states = self.network.forward(&upload(&ids)?, &upload(&positions)?, &hidden)?;
             Ok(TokenStates { states, hidden })

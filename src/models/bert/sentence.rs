@@ -186,9 +186,7 @@ mod tests {
     }
 
     fn modules(kinds: &[(&str, &str)]) -> String {
-        let one = |(kind, path): &(&str, &str)| {
-            serde_json::json!({"path": path, "type": format!("sentence_transformers.models.{kind}")})
-        };
+        let one = |(kind, path): &(&str, &str)| serde_json::json!({"path": path, "type": format!("sentence_transformers.models.{kind}")});
         serde_json::Value::from_iter(kinds.iter().map(one)).to_string()
     }
 

@@ -1,9 +1,12 @@
 //! The decoder: from tokens of the image tower and a condition to a map of logits.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::ClipSegConfig;
-use crate::nn::{Activation, Attention, EncoderConfig, LayerNorm, Linear, Mlp, Scope};
+use crate::nn::{
+    Activation, Attention, Conv2d, ConvShape, EncoderConfig, Enlargement, LayerNorm, Linear, Mlp,
+    Scope,
+};
 
 /// What the decoder makes of an image before it knows any prompt.
 #[derive(Debug)]
@@ -13,6 +16,11 @@ pub struct DecoderInput {
     /// What is added before each layer behind it, of the same shape.
     rest: Vec<Tensor>,
 }
+
+/// Tokens that each CPU thread takes through a perceptron at a time: their 2048 channels inside are
+/// 2 MB, what a core's second cache holds today. Measured with 64 to 1940 of them: 256 are the
+/// fastest, three times as fast as all tokens of 20 maps at once.
+const ROWS_PER_THREAD: i64 = 256;
 
 /// Attention and perceptron around a residual, each before its layer norm.
 #[derive(Debug)]
@@ -37,74 +45,48 @@ impl DecoderLayer {
     /// `[batch, tokens, size]` to the same shape.
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let x = self.layer_norm1.forward(&x.f_add(&self.self_attn.forward(x, false)?)?)?;
-        self.layer_norm2.forward(&x.f_add(&self.mlp.forward(&x)?)?)
-    }
-}
-
-/// A learned kernel and its bias.
-#[derive(Debug)]
-struct Kernel {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Kernel {
-    /// Keys `weight`, of this shape, and `bias`, one for each output.
-    fn new(scope: &Scope<'_>, shape: [i64; 4], outputs: i64) -> Self {
-        Self { weight: scope.take("weight", &shape), bias: scope.take("bias", &[outputs]) }
-    }
-
-    /// `[inputs, outputs, side, side]`: each place becomes a square of its own.
-    fn enlarging(scope: &Scope<'_>, inputs: i64, outputs: i64, side: i64) -> Self {
-        Self::new(scope, [inputs, outputs, side, side], outputs)
-    }
-
-    /// A transposed convolution whose stride is its size.
-    fn enlarge(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let (_, _, height, width) = self.weight.size4()?;
-        x.f_conv_transpose2d(
-            &self.weight,
-            Some(&self.bias),
-            [height, width],
-            [0, 0],
-            [0, 0],
-            1,
-            [1, 1],
-        )
+        // 32 times as many channels inside as outside.
+        let thought = match x.device() {
+            Device::Cpu => {
+                let rows = ROWS_PER_THREAD * i64::from(tch::get_num_threads().max(1));
+                self.mlp.forward_in_blocks(&x, rows)?
+            }
+            _ => self.mlp.forward(&x)?,
+        };
+        self.layer_norm2.forward(&x.f_add(&thought)?)
     }
 }
 
 /// From tokens on their grid to one channel at the size of pixels.
 #[derive(Debug)]
-enum Enlargement {
+enum ToPixels {
     /// Key `transposed_convolution`.
-    Plain(Kernel),
+    Plain(Enlargement),
     /// Keys `transposed_convolution.0`, `.2` and `.4`; between them is a ReLU.
-    Refined { smooth: Kernel, first: Kernel, second: Kernel },
+    Refined { smooth: Conv2d, first: Enlargement, second: Enlargement },
 }
 
-impl Enlargement {
+impl ToPixels {
     fn new(scope: &Scope<'_>, size: i64, patch_size: i64, refined: bool) -> Self {
         if !refined {
-            return Self::Plain(Kernel::enlarging(scope, size, 1, patch_size));
+            return Self::Plain(Enlargement::new(scope, size, 1, patch_size));
         }
         let side = patch_size / 4;
         Self::Refined {
-            smooth: Kernel::new(&scope.at(0), [size, size, 3, 3], size),
-            first: Kernel::enlarging(&scope.at(2), size, size / 2, side),
-            second: Kernel::enlarging(&scope.at(4), size / 2, 1, side),
+            smooth: Conv2d::new(&scope.at(0), ConvShape::same(size, size, 3)),
+            first: Enlargement::new(&scope.at(2), size, size / 2, side),
+            second: Enlargement::new(&scope.at(4), size / 2, 1, side),
         }
     }
 
     /// `[batch, size, grid, grid]` to `[batch, 1, height, width]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         match self {
-            Self::Plain(kernel) => kernel.enlarge(x),
+            Self::Plain(enlargement) => enlargement.forward(x),
             Self::Refined { smooth, first, second } => {
-                let mut x =
-                    x.f_conv2d(&smooth.weight, Some(&smooth.bias), [1, 1], [1, 1], [1, 1], 1)?;
-                let mut x = first.enlarge(&x.f_relu_()?)?;
-                second.enlarge(&x.f_relu_()?)
+                let mut x = smooth.forward(x)?;
+                let mut x = first.forward(&x.f_relu_()?)?;
+                second.forward(&x.f_relu_()?)
             }
         }
     }
@@ -116,7 +98,7 @@ impl Enlargement {
 pub(super) struct Decoder {
     film_mul: Linear,
     film_add: Linear,
-    transposed_convolution: Enlargement,
+    transposed_convolution: ToPixels,
     reduces: Vec<Linear>,
     layers: Vec<DecoderLayer>,
     conditional_layer: usize,
@@ -140,7 +122,7 @@ impl Decoder {
         Self {
             film_mul: film("film_mul"),
             film_add: film("film_add"),
-            transposed_convolution: Enlargement::new(
+            transposed_convolution: ToPixels::new(
                 &scope.at("transposed_convolution"),
                 decoder.size,
                 config.image.patch_size,

@@ -56,7 +56,12 @@ mod tests {
     #[test]
     fn the_hub_knows_the_same_names() {
         let on_hub = crate::hub::KNOWN_MODELS.iter().map(|model| model.name);
-        let known = KNOWN_NAMES.into_iter().chain(crate::models::clipseg::KNOWN_NAMES);
+        let known = KNOWN_NAMES
+            .into_iter()
+            .chain(crate::models::clipseg::KNOWN_NAMES)
+            .chain(crate::models::groupvit::KNOWN_NAMES)
+            .chain(crate::models::clip::KNOWN_NAMES)
+            .chain(crate::models::sam::KNOWN_NAMES);
         assert!(on_hub.eq(known));
     }
 

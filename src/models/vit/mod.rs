@@ -86,7 +86,16 @@ impl Vit {
             }
             nn::stretch_positions(&learned, config.grid(), (rows, columns))
         })?;
-        Ok(Self { config, canvas_height, canvas_width, device, kind, parameters, network, positions })
+        Ok(Self {
+            config,
+            canvas_height,
+            canvas_width,
+            device,
+            kind,
+            parameters,
+            network,
+            positions,
+        })
     }
 
     /// The configuration it was loaded from.

@@ -43,12 +43,14 @@ impl Detector for WholeImage {
                 13 => Err(DetectError::EmptyImage { index, width: 13, height: image.height() }),
                 14 => panic!("an operator failed"),
                 width => Ok(ImageDetections {
+                    has_masks: false,
                     detections: vec![
                         Detection {
                             prompt: 0,
                             score: 0.5,
                             objectness: None,
                             box_in_source_px: PixelBox::from_corners([0.0, 0.0, width as f32, 1.0]),
+                            mask: None,
                         };
                         self.rules.map_or(1, |rules| rules.max_detections)
                     ],

@@ -12,16 +12,19 @@ use super::space::{SpaceTopics, listen_to_transforms};
 use super::topics::Out;
 use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
-    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, Status,
+    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, SpaceKeys, Status,
     TransportError, WaitsFor,
 };
+use crate::transport::masks::MaskPictures;
 use crate::transport::records::LiveRecord;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
 use crate::wire::Message;
 use crate::wire::diagnostic_msgs::DiagnosticArray;
-use crate::wire::sensor_msgs::CompressedImage;
+use crate::wire::sensor_msgs::{CompressedImage, Image};
 use crate::wire::std_msgs::Header;
-use crate::wire::vision_msgs::{Detection2DArray, VisionInfo, detection_2d_array};
+use crate::wire::vision_msgs::{
+    Detection2DArray, LabelInfo, VisionInfo, detection_2d_array, label_info,
+};
 
 /// The name of the camera on `image`, where cameras are not named.
 const ONLY_CAMERA: &str = "camera";
@@ -38,6 +41,8 @@ const ALONE_PATIENCE: Duration = Duration::from_secs(3);
 /// | `camera_info`, `depth`, `depth_camera_info` | in, where places are looked for | `sensor_msgs/CameraInfo`, `Image` | sensor data |
 /// | `/tf`, `/tf_static` | in, where places are looked for | `tf2_msgs/TFMessage` | as tf2 |
 /// | `~/detections_3d` | out, where places are looked for | `vision_msgs/Detection3DArray` | reliable |
+/// | `~/instances`, `~/labels` | out, where masks are made | `sensor_msgs/Image`, `16UC1` and `mono8` | reliable |
+/// | `~/labels/info` | out, where masks are made | `vision_msgs/LabelInfo` | reliable, transient local |
 /// | `~/cloud` | out, where asked for and while somebody listens | `sensor_msgs/PointCloud2` | sensor data |
 /// | `~/overlay/compressed` | out, drawn while somebody listens | `sensor_msgs/CompressedImage` | sensor data |
 /// | `~/vision_info` | out | `vision_msgs/VisionInfo` | reliable, transient local |
@@ -88,7 +93,41 @@ struct Camera {
     images: Arc<ImageFeed>,
     detections: Out,
     overlay: Out,
+    masks: MaskTopics,
     space: Option<SpaceTopics>,
+}
+
+/// What is drawn of masks; who makes none writes nothing on them but what labels would mean.
+struct MaskTopics {
+    instances: Out,
+    labels: Out,
+    info: Out,
+}
+
+impl MaskTopics {
+    fn open(link: &dyn RosLink, out_prefix: &str) -> Result<Self, LinkError> {
+        let topic = |name: &str| format!("{out_prefix}{name}");
+        Ok(Self {
+            instances: Out::open::<Image<'_>>(link, &topic("instances"), Qos::RELIABLE)?,
+            labels: Out::open::<Image<'_>>(link, &topic("labels"), Qos::RELIABLE)?,
+            info: Out::open::<LabelInfo<'_>>(link, &topic("labels/info"), Qos::LATCHED)?,
+        })
+    }
+
+    /// Draws what somebody takes.
+    fn send(&self, found: &FrameDetections) {
+        let (instances, labels) = (self.instances.has_readers(), self.labels.has_readers());
+        if !instances && !labels {
+            return;
+        }
+        let pictures = MaskPictures::of(found);
+        if instances {
+            self.instances.send(&pictures.instances());
+        }
+        if labels {
+            self.labels.send(&pictures.labels());
+        }
+    }
 }
 
 impl Camera {
@@ -107,6 +146,7 @@ impl Camera {
             images: Arc::new(ImageFeed::new(link, name, &format!("{in_prefix}image"))),
             detections: Out::open::<Detection2DArray<'_>>(link, &detections, Qos::RELIABLE)?,
             overlay: Out::open::<CompressedImage<'_>>(link, &overlay, Qos::SENSOR_DATA)?,
+            masks: MaskTopics::open(link, &out_prefix)?,
             space: match locates {
                 true => Some(SpaceTopics::open(link, name, &in_prefix, &out_prefix)?),
                 false => None,
@@ -188,6 +228,12 @@ impl RosTransport {
             database_location: self.prompts_key().into(),
             database_version: i32::try_from(prompts.version).unwrap_or(i32::MAX),
         });
+        let header = Header { stamp: self.clock.now().into(), frame_id: "" };
+        let names = prompts.prompts.iter().map(|prompt| prompt.name.as_str());
+        let info = label_info(header, names, prompts.default_threshold).encode();
+        for camera in &self.cameras {
+            camera.masks.info.send_encoded(&info);
+        }
         self.prompts.tell(prompts);
     }
 }
@@ -241,6 +287,9 @@ impl NodeOutput for RosTransport {
         // there.
         if let (Some(camera), Some(found)) = (self.active_camera(camera), found) {
             camera.detections.send(&detection_2d_array(found));
+            if found.has_masks {
+                camera.masks.send(found);
+            }
         }
     }
 
@@ -270,9 +319,9 @@ impl NodeOutput for RosTransport {
         }
     }
 
-    fn depth_key(&self, camera: &str) -> Option<String> {
+    fn space_keys(&self, camera: &str) -> Option<SpaceKeys> {
         let camera = self.cameras.iter().find(|known| known.name == camera)?;
-        camera.space.as_ref().map(|space| space.depth().to_owned())
+        camera.space.as_ref().map(|space| space.keys(&*self.link))
     }
 
     fn wants_overlay(&self, camera: &str) -> bool {

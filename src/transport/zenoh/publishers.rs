@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -12,17 +11,15 @@ use zenoh::pubsub::Publisher;
 use zenoh::{Session, Wait};
 
 use super::super::live::PromptsAnswer;
+use super::super::masks::MaskPictures;
 use super::super::records::LiveRecord;
 use super::keys::Keys;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
 use crate::wire::Message;
-use crate::wire::sensor_msgs::{PointCloud2, point_bytes};
+use crate::wire::sensor_msgs::{Image, PointCloud2, point_bytes};
 use crate::wire::vision_msgs::{
     Detection2DArray, Detection3DArray, detection_2d_array, detection_3d_array,
 };
-
-/// How long routers may take to say who publishes.
-const ADMIN_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The publishers of a node, made as cameras turn up.
 pub(super) struct Publishers {
@@ -37,6 +34,8 @@ struct CameraPublishers {
     detections: Publisher<'static>,
     cdr: Option<Publisher<'static>>,
     overlay: Publisher<'static>,
+    /// As CDR, where that is asked for: in JSON each detection has its own mask.
+    instances: Option<Publisher<'static>>,
 }
 
 /// Made for cameras that have places.
@@ -93,6 +92,13 @@ impl Publishers {
             let message = detection_2d_array(found).encode();
             log(&self.session, publisher.key_expr(), publisher.put(message).wait());
         }
+        if let (Some(publisher), Some(found)) = (&publishers.instances, found)
+            && found.has_masks
+            && has_subscriber(publisher)
+        {
+            let message = MaskPictures::of(found).instances().encode();
+            log(&self.session, publisher.key_expr(), publisher.put(message).wait());
+        }
     }
 
     pub(super) fn wants_overlay(&self, camera: &str) -> bool {
@@ -145,6 +151,10 @@ impl Publishers {
             detections: declare("detections", Encoding::APPLICATION_JSON)?,
             cdr: if self.cdr { Some(declare("detections_cdr", cdr)?) } else { None },
             overlay: declare("overlay", Encoding::IMAGE_JPEG)?,
+            instances: match self.cdr {
+                true => Some(declare("instances_cdr", cdr_of(Image::TYPE))?),
+                false => None,
+            },
         })
     }
 
@@ -194,22 +204,6 @@ impl AnswerPublisher {
         let put = self.session.put(&self.key, json).encoding(Encoding::APPLICATION_JSON);
         log(&self.session, &self.key, put.wait());
     }
-}
-
-/// Publishers that are declared on `keys`, by what routers with an admin space say; `None` where
-/// there is none. Our own subscription shows whether there is one. A plain put declares nothing.
-pub(super) fn declared_on(session: &Session, keys: &keyexpr) -> Option<usize> {
-    let selector = format!("@/*/*/*/{keys}");
-    let replies = session.get(selector).timeout(ADMIN_PATIENCE).wait().ok()?;
-    let kinds: Vec<String> = replies
-        .into_iter()
-        .filter_map(|reply| {
-            let key = reply.result().ok()?.key_expr().to_string();
-            key.split('/').nth(3).map(str::to_owned)
-        })
-        .collect();
-    let publishers = kinds.iter().filter(|kind| *kind == "publisher").count();
-    kinds.iter().any(|kind| kind == "subscriber").then_some(publishers)
 }
 
 /// Plain data as JSON.

@@ -87,6 +87,7 @@ pub(super) fn read(config: &Map<String, Value>) -> Result<Recipe, Vec<RecipeProb
         processor: Processor::Timm,
         canvas_width: width as u32,
         canvas_height: height as u32,
+        longest_edge: None,
         shortest_edge: (!squashes).then_some(scaled),
         filter,
         rescale_factor: Some(1.0 / 255.0),
@@ -118,10 +119,9 @@ mod tests {
         let bare = parse("{}").unwrap();
         assert_eq!((bare.shortest_edge, bare.filter), (Some(256), Filter::Bilinear));
         assert_eq!(bare.normalize, Some((IMAGENET_MEAN, IMAGENET_STD)));
-        let squash = parse(
-            r#"{"crop_mode": "squash", "crop_pct": 1.0, "input_size": [3, 256, 384]}"#,
-        )
-        .unwrap();
+        let squash =
+            parse(r#"{"crop_mode": "squash", "crop_pct": 1.0, "input_size": [3, 256, 384]}"#)
+                .unwrap();
         assert_eq!((squash.canvas_width, squash.canvas_height), (384, 256));
         assert_eq!(squash.shortest_edge, None);
     }

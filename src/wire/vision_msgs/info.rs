@@ -61,6 +61,19 @@ impl<'a> Message<'a> for LabelInfo<'a> {
     }
 }
 
+/// What the pixels of a class mask mean: of the prompt at place i the class is i + 1, 0 is none. A
+/// prompt beyond the 255th has no class.
+pub fn label_info<'a>(
+    header: Header<'a>,
+    prompts: impl IntoIterator<Item = &'a str>,
+    threshold: f32,
+) -> LabelInfo<'a> {
+    let classes = (1..=u16::from(u8::MAX)).zip(prompts);
+    let class_map =
+        classes.map(|(class_id, name)| VisionClass { class_id, class_name: name.into() }).collect();
+    LabelInfo { header, class_map, threshold }
+}
+
 /// `vision_msgs/msg/VisionInfo`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VisionInfo<'a> {

@@ -2,10 +2,13 @@
 //! recordings.
 
 mod bags;
+mod bank;
+mod boxes;
 mod detect;
 mod detect_refusals;
 mod help;
 mod inspect;
+mod masks;
 mod overlays;
 mod pipes;
 mod prompts;

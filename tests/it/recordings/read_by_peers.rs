@@ -20,6 +20,7 @@ fn frame(number: i64) -> FrameDetections {
         score,
         objectness: None,
         box_in_source_px: PixelBox::from_corners(corners),
+        mask: None,
     };
     FrameDetections {
         camera: Arc::from("/camera/image"),
@@ -42,6 +43,7 @@ fn frame(number: i64) -> FrameDetections {
                 detection(0, 0.5, [0.0, 0.0, 640.0, 480.0]),
             ],
         },
+        has_masks: false,
         track_ids: None,
         timings: StageTimings::default(),
     }

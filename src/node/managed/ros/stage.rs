@@ -93,12 +93,14 @@ impl Detector for Fake {
             score: 0.5,
             objectness: None,
             box_in_source_px: PixelBox::from_corners([0.0, 0.0, 1.0, 1.0]),
+            mask: None,
         };
         let found = (0..set.prompts.len()).filter(|prompt| set.threshold_of(*prompt) < 0.5);
         let detections: Vec<_> = found.map(one).take(self.rules.max_detections).collect();
         let best_scores = vec![0.5; set.prompts.len()];
         let timings = StageTimings::default();
         let all = |_: &Arc<RgbImage>| ImageDetections {
+            has_masks: false,
             detections: detections.clone(),
             best_scores: best_scores.clone(),
             timings: timings.clone(),
@@ -173,7 +175,7 @@ impl Stage {
             }))
         };
         let clock = Arc::<NodeClock>::default();
-        let options = RosTransportOptions { cameras: Vec::new(), locates: false };
+        let options = RosTransportOptions { cameras: Vec::new(), locates: true };
         let transport =
             RosTransport::open(Arc::clone(&link), &options, Arc::clone(&clock)).unwrap();
         let node = ManagedNode::start(config, Arc::new(load), transport, clock).unwrap();
