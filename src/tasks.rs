@@ -164,33 +164,6 @@ pub trait TextEncoder: Send {
     fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EncodeError>;
 }
 
-/// Why texts were not encoded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EncodeError {
-    /// A text with nothing in it.
-    #[error("text {index} is empty")]
-    Empty {
-        /// Its place among the texts, from 0.
-        index: usize,
-    },
-    /// A text with more tokens than the model takes.
-    #[error("text {index} has {tokens} tokens, the model takes at most {limit}")]
-    TooLong {
-        /// Its place among the texts, from 0.
-        index: usize,
-        /// How many tokens it has.
-        tokens: usize,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// What libtorch or the tokenizer reported.
-    #[error("the text encoder failed: {message}")]
-    Backend {
-        /// Its own words.
-        message: String,
-    },
-}
-
 /// What is running and where, for people and for outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
@@ -202,11 +175,11 @@ pub struct ModelInfo {
     pub device: String,
     /// The number format of its weights (`f32`, `f16`, `bf16`).
     pub dtype: String,
-    /// Side of the network's input in pixels, `(height, width)`.
+    /// Side of the network's input in pixels, `(height, width)`; zeros where it takes texts only.
     pub input_size: (u32, u32),
     /// Number of learned parameters.
     pub parameters: u64,
-    /// Images in one pass beyond which this device gains nothing; at least 1.
+    /// Images (or texts) in one pass beyond which this device gains nothing; at least 1.
     pub useful_batch: usize,
 }
 
@@ -232,6 +205,33 @@ pub enum DetectError {
         /// The stage in which it happened.
         stage: &'static str,
         /// libtorch's own words.
+        message: String,
+    },
+}
+
+/// Why texts gave no vectors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A text has more tokens than the encoder takes.
+    #[error("text {index} has {tokens} tokens, the encoder takes at most {limit}: use fewer words")]
+    TooLong {
+        /// Its place among the texts, from 0.
+        index: usize,
+        /// Its tokens, with those for its start and end.
+        tokens: usize,
+        /// The most that the encoder takes.
+        limit: usize,
+    },
+    /// A text without words.
+    #[error("text {index} is empty")]
+    Empty {
+        /// Its place among the texts, from 0.
+        index: usize,
+    },
+    /// What libtorch or the tokenizer reported.
+    #[error("the texts could not be encoded: {message}")]
+    Backend {
+        /// Their own words.
         message: String,
     },
 }

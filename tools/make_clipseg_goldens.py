@@ -11,7 +11,8 @@ Run twice, it writes the same bytes. What it writes:
 
     clipseg_tiny/             one transposed convolution, FiLM before the second decoder layer
     clipseg_refined_tiny/     the refined decoder of three convolutions, FiLM before the first layer
-    clipseg*_tiny/goldens/    texts.safetensors, one file for each picture
+    clipseg*_tiny/goldens/    texts.safetensors, one file for each picture, and visual.safetensors:
+                              the picture "square" as the prompt of two others
 """
 
 import json
@@ -30,7 +31,7 @@ from make_goldens import (
 )
 from PIL import Image
 from pycocotools import mask as coco
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 from transformers import (
     CLIPSegConfig,
@@ -224,6 +225,17 @@ def make_goldens(folder, model):
         )
     with torch.no_grad():
         embeds = model.clip.get_text_features(ids, attention_mask=mask_of(ids)).pooler_output
+    # A picture as the prompt, for two other pictures.
+    visual = {}
+    of = {
+        name: load_file(goldens / f"{name}.safetensors")["pixel_values"]
+        for name in PICTURES
+    }
+    with torch.no_grad():
+        for name in ["landscape", "portrait"]:
+            logits = model(pixel_values=of[name], conditional_pixel_values=of["square"]).logits
+            visual[f"{name}.logits"] = logits.reshape(1, *logits.shape[-2:])
+    save(goldens / "visual.safetensors", visual)
     save(goldens / "texts.safetensors", {"input_ids": ids, "text_embeds": embeds}, texts=TEXTS)
 
 

@@ -7,7 +7,9 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use owlet::hub::{
     self, HubSettings, InstalledModel, ModelLocations, ModelState, PullEvent, PullRequest, Verify,
 };
+use owlet::models::clip::ClipConfig;
 use owlet::models::clipseg::ClipSegConfig;
+use owlet::models::groupvit::GroupVitConfig;
 use owlet::models::owl::OwlConfig;
 use owlet::models::random::{RandomConfig, write_checkpoint};
 use owlet::models::sam::SamConfig;
@@ -155,11 +157,12 @@ pub(crate) const RANDOM_MARK: &str = "owlet-random.json";
 pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
     let name = &args.name;
     let (owl, clipseg) = (OwlConfig::known(name), ClipSegConfig::known(name));
+    let (groupvit, clip) = (GroupVitConfig::known(name), ClipConfig::known(name));
     let sam = SamConfig::known(name);
-    let config = owl
-        .as_ref()
-        .map(RandomConfig::from)
+    let config = (owl.as_ref().map(RandomConfig::from))
         .or(clipseg.as_ref().map(RandomConfig::from))
+        .or(groupvit.as_ref().map(RandomConfig::from))
+        .or(clip.as_ref().map(RandomConfig::from))
         .or(sam.as_ref().map(RandomConfig::from));
     let Some(config) = config else {
         let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();

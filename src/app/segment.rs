@@ -54,7 +54,8 @@ pub(crate) fn run(args: &SegmentArgs) -> anyhow::Result<Finish> {
     let settings = Settings::for_segmentation(&args.run)?;
     some_are_there(&args.images)?;
     let mut outputs = Outputs::claim(args)?;
-    let mut segmenter = load_segmenter(&settings.segmenter_options())?;
+    let mut segmenter =
+        load_segmenter(&settings.segmenter_options(), settings.model_dir.architecture())?;
     segmenter
         .set_prompts(Arc::clone(&settings.prompts))
         .map_err(|error| Refused(error.to_string()))?;

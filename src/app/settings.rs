@@ -8,7 +8,9 @@ use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
 use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
 use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
 use owlet::nn::DeviceRefused;
-use owlet::segment::{ClipSegmenter, MaskRules, SamSegmenter, SegmenterError, SegmenterOptions};
+use owlet::segment::{
+    ClipSegmenter, GroupVitSegmenter, MaskRules, SamSegmenter, SegmenterError, SegmenterOptions,
+};
 use owlet::tasks::{Detector, ModelInfo, PromptableSegmenter, Segmenter};
 use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
@@ -103,6 +105,8 @@ pub(crate) enum Task {
     Segment,
     /// Masks of what boxes and points lie on.
     SegmentBoxes,
+    /// Vectors of pictures or texts.
+    Encode,
 }
 
 /// Finds a model by name or folder, checks its files against what was downloaded, and that it is
@@ -112,7 +116,7 @@ pub(crate) fn find_model(name: &str, task: Task) -> anyhow::Result<ModelDir> {
         hub::resolve(name, &ModelLocations::from_env(), Verify::IfChanged).map_err(refused_name)?;
     // One that is for no task at all is refused when it is loaded.
     match (model_dir.architecture(), task) {
-        (Some(found @ "clipseg"), Task::Detect) => Err(Refused(format!(
+        (Some(found @ ("clipseg" | "groupvit")), Task::Detect) => Err(Refused(format!(
             "{name} is a segmenter ({found}): it draws masks and finds no boxes; `owlet segment` is \
              the command for it"
         ))
@@ -141,6 +145,11 @@ pub(crate) fn find_model(name: &str, task: Task) -> anyhow::Result<ModelDir> {
             "{name} is a detector ({found}): it finds boxes and draws no masks; `owlet detect` is \
              the command for it. For masks give --model a segmenter, as of `owlet pull \
              clipseg-rd64-refined`"
+        ))
+        .into()),
+        (Some(found @ "clip"), _) => Err(Refused(format!(
+            "{name} is an encoder ({found}): it tells pictures and texts apart, finds no boxes and \
+             draws no masks"
         ))
         .into()),
         _ => Ok(model_dir),
@@ -172,11 +181,19 @@ pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn
     Ok(Box::new(detector))
 }
 
-/// Loads a segmenter and says what it runs on.
-pub(crate) fn load_segmenter(options: &SegmenterOptions) -> anyhow::Result<Box<dyn Segmenter>> {
-    let segmenter = loaded(options, ClipSegmenter::load(options))?;
+/// Loads a segmenter by text, whichever its architecture is, and says what it runs on.
+pub(crate) fn load_segmenter(
+    options: &SegmenterOptions,
+    architecture: Option<&str>,
+) -> anyhow::Result<Box<dyn Segmenter>> {
+    let result = match architecture {
+        Some("groupvit") => GroupVitSegmenter::load(options).map(|loaded| Box::new(loaded) as _),
+        // One that is for no task at all is refused by what is wrong with it.
+        _ => ClipSegmenter::load(options).map(|loaded| Box::new(loaded) as Box<dyn Segmenter>),
+    };
+    let segmenter = loaded(options, result)?;
     say_what_runs(segmenter.info());
-    Ok(Box::new(segmenter))
+    Ok(segmenter)
 }
 
 /// Loads a segmenter for boxes and points and says what it runs on.
@@ -203,7 +220,7 @@ fn loaded<T>(options: &SegmenterOptions, result: Result<T, SegmenterError>) -> a
         .with_context(|| format!("cannot load {}", options.model_dir.display()))
 }
 
-fn say_what_runs(info: &ModelInfo) {
+pub(crate) fn say_what_runs(info: &ModelInfo) {
     tracing::info!(
         "{}: {} with {:.1} M parameters in {} on {}",
         info.name,

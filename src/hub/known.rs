@@ -21,7 +21,7 @@ pub struct KnownModel {
     pub approximate_bytes: u64,
 }
 
-/// Every checkpoint with a short name: detectors, then segmenters.
+/// Every checkpoint with a short name: detectors, then segmenters, then encoders.
 ///
 /// The sizes are those of the architectures built from their configurations (f32).
 pub const KNOWN_MODELS: &[KnownModel] = &[
@@ -112,6 +112,50 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
         licence: "Apache-2.0",
         input_side_px: 1024,
         approximate_bytes: 2_564_000_000,
+    },
+    // The hub names no licence for the weights of GroupViT; the authors' code, which they were
+    // released with, is under a licence of NVIDIA's own, for work that is not commercial. The hub
+    // has no safetensors for the first of them: it has to be converted before it can be used.
+    KnownModel {
+        name: "groupvit-gcc-yfcc",
+        repo: "nvidia/groupvit-gcc-yfcc",
+        architecture: "groupvit",
+        licence: "LicenseRef-NVIDIA-Source-Code",
+        input_side_px: 224,
+        approximate_bytes: 223_000_000,
+    },
+    KnownModel {
+        name: "groupvit-gcc-redcaps",
+        repo: "nvidia/groupvit-gcc-redcaps",
+        architecture: "groupvit",
+        licence: "LicenseRef-NVIDIA-Source-Code",
+        input_side_px: 224,
+        approximate_bytes: 223_000_000,
+    },
+    // The hub had no safetensors for the first of these when this was written.
+    KnownModel {
+        name: "clip-vit-base-patch32",
+        repo: "openai/clip-vit-base-patch32",
+        architecture: "clip",
+        licence: "MIT",
+        input_side_px: 224,
+        approximate_bytes: 605_000_000,
+    },
+    KnownModel {
+        name: "clip-vit-base-patch16",
+        repo: "openai/clip-vit-base-patch16",
+        architecture: "clip",
+        licence: "MIT",
+        input_side_px: 224,
+        approximate_bytes: 598_000_000,
+    },
+    KnownModel {
+        name: "clip-vit-large-patch14",
+        repo: "openai/clip-vit-large-patch14",
+        architecture: "clip",
+        licence: "MIT",
+        input_side_px: 224,
+        approximate_bytes: 1_710_000_000,
     },
 ];
 

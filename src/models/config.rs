@@ -1,4 +1,4 @@
-//! The parts that `config.json` of every CLIP-like checkpoint has.
+//! The parts that `config.json` of every checkpoint with transformers has.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,27 @@ pub(super) fn model_type(text: &str, path: &Path) -> Result<String, ConfigError>
     Ok(read.model_type.unwrap_or_default())
 }
 
+/// What the checkpoint in `folder` is: the `model_type` of its `config.json`, or `timm` where that
+/// is one that timm wrote; empty where it says neither.
+///
+/// # Errors
+/// A file that cannot be read or is no JSON.
+pub fn architecture(folder: &Path) -> Result<String, ConfigError> {
+    #[derive(Deserialize)]
+    struct Timm {
+        architecture: Option<String>,
+        pretrained_cfg: Option<serde_json::Value>,
+    }
+    let (text, path) = read(folder)?;
+    let found = model_type(&text, &path)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let timm: Timm = parse(&text, &path)?;
+    let is_timm = timm.architecture.is_some() && timm.pretrained_cfg.is_some();
+    Ok(if is_timm { "timm" } else { "" }.to_owned())
+}
+
 /// `text` as JSON.
 pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str, path: &Path) -> Result<T, ConfigError> {
     serde_json::from_str(text).map_err(|source| ConfigError::Json { path: path.to_owned(), source })
@@ -70,9 +91,9 @@ pub(super) struct RawVisionConfig {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct RawEncoderConfig {
-    hidden_size: Option<i64>,
-    intermediate_size: Option<i64>,
+pub(super) struct RawEncoderConfig {
+    pub(super) hidden_size: Option<i64>,
+    pub(super) intermediate_size: Option<i64>,
     num_hidden_layers: Option<i64>,
     num_attention_heads: Option<i64>,
     hidden_act: Option<String>,
@@ -156,6 +177,16 @@ impl Problems {
 
 impl RawTextConfig {
     pub(super) fn check(self, max_tokens: i64, problems: &mut Problems) -> TextTowerConfig {
+        self.check_with(max_tokens, TEXT_DEFAULTS, problems)
+    }
+
+    /// With the sizes that hold where the configuration names none.
+    pub(super) fn check_with(
+        self,
+        max_tokens: i64,
+        encoder: EncoderConfig,
+        problems: &mut Problems,
+    ) -> TextTowerConfig {
         TextTowerConfig {
             vocabulary: problems.in_range(
                 "text_config.vocab_size",
@@ -167,7 +198,7 @@ impl RawTextConfig {
                 self.max_position_embeddings.unwrap_or(max_tokens),
                 65_536,
             ),
-            encoder: self.encoder.check("text_config", TEXT_DEFAULTS, problems),
+            encoder: self.encoder.check("text_config.", encoder, problems),
         }
     }
 }
@@ -178,6 +209,17 @@ impl RawVisionConfig {
         self,
         image_size: i64,
         patch_size: i64,
+        problems: &mut Problems,
+    ) -> ImageTowerConfig {
+        self.check_with(image_size, patch_size, IMAGE_DEFAULTS, problems)
+    }
+
+    /// With those sides, and the sizes that hold where the configuration names none.
+    pub(super) fn check_with(
+        self,
+        image_size: i64,
+        patch_size: i64,
+        encoder: EncoderConfig,
         problems: &mut Problems,
     ) -> ImageTowerConfig {
         if let Some(channels) = self.num_channels
@@ -200,15 +242,21 @@ impl RawVisionConfig {
         ImageTowerConfig {
             image_size,
             patch_size,
-            encoder: self.encoder.check("vision_config", IMAGE_DEFAULTS, problems),
+            encoder: self.encoder.check("vision_config.", encoder, problems),
         }
     }
 }
 
 impl RawEncoderConfig {
-    fn check(self, tower: &str, defaults: EncoderConfig, problems: &mut Problems) -> EncoderConfig {
+    /// `place` stands before the keys in messages: `text_config.`, or nothing.
+    pub(super) fn check(
+        self,
+        place: &str,
+        defaults: EncoderConfig,
+        problems: &mut Problems,
+    ) -> EncoderConfig {
         let mut number = |key: &str, value: Option<i64>, default: i64, max: i64| {
-            problems.in_range(&format!("{tower}.{key}"), value.unwrap_or(default), max)
+            problems.in_range(&format!("{place}{key}"), value.unwrap_or(default), max)
         };
         let size = number("hidden_size", self.hidden_size, defaults.size, 65_536);
         let config = EncoderConfig {
@@ -222,23 +270,41 @@ impl RawEncoderConfig {
             layers: number("num_hidden_layers", self.num_hidden_layers, defaults.layers, 1024),
             heads: number("num_attention_heads", self.num_attention_heads, defaults.heads, 65_536),
             activation: problems.activation(
-                &format!("{tower}.hidden_act"),
+                &format!("{place}hidden_act"),
                 self.hidden_act.as_deref(),
                 defaults.activation,
             ),
             layer_norm_eps: problems.eps(
-                &format!("{tower}.layer_norm_eps"),
+                &format!("{place}layer_norm_eps"),
                 self.layer_norm_eps,
                 defaults.layer_norm_eps,
             ),
         };
         if config.heads > 0 && config.size % config.heads != 0 {
             problems.add(
-                &format!("{tower}.num_attention_heads"),
+                &format!("{place}num_attention_heads"),
                 format_args!("a divisor of hidden_size ({size})"),
                 config.heads,
             );
         }
         config
+    }
+}
+
+/// A text is read at the token with the highest id. The reference does that where the end token is
+/// said to be 2, as in early checkpoints, and else looks for the end token: the same one, if it is
+/// the last of the vocabulary.
+pub(super) fn check_end(end: Option<&serde_json::Value>, vocabulary: i64, problems: &mut Problems) {
+    let last = vocabulary - 1;
+    let found = match end {
+        None | Some(serde_json::Value::Null) => Some(49_407),
+        Some(value) => value.as_i64(),
+    };
+    if found != Some(2) && found != Some(last) {
+        problems.add(
+            "text_config.eos_token_id",
+            format_args!("{last}, the last token of the vocabulary, or 2"),
+            end.map_or_else(|| "49407 by default".to_owned(), ToString::to_string),
+        );
     }
 }

@@ -29,11 +29,19 @@ pub(super) fn check_token_ids(ids: &Tensor, text: &TextTowerConfig) -> Result<()
 
 /// `[batch, 3, side, side]`.
 pub(super) fn check_pixel_values(pixel_values: &Tensor, side: i64) -> Result<(), ForwardError> {
+    check_pixel_values_of(pixel_values, (side, side))
+}
+
+/// `[batch, 3, height, width]`.
+pub(super) fn check_pixel_values_of(
+    pixel_values: &Tensor,
+    (height, width): (i64, i64),
+) -> Result<(), ForwardError> {
     match *pixel_values.size() {
-        [batch, 3, height, width] if batch > 0 && height == side && width == side => Ok(()),
+        [batch, 3, h, w] if batch > 0 && h == height && w == width => Ok(()),
         _ => Err(ForwardError::Shape {
             tensor: "pixel values",
-            expected: format!("[batch, 3, {side}, {side}]"),
+            expected: format!("[batch, 3, {height}, {width}]"),
             found: pixel_values.size(),
         }),
     }

@@ -75,8 +75,13 @@ impl EncodedTexts {
     }
 }
 
-/// `rows` of token ids, all of one length, to f32 `[rows, size]`.
-fn embed_rows(
+/// `rows` of token ids, all of one length and at least one of them, to f32 `[rows, size]`: gives
+/// them to `embed` in passes, without the padding that all of a pass have. The caller switches
+/// gradients off.
+///
+/// # Errors
+/// What `embed` and libtorch report.
+pub fn embed_rows(
     rows: &[Vec<i64>],
     end_id: i64,
     embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,

@@ -46,12 +46,35 @@ impl Mlp {
         }
     }
 
+    /// From layers of any keys: the first to the channels inside, the second back.
+    #[must_use]
+    pub fn from_parts(fc1: Linear, fc2: Linear, activation: Activation) -> Self {
+        Self { fc1, fc2, activation }
+    }
+
     /// `[.., size]` to `[.., size]`.
     ///
     /// # Errors
     /// What libtorch reports.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        self.fc2.forward(&self.activation.forward(&self.fc1.forward(x)?)?)
+        self.fc2.forward(&self.activation.forward_over(self.fc1.forward(x)?)?)
+    }
+
+    /// As [`forward`](Self::forward), at most `rows` tokens at a time. Where there are far more
+    /// channels inside than outside, this is what keeps them in a core's cache: they are written
+    /// and read once, and the way to memory would take longer than the products.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_in_blocks(&self, x: &Tensor, rows: i64) -> Result<Tensor, TchError> {
+        let shape = x.size();
+        let flat = x.f_flatten(0, -2)?;
+        let blocks = flat
+            .f_split(rows, 0)?
+            .iter()
+            .map(|block| self.forward(block))
+            .collect::<Result<Vec<_>, _>>()?;
+        Tensor::f_cat(&blocks, 0)?.f_view(shape.as_slice())
     }
 }
 

@@ -183,17 +183,7 @@ impl ImageTower {
         if grid == self.grid {
             return Ok(learned);
         }
-        let size = learned.size2()?.1;
-        let patches = learned
-            .f_narrow(0, 1, self.grid * self.grid)?
-            .f_to_kind(Kind::Float)?
-            .f_view([1, self.grid, self.grid, size])?
-            .f_permute([0, 3, 1, 2])?
-            .f_upsample_bicubic2d([grid, grid], false, None, None)?
-            .f_permute([0, 2, 3, 1])?
-            .f_reshape([grid * grid, size])?
-            .f_to_kind(learned.kind())?;
-        Tensor::f_cat(&[learned.f_narrow(0, 0, 1)?, patches], 0)
+        stretch_positions(&learned, self.grid, (grid, grid))
     }
 
     /// What the encoder starts with: class token and patches with their positions, normalised.
@@ -203,4 +193,28 @@ impl ImageTower {
         let class = self.class_embedding.f_expand([batch, 1, size], false)?;
         self.pre_layernorm.forward(&Tensor::f_cat(&[class, patches], 1)?.f_add(positions)?)
     }
+}
+
+/// Embeddings of the positions of a class token and a square of `grid * grid` patches,
+/// `[1 + grid * grid, size]`, for `rows` x `columns` patches instead: bicubic interpolation (in
+/// f32, whatever the number format) of those of patches, `[1 + rows * columns, size]`.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn stretch_positions(
+    learned: &Tensor,
+    grid: i64,
+    (rows, columns): (i64, i64),
+) -> Result<Tensor, TchError> {
+    let size = learned.size2()?.1;
+    let patches = learned
+        .f_narrow(0, 1, grid * grid)?
+        .f_to_kind(Kind::Float)?
+        .f_view([1, grid, grid, size])?
+        .f_permute([0, 3, 1, 2])?
+        .f_upsample_bicubic2d([rows, columns], false, None, None)?
+        .f_permute([0, 2, 3, 1])?
+        .f_reshape([rows * columns, size])?
+        .f_to_kind(learned.kind())?;
+    Tensor::f_cat(&[learned.f_narrow(0, 0, 1)?, patches], 0)
 }

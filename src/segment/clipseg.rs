@@ -6,7 +6,8 @@ use std::sync::Arc;
 use image::RgbImage;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::masks::MAX_PROMPTS;
+use super::inputs::{Pictures, backend, check_threads, no_numbers, too_many};
+use super::visual::{self, VisualPrompt};
 use crate::models::clipseg::{ClipSeg, DecoderInput};
 use crate::models::prompts::EncodedTexts;
 use crate::models::{ForwardError, LoadError};
@@ -18,12 +19,20 @@ use crate::types::{
 };
 use crate::vision::canvas::Placement;
 use crate::vision::mask::ScoreMap;
-use crate::vision::preprocess::BatchPreprocessor;
 use crate::vision::recipe::{Recipe, RecipeError};
 
 /// Maps that the decoder draws in one pass: bounds its memory (about 10 MB for each at full size)
 /// whatever the number of prompts. On the CPU more of them gain nothing.
 const MAPS_PER_PASS: usize = 16;
+
+/// Pictures that are encoded in one pass: bounds the memory that any number of them takes.
+const PICTURES_PER_PASS: usize = 8;
+
+/// Why prompts were not shown their pictures.
+enum ShowError {
+    Refused(Vec<PromptProblem>),
+    Backend(DetectError),
+}
 
 /// What to load and how to run it.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +113,24 @@ pub enum SegmenterError {
         /// Height of its canvas in pixels.
         height: u32,
     },
+    /// Preprocessing makes images of another size than the network takes.
+    #[error(
+        "{}: {architecture} takes images of {expected_px}x{expected_px}, the preprocessing makes \
+         {width}x{height}",
+        model_dir.display()
+    )]
+    InputSize {
+        /// The checkpoint's folder.
+        model_dir: PathBuf,
+        /// Its architecture.
+        architecture: &'static str,
+        /// Side that the network takes, in pixels.
+        expected_px: i64,
+        /// Width that preprocessing makes, in pixels.
+        width: u32,
+        /// Height that preprocessing makes, in pixels.
+        height: u32,
+    },
     /// The tokenizer.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -118,10 +145,8 @@ pub struct ClipSegmenter {
     info: ModelInfo,
     model: ClipSeg,
     tokenizer: ClipTokenizer,
-    preprocessor: BatchPreprocessor,
+    pictures: Pictures,
     prompts: Option<ActivePrompts>,
-    /// Values of the last batch, kept for its memory.
-    pixel_values: Vec<f32>,
 }
 
 /// A prompt set in use.
@@ -129,6 +154,10 @@ pub struct ClipSegmenter {
 struct ActivePrompts {
     set: Arc<PromptSet>,
     texts: EncodedTexts,
+    /// f32 `[conditions, projection]`: those of the texts, or what pictures made of them.
+    conditions: Tensor,
+    /// The prompt that each condition belongs to, as its index in the set.
+    prompt_of_condition: Vec<usize>,
 }
 
 impl ClipSegmenter {
@@ -138,9 +167,7 @@ impl ClipSegmenter {
     /// An option out of range, a device that is not there, and every way in which the folder is
     /// not a checkpoint that can be run.
     pub fn load(options: &SegmenterOptions) -> Result<Self, SegmenterError> {
-        if let Some(found) = options.threads.filter(|threads| !(1..=1024).contains(threads)) {
-            return Err(SegmenterError::Threads { found });
-        }
+        check_threads(options.threads)?;
         let (device, kind) = resolve_device(options.device, options.dtype)?;
         // The small files first: what is wrong with them is known before gigabytes are read.
         let recipe = Recipe::open(&options.model_dir)?;
@@ -158,7 +185,6 @@ impl ClipSegmenter {
         if let Some(threads) = options.threads.and_then(|threads| i32::try_from(threads).ok()) {
             tch::set_num_threads(threads);
         }
-        let available = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             info: ModelInfo {
                 name: options.name.clone(),
@@ -170,11 +196,10 @@ impl ClipSegmenter {
                 // One image keeps every core busy; a GPU is filled by several.
                 useful_batch: if device.is_cuda() { 16 } else { 1 },
             },
-            preprocessor: BatchPreprocessor::new(recipe, options.threads.unwrap_or(available)),
+            pictures: Pictures::new(recipe, options.threads),
             model,
             tokenizer,
             prompts: None,
-            pixel_values: Vec::new(),
         })
     }
 
@@ -195,37 +220,112 @@ impl ClipSegmenter {
     /// # Errors
     /// An image with no pixels; what libtorch reports.
     pub fn pixel_values(&mut self, images: &[Arc<RgbImage>]) -> Result<Tensor, DetectError> {
-        self.preprocessor.write_batch(images, &mut self.pixel_values).map_err(
-            |(index, refused)| DetectError::EmptyImage {
-                index,
-                width: refused.width,
-                height: refused.height,
-            },
-        )?;
-        let (height, width) = self.info.input_size;
-        let shape = [images.len() as i64, 3, i64::from(height), i64::from(width)];
-        let upload = || -> Result<Tensor, TchError> {
-            let values = Tensor::f_from_slice(&self.pixel_values)?.f_view(shape)?;
-            values.f_to_device_(self.model.device(), self.model.kind(), false, false)
+        self.pictures.prepare(images, self.model.device(), self.model.kind())
+    }
+
+    /// Encodes pictures as they are into conditions, f32 `[images, projection]`: what the
+    /// reference makes of `conditional_pixel_values`.
+    ///
+    /// # Errors
+    /// An image with no pixels; what libtorch reports.
+    pub fn embed_pictures(&mut self, images: &[Arc<RgbImage>]) -> Result<Tensor, DetectError> {
+        let mut parts = Vec::new();
+        for images in images.chunks(PICTURES_PER_PASS) {
+            let pixel_values = self.pixel_values(images)?;
+            let part = self.model.embed_images(&pixel_values);
+            parts.push(part.map_err(|error| backend(Stage::ImageTower, &error))?);
+        }
+        no_grad(|| Tensor::f_cat(&parts, 0))
+            .map_err(|error| backend(Stage::ImageTower, &error.into()))
+    }
+
+    /// Shows the prompts in use pictures of what they ask for, in place of texts or averaged with
+    /// them, until the next prompt set. A prompt's pictures are averaged to one condition first;
+    /// prompts that are not in `visual` keep their texts alone. An empty `visual` brings the texts
+    /// of all prompts back.
+    ///
+    /// Each picture is cut to the square around its box with a quarter of the box's longer side as
+    /// context on either side; see [`VisualPrompt`].
+    ///
+    /// # Errors
+    /// Everything that is wrong with `visual`, no prompt set in use, what libtorch reports; what
+    /// was in use stays in use.
+    pub fn show(&mut self, visual: &[VisualPrompt]) -> Result<(), PromptSetRefused> {
+        let refused = |reason: String| PromptSetRefused {
+            problems: vec![PromptProblem { prompt: String::new(), reason }],
         };
-        no_grad(upload).map_err(|error| backend(Stage::Preprocess, &error.into()))
+        let Some(prompts) = self.prompts.take() else {
+            return Err(refused("no prompts are set: there is nothing to show".to_owned()));
+        };
+        let made = self.conditions(&prompts, visual);
+        let prompts = self.prompts.insert(prompts);
+        let (conditions, prompt_of_condition) = made.map_err(|error| match error {
+            ShowError::Refused(problems) => PromptSetRefused { problems },
+            ShowError::Backend(error) => {
+                refused(format!("the pictures could not be encoded: {error}"))
+            }
+        })?;
+        (prompts.conditions, prompts.prompt_of_condition) = (conditions, prompt_of_condition);
+        Ok(())
+    }
+
+    /// Conditions of texts and pictures, and the prompt that each belongs to.
+    fn conditions(
+        &mut self,
+        prompts: &ActivePrompts,
+        visual: &[VisualPrompt],
+    ) -> Result<(Tensor, Vec<usize>), ShowError> {
+        let crops = visual::crops(visual, &prompts.set).map_err(ShowError::Refused)?;
+        let EncodedTexts { queries, prompt_of_text, .. } = &prompts.texts;
+        if crops.is_empty() {
+            return Ok((queries.shallow_clone(), prompt_of_text.clone()));
+        }
+        let pictures = self.embed_pictures(&crops).map_err(ShowError::Backend)?;
+        let put_together = || -> Result<(Tensor, Vec<usize>), TchError> {
+            let mut shown: Vec<Option<(Tensor, bool)>> = Vec::new();
+            shown.resize_with(prompts.set.prompts.len(), || None);
+            let mut first = 0;
+            for VisualPrompt { prompt, exemplars, with_texts } in visual {
+                let count = exemplars.len() as i64;
+                let mean = pictures.f_narrow(0, first, count)?;
+                let mean = mean.f_mean_dim([0].as_slice(), true, None::<Kind>)?;
+                shown[*prompt] = Some((mean, *with_texts));
+                first += count;
+            }
+            let (mut rows, mut prompt_of_row) = (Vec::new(), Vec::new());
+            for (text, prompt) in (0..).zip(prompt_of_text) {
+                let of_text = || queries.f_narrow(0, text, 1);
+                let row = match &shown[*prompt] {
+                    None => of_text()?,
+                    Some((mean, true)) => of_text()?.f_add(mean)?.f_mul_scalar(0.5)?,
+                    // Once for all texts of the prompt.
+                    Some(_) if prompt_of_row.last() == Some(prompt) => continue,
+                    Some((mean, false)) => mean.shallow_clone(),
+                };
+                rows.push(row);
+                prompt_of_row.push(*prompt);
+            }
+            Ok((Tensor::f_cat(&rows, 0)?, prompt_of_row))
+        };
+        no_grad(put_together)
+            .map_err(|error| ShowError::Backend(backend(Stage::ImageTower, &error.into())))
     }
 
     /// One map for each prompt and image, `[image][prompt]`, and in how many of those of single
-    /// texts there is a logit that is no number.
+    /// conditions there is a logit that is no number.
     fn draw(
         &self,
         input: &DecoderInput,
         images: usize,
         prompts: &ActivePrompts,
     ) -> Result<(Vec<Vec<ScoreMap>>, usize), ForwardError> {
-        let ActivePrompts { set, texts } = prompts;
+        let ActivePrompts { set, conditions, prompt_of_condition, .. } = prompts;
         let mut broken = 0;
         let mut maps: Vec<Vec<Option<ScoreMap>>> = vec![vec![None; set.prompts.len()]; images];
-        let texts_per_pass = (MAPS_PER_PASS / images.max(1)).max(1);
-        for (pass, of_texts) in texts.prompt_of_text.chunks(texts_per_pass).enumerate() {
-            let first = (pass * texts_per_pass) as i64;
-            let conditions = texts.queries.f_narrow(0, first, of_texts.len() as i64)?;
+        let per_pass = (MAPS_PER_PASS / images.max(1)).max(1);
+        for (pass, of_pass) in prompt_of_condition.chunks(per_pass).enumerate() {
+            let first = (pass * per_pass) as i64;
+            let conditions = conditions.f_narrow(0, first, of_pass.len() as i64)?;
             let logits = self.model.logits(input, &conditions)?;
             let (_, _, height, width) = logits.size4()?;
             let logits = logits.f_to_device(Device::Cpu)?.f_contiguous()?;
@@ -233,7 +333,7 @@ impl ClipSegmenter {
             logits.f_copy_data(&mut all, logits.numel())?;
             let of_maps = all.chunks_exact((width * height) as usize);
             let places =
-                (0..images).flat_map(|image| of_texts.iter().map(move |text| (image, text)));
+                (0..images).flat_map(|image| of_pass.iter().map(move |prompt| (image, prompt)));
             for ((image, prompt), logits) in places.zip(of_maps) {
                 // Told here: the better of a number and none is the number.
                 broken += usize::from(logits.iter().any(|logit| logit.is_nan()));
@@ -246,7 +346,7 @@ impl ClipSegmenter {
                 }
             }
         }
-        // A set that was checked has a text for each prompt, so each has a map.
+        // A set that was checked has a text for each prompt, so each has a condition and a map.
         let maps = maps.into_iter().map(|maps| maps.into_iter().flatten().collect()).collect();
         Ok((maps, broken))
     }
@@ -265,14 +365,7 @@ impl Segmenter for ClipSegmenter {
                 self.model.embed_texts(ids)
             })
         });
-        let count = prompts.prompts.len();
-        let too_many = (count > MAX_PROMPTS).then(|| PromptProblem {
-            prompt: String::new(),
-            reason: format!(
-                "expected at most {MAX_PROMPTS} prompts for a class mask, found {count}"
-            ),
-        });
-        let texts = match (encoded, too_many) {
+        let texts = match (encoded, too_many(&prompts)) {
             (Ok(texts), None) => texts,
             (Ok(_), Some(problem)) => return Err(PromptSetRefused { problems: vec![problem] }),
             (Err(mut refused), problem) => {
@@ -280,7 +373,12 @@ impl Segmenter for ClipSegmenter {
                 return Err(refused);
             }
         };
-        self.prompts = Some(ActivePrompts { set: prompts, texts });
+        self.prompts = Some(ActivePrompts {
+            set: prompts,
+            conditions: texts.queries.shallow_clone(),
+            prompt_of_condition: texts.prompt_of_text.clone(),
+            texts,
+        });
         Ok(())
     }
 
@@ -314,18 +412,9 @@ impl Segmenter for ClipSegmenter {
             .and_then(|input| no_grad(|| self.draw(&input, images.len(), prompts)))
             .map_err(|error| backend(Stage::Heads, &error))?;
         if broken > 0 {
-            let advice = match self.model.kind() {
-                Kind::Half => "f16 overflowed in this checkpoint, use bf16 or f32",
-                _ => "are the weights damaged?",
-            };
-            let message = format!("{broken} score maps hold what is no number: {advice}");
-            return Err(DetectError::Backend { stage: Stage::Heads.name(), message });
+            return Err(no_numbers(broken, "score maps", self.model.kind()));
         }
         timings.add(Stage::Heads, clock.lap());
         Ok(maps.into_iter().map(|maps| ImageScores { maps, timings: timings.clone() }).collect())
     }
-}
-
-fn backend(stage: Stage, error: &ForwardError) -> DetectError {
-    DetectError::Backend { stage: stage.name(), message: error.to_string() }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use super::canvas::fitted_size;
-use super::recipe::{Processor, Recipe};
-use super::resize::{SmoothZoom, U8Resizer};
+use super::canvas::{Placement, fitted_size};
+use super::recipe::Recipe;
+use super::resize::{CentreCutter, SmoothZoom, U8Resizer};
 
 /// Images of different sizes that are prepared at the same time: cameras, not photo albums.
 const KEPT_ZOOMS: usize = 8;
@@ -27,6 +27,7 @@ pub struct Preprocessor {
     recipe: Recipe,
     normalizer: Normalizer,
     resizer: U8Resizer,
+    cutter: CentreCutter,
     /// The newest last.
     zooms: Vec<SmoothZoom>,
 }
@@ -36,7 +37,13 @@ impl Preprocessor {
     #[must_use]
     pub fn new(recipe: Recipe) -> Self {
         let normalizer = Normalizer::new(&recipe);
-        Self { recipe, normalizer, resizer: U8Resizer::default(), zooms: Vec::new() }
+        Self {
+            recipe,
+            normalizer,
+            resizer: U8Resizer::default(),
+            cutter: CentreCutter::default(),
+            zooms: Vec::new(),
+        }
     }
 
     /// The recipe it follows.
@@ -63,23 +70,26 @@ impl Preprocessor {
         assert_eq!(planes.len(), self.values_per_image(), "size of the canvas");
         let no_pixels = NoPixels { width: image.width(), height: image.height() };
         let (width, height) = (self.recipe.canvas_width, self.recipe.canvas_height);
-        match self.recipe.processor {
-            Processor::OwlVit | Processor::Vit => {
+        match self.recipe.placement() {
+            Placement::CentreCrop(crop) => {
+                let canvas = self.cutter.cut(image, crop, self.recipe.filter).ok_or(no_pixels)?;
+                self.normalizer.write_planes(canvas, planes);
+            }
+            Placement::Stretch => {
                 let resized = self
                     .resizer
                     .resize(image, width, height, self.recipe.filter)
                     .ok_or(no_pixels)?;
                 self.normalizer.write_planes(resized, planes);
             }
-            Processor::Owlv2 => {
+            Placement::PadToSquare => {
                 let zoom = self.zoom_for(image.width(), image.height()).ok_or(no_pixels)?;
                 let (scale, offset) = self.normalizer.affine();
                 self.zooms[zoom].write_planes(image, scale, offset, planes);
             }
-            Processor::Sam => {
-                let edge = self.recipe.longest_edge.unwrap_or(width);
+            Placement::LongestEdge { longest_edge, .. } => {
                 let (fitted_width, fitted_height) =
-                    fitted_size(image.width(), image.height(), edge).ok_or(no_pixels)?;
+                    fitted_size(image.width(), image.height(), longest_edge).ok_or(no_pixels)?;
                 let resized = self
                     .resizer
                     .resize(image, fitted_width, fitted_height, self.recipe.filter)

@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("models", 3),
     ("detect", 4),
     ("segment", 4),
+    ("ground", 4),
     ("pipeline", 5),
     ("transport", 5),
     ("eval", 5),
@@ -34,7 +35,7 @@ const TOGETHER: &[&[&str]] = &[&["weights", "tokenize", "models"]];
 
 /// Crates that only some modules, or folders in them, may name.
 const GUESTS: &[(&str, &[&str])] = &[
-    ("tch", &["nn", "models", "weights", "detect", "segment"]),
+    ("tch", &["nn", "models", "weights", "detect", "segment", "ground"]),
     ("opencv", &["vision"]),
     ("turbojpeg", &["vision"]),
     ("nalgebra", &["geometry", "track", "spatial"]),

@@ -515,8 +515,8 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "zenoh_images",
         description: "Key expressions of images. The camera's name is what the wildcards stand for; \
-                      of a key without wildcards the last part that is not `image`. Empty: \
-                      `owlet/NODE/camera/*/image`.",
+                      of a key without wildcards the last part that is not `image`, `image_raw` or \
+                      `compressed`. Empty: `owlet/NODE/camera/*/image`.",
         changes: Changes::AtStart,
         example: Some("[robot/front/image, \"cell/*/rgb\"]"),
         kind: ParameterKind::TextList {

@@ -94,7 +94,7 @@ impl RawConfig {
         let text = self.text_config_dict.or(self.text_config).unwrap_or_default();
         let end = text.eos_token_id.clone();
         let text = text.check(77, problems);
-        check_end(end.as_ref(), text.vocabulary, problems);
+        config::check_end(end.as_ref(), text.vocabulary, problems);
         let vision = self.vision_config_dict.or(self.vision_config).unwrap_or_default();
         let image = vision.check(224, 32, problems);
         let projection =
@@ -156,24 +156,6 @@ impl RawConfig {
                 refined,
             },
         }
-    }
-}
-
-/// A text is read at the token with the highest id. The reference does that where the end token is
-/// said to be 2, as in early checkpoints, and else looks for the end token: the same one, if it is
-/// the last of the vocabulary.
-fn check_end(end: Option<&serde_json::Value>, vocabulary: i64, problems: &mut Problems) {
-    let last = vocabulary - 1;
-    let found = match end {
-        None | Some(serde_json::Value::Null) => Some(49_407),
-        Some(value) => value.as_i64(),
-    };
-    if found != Some(2) && found != Some(last) {
-        problems.add(
-            "text_config.eos_token_id",
-            format_args!("{last}, the last token of the vocabulary, or 2"),
-            end.map_or_else(|| "49407 by default".to_owned(), ToString::to_string),
-        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! The decoder: from tokens of the image tower and a condition to a map of logits.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::ClipSegConfig;
 use crate::nn::{
@@ -16,6 +16,11 @@ pub struct DecoderInput {
     /// What is added before each layer behind it, of the same shape.
     rest: Vec<Tensor>,
 }
+
+/// Tokens that each CPU thread takes through a perceptron at a time: their 2048 channels inside are
+/// 2 MB, what a core's second cache holds today. Measured with 64 to 1940 of them: 256 are the
+/// fastest, three times as fast as all tokens of 20 maps at once.
+const ROWS_PER_THREAD: i64 = 256;
 
 /// Attention and perceptron around a residual, each before its layer norm.
 #[derive(Debug)]
@@ -40,7 +45,15 @@ impl DecoderLayer {
     /// `[batch, tokens, size]` to the same shape.
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let x = self.layer_norm1.forward(&x.f_add(&self.self_attn.forward(x, false)?)?)?;
-        self.layer_norm2.forward(&x.f_add(&self.mlp.forward(&x)?)?)
+        // 32 times as many channels inside as outside.
+        let thought = match x.device() {
+            Device::Cpu => {
+                let rows = ROWS_PER_THREAD * i64::from(tch::get_num_threads().max(1));
+                self.mlp.forward_in_blocks(&x, rows)?
+            }
+            _ => self.mlp.forward(&x)?,
+        };
+        self.layer_norm2.forward(&x.f_add(&thought)?)
     }
 }
 

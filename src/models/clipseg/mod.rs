@@ -24,9 +24,10 @@ pub use decoder::DecoderInput;
 pub use known::KNOWN_NAMES;
 pub(super) use known::RELEASED_SIDE_PX;
 
+use super::clip::{ClipConfig, Towers};
 use super::inputs::{check_pixel_values, check_token_ids};
 use super::{ConfigError, ForwardError, LoadError};
-use crate::nn::{self, ImageTower, Linear, Scope, TextTower};
+use crate::nn::{self, Scope};
 use crate::weights::Weights;
 use decoder::Decoder;
 
@@ -46,40 +47,23 @@ pub struct ClipSeg {
 /// All that is learned.
 #[derive(Debug)]
 struct Network {
-    clip: Clip,
+    /// CLIP's temperature in it is part of every checkpoint, and segmentation does not use it.
+    clip: Towers,
     decoder: Decoder,
 }
 
 impl Network {
     fn new(root: &Scope<'_>, config: &ClipSegConfig) -> Self {
         Self {
-            clip: Clip::new(&root.at("clip"), config),
+            clip: Towers::new(
+                &root.at("clip"),
+                &ClipConfig {
+                    text: config.text,
+                    image: config.image,
+                    projection: config.projection,
+                },
+            ),
             decoder: Decoder::new(&root.at("decoder"), config),
-        }
-    }
-}
-
-/// The part that is CLIP.
-#[derive(Debug)]
-struct Clip {
-    text_model: TextTower,
-    vision_model: ImageTower,
-    text_projection: Linear,
-    visual_projection: Linear,
-}
-
-impl Clip {
-    fn new(scope: &Scope<'_>, config: &ClipSegConfig) -> Self {
-        let projection = |name: &str, inputs: i64| {
-            Linear::without_bias(&scope.at(name), inputs, config.projection)
-        };
-        // CLIP's temperature: it is part of every checkpoint, and segmentation does not use it.
-        let _ = scope.take("logit_scale", &[]);
-        Self {
-            text_model: TextTower::new(&scope.at("text_model"), &config.text),
-            vision_model: ImageTower::new(&scope.at("vision_model"), &config.image, "pre_layrnorm"),
-            text_projection: projection("text_projection", config.text.encoder.size),
-            visual_projection: projection("visual_projection", config.image.encoder.size),
         }
     }
 }

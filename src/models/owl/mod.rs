@@ -24,7 +24,9 @@ pub use known::KNOWN_NAMES;
 
 use super::inputs::{check_pixel_values, check_token_ids};
 use super::{ForwardError, LoadError};
-use crate::nn::{self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower};
+use crate::nn::{
+    self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower, unit_length,
+};
 use crate::weights::Weights;
 use heads::{ClassHead, PatchMlp};
 
@@ -304,10 +306,4 @@ pub fn parameter_shapes(config: &OwlConfig) -> Vec<(String, Vec<i64>)> {
 /// `[batch, grid, grid, hidden]` to `[batch, grid * grid, hidden]`.
 fn flat(features: &Tensor) -> Result<Tensor, TchError> {
     features.f_flatten(1, 2)
-}
-
-/// Scales rows to length 1, in f32.
-fn unit_length(x: &Tensor) -> Result<Tensor, TchError> {
-    let x = x.f_to_kind(Kind::Float)?;
-    x.f_div(&x.f_linalg_norm(2.0, [-1].as_slice(), true, None)?)
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::models::clip::ClipConfig;
 use crate::models::clipseg::{ClipSegConfig, RELEASED_SIDE_PX};
+use crate::models::groupvit::GroupVitConfig;
 use crate::models::owl::{OwlConfig, OwlVersion};
 use crate::models::sam::{ImageEncoderConfig, SamConfig};
 use crate::nn::{EncoderConfig, ImageTowerConfig, TextTowerConfig};
@@ -172,5 +174,53 @@ pub(super) fn sam_preprocessor(config: &SamConfig) -> Value {
     json["pad_size"] = json!({ "height": side, "width": side });
     json["resample"] = 2.into();
     json["size"] = json!({ "longest_edge": side });
+    json
+}
+
+pub(super) fn groupvit_config(config: &GroupVitConfig) -> Value {
+    let grouping = &config.grouping;
+    let mut text = text_json("groupvit", &config.text);
+    // The reference looks for it by its id.
+    text["eos_token_id"] = (config.text.vocabulary - 1).into();
+    let mut vision = vision_json("groupvit", &config.image);
+    vision["num_hidden_layers"] = grouping.depths.iter().sum::<i64>().into();
+    vision["depths"] = json!(grouping.depths);
+    vision["num_group_tokens"] = json!(grouping.group_tokens);
+    vision["num_output_groups"] = json!(grouping.output_groups);
+    vision["assign_eps"] = grouping.assign_eps.into();
+    let ratio = |width: i64| width as f64 / config.image.encoder.size as f64;
+    vision["assign_mlp_ratio"] =
+        json!([ratio(grouping.mixed_tokens), ratio(grouping.mixed_channels)]);
+    json!({
+        "architectures": ["GroupViTModel"],
+        "model_type": "groupvit",
+        "projection_dim": config.projection,
+        "projection_intermediate_dim": config.projection_intermediate,
+        "text_config": text,
+        "vision_config": vision,
+    })
+}
+
+pub(super) fn clip_config(config: &ClipConfig) -> Value {
+    let mut text = text_json("clip", &config.text);
+    // The reference looks for it by its id.
+    text["eos_token_id"] = (config.text.vocabulary - 1).into();
+    json!({
+        "architectures": ["CLIPModel"],
+        "model_type": "clip",
+        "projection_dim": config.projection,
+        "text_config": text,
+        "vision_config": vision_json("clip", &config.image),
+    })
+}
+
+/// What the checkpoints of CLIP and GroupViT on the hub ask for.
+pub(super) fn clip_preprocessor(side: i64) -> Value {
+    let mut json = common_preprocessor(side, CLIP_STATISTICS);
+    json["crop_size"] = json!({ "height": side, "width": side });
+    json["do_center_crop"] = true.into();
+    json["image_processor_type"] = "CLIPImageProcessor".into();
+    json["resample"] = 3.into();
+    json["size"] = json!({ "shortest_edge": side });
     json
 }

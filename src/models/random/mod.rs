@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::clip::{self, ClipConfig};
 use super::clipseg::{self, ClipSegConfig};
+use super::groupvit::{self, GroupVitConfig};
 use super::owl::{self, OwlConfig};
 use super::sam::{self, SamConfig};
 use crate::nn::TextTowerConfig;
@@ -31,6 +33,10 @@ pub enum RandomConfig<'a> {
     ClipSeg(&'a ClipSegConfig),
     /// A segmenter for boxes and points, which has no tokenizer.
     Sam(&'a SamConfig),
+    /// A segmenter that compares prompts.
+    GroupVit(&'a GroupVitConfig),
+    /// An encoder of images and texts.
+    Clip(&'a ClipConfig),
 }
 
 impl<'a> From<&'a OwlConfig> for RandomConfig<'a> {
@@ -51,11 +57,25 @@ impl<'a> From<&'a SamConfig> for RandomConfig<'a> {
     }
 }
 
+impl<'a> From<&'a GroupVitConfig> for RandomConfig<'a> {
+    fn from(config: &'a GroupVitConfig) -> Self {
+        Self::GroupVit(config)
+    }
+}
+
+impl<'a> From<&'a ClipConfig> for RandomConfig<'a> {
+    fn from(config: &'a ClipConfig) -> Self {
+        Self::Clip(config)
+    }
+}
+
 impl RandomConfig<'_> {
     fn text(self) -> Option<TextTowerConfig> {
         match self {
             Self::Owl(config) => Some(config.text),
             Self::ClipSeg(config) => Some(config.text),
+            Self::GroupVit(config) => Some(config.text),
+            Self::Clip(config) => Some(config.text),
             Self::Sam(_) => None,
         }
     }
@@ -65,6 +85,8 @@ impl RandomConfig<'_> {
             Self::Owl(config) => owl::parameter_shapes(config),
             Self::ClipSeg(config) => clipseg::parameter_shapes(config),
             Self::Sam(config) => sam::parameter_shapes(config),
+            Self::GroupVit(config) => groupvit::parameter_shapes(config),
+            Self::Clip(config) => clip::parameter_shapes(config),
         }
     }
 
@@ -73,6 +95,8 @@ impl RandomConfig<'_> {
             Self::Owl(config) => config.projection,
             Self::ClipSeg(config) => config.projection,
             Self::Sam(config) => config.size,
+            Self::GroupVit(config) => config.projection,
+            Self::Clip(config) => config.projection,
         }
     }
 
@@ -81,6 +105,8 @@ impl RandomConfig<'_> {
             Self::Owl(config) => files::owl_config(config),
             Self::ClipSeg(config) => files::clipseg_config(config),
             Self::Sam(config) => files::sam_config(config),
+            Self::GroupVit(config) => files::groupvit_config(config),
+            Self::Clip(config) => files::clip_config(config),
         }
     }
 
@@ -89,6 +115,8 @@ impl RandomConfig<'_> {
             Self::Owl(config) => files::owl_preprocessor(config),
             Self::ClipSeg(_) => files::clipseg_preprocessor(),
             Self::Sam(config) => files::sam_preprocessor(config),
+            Self::GroupVit(config) => files::clip_preprocessor(config.image.image_size),
+            Self::Clip(config) => files::clip_preprocessor(config.image.image_size),
         }
     }
 }
@@ -318,6 +346,39 @@ mod tests {
     }
 
     #[test]
+    fn a_segmenter_that_compares_prompts_has_several_groups_and_tells_prompts_apart() {
+        let mut config = GroupVitConfig::known("groupvit-gcc-yfcc").unwrap();
+        config.text.vocabulary = 2048;
+        config.image.image_size = 96;
+        config.grouping.depths = vec![2, 1, 1];
+        let folder = tempfile::tempdir().unwrap();
+        write_checkpoint(folder.path(), &config, 7).unwrap();
+        let model = groupvit::GroupVit::load(folder.path(), Device::Cpu, Kind::Float).unwrap();
+        let learned = groupvit::parameter_shapes(&config)
+            .iter()
+            .filter(|(name, _)| !name.contains(".running_"))
+            .map(|(_, shape)| elements(shape))
+            .sum::<u64>();
+        assert_eq!(model.parameters(), learned);
+        let tokenizer = ClipTokenizer::open(folder.path()).unwrap();
+        let ids = ["a red cup", "a robot"]
+            .map(|text| Tensor::from_slice(&tokenizer.encode(text, 16).unwrap()));
+        let texts = model.embed_texts(&Tensor::stack(&ids, 0)).unwrap();
+        let pixels = Tensor::arange(3 * 96 * 96, (Kind::Float, Device::Cpu))
+            .multiply_scalar(0.37)
+            .sin()
+            .view([1, 3, 96, 96]);
+        let groups = model.groups(&pixels).unwrap();
+        let owners = Vec::<i64>::try_from(groups.shares.argmax(1, false).flatten(0, -1)).unwrap();
+        let owners: std::collections::BTreeSet<i64> = owners.into_iter().collect();
+        assert!(owners.len() > 2, "{owners:?}");
+        let logits = model.group_logits(&groups, &texts).unwrap();
+        let apart = (logits.select(2, 0) - logits.select(2, 1)).abs().mean(Kind::Float);
+        assert!(apart.double_value(&[]) > 0.05, "{apart:?}");
+        assert!(logits.std_dim(1, true, false).min().double_value(&[]) > 0.02);
+    }
+
+    #[test]
     fn a_seed_gives_the_same_bytes_and_another_seed_others() {
         let bytes = [7, 7, 8].map(|seed| {
             let folder = tempfile::tempdir().unwrap();
@@ -345,6 +406,16 @@ mod tests {
             let config = SamConfig::known(name).unwrap();
             let text = RandomConfig::from(&config).config_json().to_string();
             assert_eq!(SamConfig::parse(&text, Path::new(name)).unwrap(), config);
+        }
+        for name in groupvit::KNOWN_NAMES {
+            let config = GroupVitConfig::known(name).unwrap();
+            let text = RandomConfig::from(&config).config_json().to_string();
+            assert_eq!(GroupVitConfig::parse(&text, Path::new(name)).unwrap(), config);
+        }
+        for name in clip::KNOWN_NAMES {
+            let config = ClipConfig::known(name).unwrap();
+            let text = RandomConfig::from(&config).config_json().to_string();
+            assert_eq!(ClipConfig::parse(&text, Path::new(name)).unwrap(), config);
         }
     }
 

@@ -83,7 +83,12 @@ impl Spread {
             _ if has("prompt_encoder") && shape.len() == 2 => Self::around(0.0, 0.7),
             _ if name.ends_with("pos_embed") => Self::around(0.0, 0.5),
             _ if has("rel_pos") || has("attention_biases") => Self::around(0.0, 0.1),
+            _ if name.ends_with(".running_mean") => Self::around(0.0, 0.15),
+            _ if name.ends_with(".running_var") => Self::around(1.0, 0.15),
+            _ if has("group_token") => Self::around(0.0, 1.0),
             _ if has("norm") => Self::around(if is_bias { 0.0 } else { 1.0 }, 0.15),
+            // Norms without the word in their names: in a list of layers.
+            _ if shape.len() == 1 && name.ends_with(".weight") => Self::around(1.0, 0.15),
             _ if is_bias => Self::around(0.0, if has("encoder") { 0.02 } else { 0.1 }),
             _ if has("position_embedding") => Self::around(0.0, 0.5),
             _ if has("token_embedding") || has("class_embedding") => Self::around(0.0, 1.0),

@@ -3,8 +3,9 @@
 //! The reference (transformers 5.23.0) has two variants of each processor, on torchvision and on
 //! Pillow, and they differ. Held here is the torchvision one: it is what `AutoProcessor` takes
 //! where torchvision is installed, so what the published numbers of the checkpoints are checked
-//! with today, and it does not change with the version of Pillow. OWL-ViT's, ViT's and SAM's are met
-//! to the last bit, OWLv2's to rounding in f32.
+//! with today, and it does not change with the version of Pillow. OWL-ViT's, ViT's, BiT's and SAM's
+//! are met to the last bit, OWLv2's to rounding in f32. timm resizes with Pillow; its steps are
+//! followed with the resize of torchvision, as those of all others.
 //!
 //! How far the Pillow variant is from it, in levels of 8 bits on photographs at full size
 //! (`tools/make_preprocess_goldens.py --compare`): OWL-ViT at most 2, 0.004 in the mean, and where
@@ -13,13 +14,14 @@
 //! where Pillow's variant mirrors and torchvision's repeats the edge (0.003 in the mean).
 
 mod settings;
+mod timm;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::canvas::{CanvasGeometry, Placement};
+use super::canvas::{CanvasGeometry, CentreCrop, Placement};
 use super::resize::Filter;
 
 /// The processors that are known.
@@ -33,6 +35,13 @@ pub enum Processor {
     Owlv2,
     /// Resize the longer side as OWL-ViT does it, normalise, then pad with zeros.
     Sam,
+    /// Scale the shorter side with an antialiased 8-bit resize, cut the canvas out of the middle,
+    /// then normalise; DINOv2 uses it.
+    Bit,
+    /// As BiT; CLIP and GroupViT use it.
+    Clip,
+    /// As BiT, by timm's data configuration.
+    Timm,
 }
 
 impl Processor {
@@ -43,6 +52,8 @@ impl Processor {
             "Owlv2ImageProcessor" => Some(Self::Owlv2),
             "ViTImageProcessor" | "ViTFeatureExtractor" => Some(Self::Vit),
             "SamImageProcessor" => Some(Self::Sam),
+            "BitImageProcessor" => Some(Self::Bit),
+            "CLIPImageProcessor" | "CLIPFeatureExtractor" => Some(Self::Clip),
             _ => None,
         }
     }
@@ -55,6 +66,9 @@ impl fmt::Display for Processor {
             Self::Owlv2 => "Owlv2ImageProcessor",
             Self::Vit => "ViTImageProcessor",
             Self::Sam => "SamImageProcessor",
+            Self::Bit => "BitImageProcessor",
+            Self::Clip => "CLIPImageProcessor",
+            Self::Timm => "timm's data configuration",
         })
     }
 }
@@ -71,6 +85,9 @@ pub struct Recipe {
     /// Longer side of the resized image in pixels, where it keeps its aspect ratio and the rest of
     /// the canvas is padding (SAM); `None` where it fills the canvas in the processor's own way.
     pub longest_edge: Option<u32>,
+    /// Length in pixels that the shorter side of an image is scaled to before the canvas is cut
+    /// out of its middle; `None` where the canvas holds the whole image.
+    pub shortest_edge: Option<u32>,
     /// Kernel of the resize; OWLv2 has its own and always says bilinear.
     pub filter: Filter,
     /// Factor on 8-bit values, `None` where they are left in `[0, 255]`.
@@ -136,7 +153,8 @@ fn listed(problems: &[RecipeProblem]) -> String {
 impl Recipe {
     /// Reads the recipe of the checkpoint in `folder`: the `image_processor` section of
     /// `processor_config.json` where there is one (transformers 5 saves it there), else
-    /// `preprocessor_config.json`, in the reference's order.
+    /// `preprocessor_config.json`, in the reference's order; where there is neither, the
+    /// `pretrained_cfg` of a `config.json` that timm wrote.
     ///
     /// # Errors
     /// Where there is neither, where the file is no JSON object, and every setting that is not
@@ -149,6 +167,14 @@ impl Recipe {
             return Self::from_settings(section, &nested);
         }
         let path = folder.join("preprocessor_config.json");
+        let timm = folder.join("config.json");
+        if !path.exists()
+            && timm.is_file()
+            && let Some(Value::Object(section)) = read_object(&timm)?.get("pretrained_cfg")
+        {
+            return timm::read(section)
+                .map_err(|problems| RecipeError::Refused { path: timm, problems });
+        }
         Self::from_settings(&read_object(&path)?, &path)
     }
 
@@ -168,13 +194,20 @@ impl Recipe {
     /// How images are put on the canvas.
     #[must_use]
     pub fn placement(&self) -> Placement {
-        match self.processor {
-            Processor::OwlVit | Processor::Vit => Placement::Stretch,
-            Processor::Owlv2 => Placement::PadToSquare,
-            Processor::Sam => Placement::LongestEdge {
+        match (self.processor, self.shortest_edge) {
+            (_, Some(shortest_edge)) => Placement::CentreCrop(CentreCrop {
+                shortest_edge,
+                width: self.canvas_width,
+                height: self.canvas_height,
+                // timm crops with torchvision's own function, the processors with theirs.
+                half_to_even: self.processor == Processor::Timm,
+            }),
+            (Processor::Owlv2, None) => Placement::PadToSquare,
+            (Processor::Sam, None) => Placement::LongestEdge {
                 longest_edge: self.longest_edge.unwrap_or(self.canvas_width),
                 canvas_side: self.canvas_width,
             },
+            (_, None) => Placement::Stretch,
         }
     }
 
@@ -361,7 +394,7 @@ mod tests {
         assert_eq!(keys, ["do_pad", "size", "resample", "do_rescale", "image_mean"]);
         assert_eq!(refused_keys("{}"), ["image_processor_type"]);
         assert_eq!(
-            refused_keys(r#"{"image_processor_type": "CLIPImageProcessor"}"#),
+            refused_keys(r#"{"image_processor_type": "SiglipImageProcessor"}"#),
             ["image_processor_type"]
         );
     }

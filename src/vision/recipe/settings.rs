@@ -16,6 +16,8 @@ const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
 /// The defaults of a processor.
 struct Defaults {
     side: u32,
+    /// What [`Recipe::shortest_edge`] is.
+    shortest_edge: Option<u32>,
     filter: Filter,
     mean: [f64; 3],
     std: [f64; 3],
@@ -23,22 +25,27 @@ struct Defaults {
 
 impl Defaults {
     fn of(processor: Option<Processor>) -> Self {
-        let (side, filter) = match processor {
-            Some(Processor::Owlv2) => (960, Filter::Bilinear),
-            Some(Processor::Vit) => {
-                return Self { side: 224, filter: Filter::Bilinear, mean: [0.5; 3], std: [0.5; 3] };
-            }
-            Some(Processor::Sam) => {
-                return Self {
-                    side: 1024,
-                    filter: Filter::Bilinear,
-                    mean: IMAGENET_MEAN,
-                    std: IMAGENET_STD,
-                };
-            }
-            Some(Processor::OwlVit) | None => (768, Filter::Bicubic),
+        let clip = |side, shortest_edge, filter| Self {
+            side,
+            shortest_edge,
+            filter,
+            mean: CLIP_MEAN,
+            std: CLIP_STD,
         };
-        Self { side, filter, mean: CLIP_MEAN, std: CLIP_STD }
+        match processor {
+            Some(Processor::Owlv2) => clip(960, None, Filter::Bilinear),
+            Some(Processor::Vit) => {
+                Self { mean: [0.5; 3], std: [0.5; 3], ..clip(224, None, Filter::Bilinear) }
+            }
+            Some(Processor::Sam) => Self {
+                mean: IMAGENET_MEAN,
+                std: IMAGENET_STD,
+                ..clip(1024, None, Filter::Bilinear)
+            },
+            Some(Processor::Bit | Processor::Clip) => clip(224, Some(224), Filter::Bicubic),
+            // timm's configuration has a reader of its own.
+            Some(Processor::OwlVit | Processor::Timm) | None => clip(768, None, Filter::Bicubic),
+        }
     }
 }
 
@@ -59,7 +66,7 @@ const WITHOUT_EFFECT: &[&str] = &[
 
 /// Keys that are read; the rest is refused by name.
 const READ: &[&str] = &[
-    "crop_size", // without effect, since a crop is refused
+    "crop_size", // without effect where a crop is refused
     "default_to_square",
     "do_center_crop",
     "do_normalize",
@@ -86,6 +93,11 @@ pub(super) fn read(settings: &Map<String, Value>) -> Result<Recipe, Vec<RecipePr
     }
 }
 
+/// A side in pixels.
+fn side(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=16_384).contains(n))
+}
+
 /// Reads settings and collects every problem. A `null` is a missing key, as in the reference.
 struct Reader<'a> {
     settings: &'a Map<String, Value>,
@@ -105,15 +117,26 @@ impl Reader<'_> {
         let sam = processor == Some(Processor::Sam);
         let defaults = Defaults::of(processor);
         self.demand("do_resize", true, true, "without it every image has a canvas of its own");
-        self.demand("do_center_crop", false, false, "what lies outside of the crop is never seen");
+        let crops = defaults.shortest_edge.is_some();
+        let why = match crops {
+            false => "what lies outside of the crop is never seen",
+            true => "without it every image has a canvas of its own",
+        };
+        self.demand("do_center_crop", crops, crops, why);
         let pads = owlv2 || sam;
         self.demand("do_pad", pads, pads, "the processor pads in its own way or not at all");
         if self.value("pad_size").is_some() && !sam {
             self.refuse("pad_size", "padding to a given size is not implemented".to_owned());
         }
-        let longest_edge = if sam { Some(self.longest_edge(defaults.side)?) } else { None };
-        let canvas_key = if sam { "pad_size" } else { "size" };
-        let (canvas_width, canvas_height) = self.canvas(canvas_key, defaults.side)?;
+        let shortest_edge =
+            defaults.shortest_edge.map(|default| self.edge("shortest_edge", default));
+        let longest_edge = sam.then(|| self.edge("longest_edge", defaults.side));
+        let key = match (crops, sam) {
+            (true, _) => "crop_size",
+            (false, true) => "pad_size",
+            (false, false) => "size",
+        };
+        let (canvas_width, canvas_height) = self.canvas(key, defaults.side)?;
         if sam && canvas_width != canvas_height {
             let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
             self.refuse("pad_size", reason);
@@ -144,6 +167,7 @@ impl Reader<'_> {
             canvas_width,
             canvas_height,
             longest_edge,
+            shortest_edge,
             filter,
             rescale_factor: rescale.then_some(factor),
             normalize: normalize.then_some((mean, std)),
@@ -162,8 +186,8 @@ impl Reader<'_> {
         let key = ["image_processor_type", "feature_extractor_type"]
             .into_iter()
             .find(|key| self.value(key).is_some());
-        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor, ViTImageProcessor or \
-                        SamImageProcessor";
+        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor, ViTImageProcessor, \
+                        BitImageProcessor, CLIPImageProcessor or SamImageProcessor";
         let Some(key) = key else {
             self.refuse("image_processor_type", format!("{expected}, found nothing"));
             return None;
@@ -221,36 +245,34 @@ impl Reader<'_> {
         })
     }
 
-    /// Longer side of the resized image.
-    fn longest_edge(&mut self, default: u32) -> Option<u32> {
-        let Some(value) = self.value("size").cloned() else { return Some(default) };
+    /// `size` of a processor that scales one side and keeps the aspect ratio: `{"shortest_edge": n}`
+    /// or `{"longest_edge": n}`, by `key`; or `n` for the former.
+    fn edge(&mut self, key: &str, default: u32) -> u32 {
+        let Some(value) = self.value("size").cloned() else { return default };
+        let is_shortest = key == "shortest_edge";
         let edge = match &value {
-            Value::Object(fields) if fields.len() == 1 => fields.get("longest_edge"),
+            Value::Number(_) if is_shortest && !self.flag("default_to_square", false) => {
+                side(&value)
+            }
+            Value::Object(fields) if fields.len() == 1 => fields.get(key).and_then(side),
             _ => None,
         };
-        let edge = edge
-            .and_then(Value::as_u64)
-            .and_then(|edge| u32::try_from(edge).ok())
-            .filter(|edge| (1..=16_384).contains(edge));
-        if edge.is_none() {
-            let expected = "{\"longest_edge\": a number in [1, 16384]}";
-            self.refuse("size", format!("expected {expected}, found {value}"));
-        }
-        edge
+        edge.unwrap_or_else(|| {
+            self.refuse("size", format!("expected {{\"{key}\": 1 to 16384}}, found {value}"));
+            default
+        })
     }
 
-    /// Width and height of the canvas, which this key has.
+    /// Width and height of the canvas, from the key that holds them.
     fn canvas(&mut self, key: &str, default: u32) -> Option<(u32, u32)> {
         let Some(value) = self.value(key).cloned() else { return Some((default, default)) };
-        let side = |value: &Value| {
-            value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=16_384).contains(n))
-        };
+        let is_size = key == "size";
         let keys: Vec<&str> = match &value {
             Value::Object(fields) => fields.keys().map(String::as_str).collect(),
             _ => Vec::new(),
         };
         let size = match &value {
-            Value::Number(_) if self.flag("default_to_square", true) => {
+            Value::Number(_) if !is_size || self.flag("default_to_square", true) => {
                 side(&value).map(|n| (n, n))
             }
             Value::Array(items) if items.len() == 2 => side(&items[1]).zip(side(&items[0])),
@@ -261,7 +283,7 @@ impl Reader<'_> {
         };
         if size.is_none() {
             let keeps_aspect = keys.iter().any(|key| key.contains("edge") || key.contains("max_"))
-                || (value.is_number() && !self.flag("default_to_square", true));
+                || (is_size && value.is_number() && !self.flag("default_to_square", true));
             self.refuse(
                 key,
                 if keeps_aspect {

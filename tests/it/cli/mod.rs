@@ -2,6 +2,7 @@
 //! recordings.
 
 mod bags;
+mod bank;
 mod boxes;
 mod detect;
 mod detect_refusals;

@@ -194,12 +194,38 @@ fn a_model_of_the_other_task_is_refused_with_the_command_for_it() {
     let says = ["is a segmenter (clipseg)", "`owlet segment`"];
     run(words!["detect", image, "--model", segmenter, "-p", "cat"], 2).says(&says);
     run(words!["check", "--model", segmenter], 2).says(&says);
+    let says = ["is a segmenter (groupvit)", "`owlet segment`"];
+    let segmenter = fixture("groupvit_tiny");
+    run(words!["detect", image, "--model", segmenter, "-p", "cat"], 2).says(&says);
+    for command in ["detect", "segment"] {
+        let encoder = fixture("clip_tiny");
+        run(words![command, image, "--model", encoder, "-p", "cat"], 2).says(&["is an encoder"]);
+    }
     // What is neither is told so when it is loaded.
     let other = checkpoint("clipseg_tiny");
     let config = other.path().join("config.json");
-    fs::write(&config, r#"{"model_type": "groupvit"}"#).unwrap();
+    fs::write(&config, r#"{"model_type": "siglip"}"#).unwrap();
     let words = words!["segment", image, "--model", other.path(), "-p", "cat", "--out", out];
-    run(words, 1).says(&["expected model_type clipseg, found \"groupvit\""]);
+    run(words, 1).says(&["expected model_type clipseg, found \"siglip\""]);
+}
+
+#[test]
+fn the_architecture_of_the_checkpoint_picks_the_segmenter() {
+    let folder = TempDir::new().unwrap();
+    let (image, out) = (picture("landscape.png"), folder.path().join("out"));
+    let words = |prompts: &[&str]| {
+        let model = fixture("groupvit_tiny");
+        let mut words = words!["segment", image, "--model", model, "--out", out, "--json"];
+        words.extend(prompts.iter().flat_map(|prompt| words!["-p", prompt]));
+        words
+    };
+    run(words(&["a cat"]), 2).says(&["at least two prompts, found one"]);
+    let found = run(words(&["a cat", "the left hand", "red"]), 0).json();
+    assert_eq!(found["segments"].as_array().unwrap().len(), 3);
+    let covered: u64 =
+        found["segments"].as_array().unwrap().iter().map(|s| s["area_px"].as_u64().unwrap()).sum();
+    // Above one half there is one prompt at most.
+    assert!(covered <= 213 * 140, "{covered}");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Segmentation on the golden checkpoints.
 
+mod groupvit;
 mod masks;
 mod network;
 mod refusals;
 mod sam;
 mod segmenter;
+mod visual;
 
 use std::sync::Arc;
 

@@ -174,7 +174,7 @@ impl Stage {
             }))
         };
         let clock = Arc::<NodeClock>::default();
-        let options = RosTransportOptions { cameras: Vec::new(), locates: false };
+        let options = RosTransportOptions { cameras: Vec::new(), locates: true };
         let transport =
             RosTransport::open(Arc::clone(&link), &options, Arc::clone(&clock)).unwrap();
         let node = ManagedNode::start(config, Arc::new(load), transport, clock).unwrap();
