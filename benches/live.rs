@@ -2,9 +2,12 @@
 //! rgb8 image to its detections on their topic, with a detector that does nothing.
 //!
 //! Beside it, in the same run, what the way itself costs: the same frames through the same links,
-//! answered on the spot with a message of the same size. Frames come at 30 Hz.
+//! answered on the spot with a message of the same size. Frames come at 30 Hz. CPU time is that of
+//! the whole process, the camera and the reader included.
 //!
 //!     cargo bench --bench live [-- FRAMES]
+//!
+//! With `--features ros2`, in a sourced ROS 2, through its rcl as well.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,21 +18,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
-use owlet::node::{Node, NodeOptions, RunningNode, SpaceOptions};
-use owlet::pipeline::{Pipeline, PipelineOptions, Policy};
-use owlet::tasks::{DetectError, Detector, ImageDetections, ModelInfo};
-use owlet::transport::live::{NodeInput, NodeOutput};
+use owlet::config::Config;
+use owlet::node::keep_freed_memory;
+use owlet::node::lifecycle::NotDone;
+use owlet::node::managed::ManagedNode;
+use owlet::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo};
+use owlet::transport::live::{LiveTransport, NodeClock};
 use owlet::transport::rmw_zenoh::{RmwZenohLink, RmwZenohOptions, SharedMemory};
 use owlet::transport::ros::{
     Held, LinkError, PublisherSeen, Qos, RosBytes, RosEndpoint, RosLink, RosPublisher, RosReply,
-    RosTransport, RosTransportOptions, RosType,
+    RosTransport, RosTransportOptions, RosType, ros_type,
 };
-use owlet::transport::zenoh::SessionOptions;
+use owlet::transport::zenoh::{SessionOptions, ZenohOptions, ZenohTransport};
 use owlet::types::{Prompt, PromptSet, PromptSetRefused, Stamp};
+use owlet::wire::Message;
 use owlet::wire::sensor_msgs::Image;
 use owlet::wire::std_msgs::Header;
 use owlet::wire::vision_msgs::Detection2DArray;
-use owlet::wire::{Message, definition_of};
 use zenoh::Wait;
 
 const SIZE: (u32, u32) = (1920, 1080);
@@ -39,6 +44,10 @@ const WARM_UP: usize = 10;
 /// Frames with stamps of their own.
 const DIFFERENT: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Until everybody knows of everybody.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Room for ten frames.
+const POOL_BYTES: usize = 64 << 20;
 
 /// Finds nothing, at once.
 struct Nothing(ModelInfo);
@@ -52,49 +61,42 @@ impl Detector for Nothing {
         Ok(())
     }
 
+    fn set_rules(&mut self, _: DetectionRules) {}
+
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
         Ok(images.iter().map(|_| ImageDetections::default()).collect())
     }
 }
 
-/// A node on this link, at work.
-fn start(link: Arc<dyn RosLink>) -> (RunningNode, Arc<RosTransport>) {
-    let info = ModelInfo {
-        name: "nothing".to_owned(),
-        architecture: "nothing".to_owned(),
-        device: "cpu".to_owned(),
-        dtype: "f32".to_owned(),
-        input_size: (1, 1),
-        parameters: 0,
-        useful_batch: 1,
+/// A node on this transport, at work.
+fn start(transport: Arc<dyn LiveTransport>, clock: Arc<NodeClock>) -> Arc<ManagedNode> {
+    let load = |_: &Config| -> Result<Box<dyn Detector>, NotDone> {
+        Ok(Box::new(Nothing(ModelInfo {
+            name: "nothing".to_owned(),
+            architecture: "nothing".to_owned(),
+            device: "cpu".to_owned(),
+            dtype: "f32".to_owned(),
+            input_size: (1, 1),
+            parameters: 0,
+            useful_batch: 1,
+        })))
     };
-    let options = PipelineOptions {
-        cameras: Vec::new(),
-        policy: Policy::LatestWins,
-        max_batch: 1,
-        results_capacity: 8,
-    };
-    let made = move || Ok::<_, DetectError>(Box::new(Nothing(info)) as Box<dyn Detector>);
-    let (pipeline, results) = Pipeline::start(options, made).expect("a thread");
-    let prompts = vec![Prompt::from_text("nothing")];
-    let prompts = Arc::new(PromptSet { version: 1, prompts, default_threshold: 0.1 });
-    pipeline.set_prompts(Arc::clone(&prompts)).expect("any prompts");
-    let options = NodeOptions {
-        name: "owlet".to_owned(),
-        prompts: Some(prompts),
-        threshold: 0.1,
-        overlay: true,
-        jpeg_quality: 85,
-        tracking: true,
-        space: SpaceOptions::default(),
-    };
-    let node = Node::new(options, pipeline);
-    let transport = RosTransport::open(link, &RosTransportOptions::default()).expect("topics");
-    let output = Arc::clone(&transport) as Arc<dyn NodeOutput>;
-    let running = node.start(output, results).expect("threads");
-    transport.serve(&(node as Arc<dyn NodeInput>)).expect("services");
-    transport.activate().expect("topics");
-    (running, transport)
+    let config = Config { prompts: vec![Prompt::from_text("nothing")], ..Config::default() };
+    let node = ManagedNode::start(config, Arc::new(load), transport, clock).expect("a node");
+    for label in ["configure", "activate"] {
+        let (reply, became) = channel();
+        node.change(0, label, Box::new(move |done| reply.send(done).expect("it is awaited")));
+        became.recv_timeout(PATIENCE).expect("an answer").expect(label);
+    }
+    node
+}
+
+fn start_over(link: Arc<dyn RosLink>) -> (Arc<ManagedNode>, Arc<RosTransport>) {
+    let clock = Arc::<NodeClock>::default();
+    let options = RosTransportOptions { cameras: Vec::new(), locates: true };
+    let transport = RosTransport::open(link, &options, Arc::clone(&clock)).expect("topics");
+    let node = start(Arc::clone(&transport) as Arc<dyn LiveTransport>, clock);
+    (node, transport)
 }
 
 /// A link that goes nowhere: what arrives is handed in by the benchmark.
@@ -264,17 +266,15 @@ fn report(line: std::fmt::Arguments<'_>) {
     println!("{line}");
 }
 
-fn in_memory(frames: usize) -> f64 {
+fn in_memory(frames: usize) {
     let link = Arc::new(InMemory::default());
     let answers = link.watch("/owlet/detections");
-    let (running, transport) = start(Arc::clone(&link) as Arc<dyn RosLink>);
+    let (node, _transport) = start_over(Arc::clone(&link) as Arc<dyn RosLink>);
     let on_image = lock(&link.subscribed).get("/image").cloned().expect("it waits for images");
-    let median = measure("owlet, from callback to publish", frames, &answers, |message| {
+    measure("owlet, from callback to publish", frames, &answers, |message| {
         on_image(Box::new(Shared(Arc::clone(message))));
     });
-    transport.deactivate();
-    let _ended = running.stop(PATIENCE);
-    median
+    node.end(PATIENCE);
 }
 
 fn free_endpoint() -> String {
@@ -282,15 +282,12 @@ fn free_endpoint() -> String {
     format!("tcp/{}", listener.local_addr().expect("a port"))
 }
 
-fn ros_type(name: &str) -> RosType {
-    let definition = definition_of(name).expect("a message of ours");
-    RosType { name: definition.message_type, hash: definition.type_hash }
-}
+/// Two nodes that are linked: the one that is measured, and the camera.
+type Linked = [Arc<dyn RosLink>; 2];
 
-/// Two nodes of rmw_zenoh that are linked: the first one listens.
-fn linked(shared_memory: Option<SharedMemory>) -> [Arc<RmwZenohLink>; 2] {
+fn linked_by_rmw_zenoh(shared_memory: Option<SharedMemory>) -> Linked {
     let endpoint = free_endpoint();
-    let open = |name: &str, session: SessionOptions| {
+    let open = |name: &str, session: SessionOptions| -> Arc<dyn RosLink> {
         let options = RmwZenohOptions {
             node: name.to_owned(),
             domain_id: Some(1),
@@ -306,12 +303,21 @@ fn linked(shared_memory: Option<SharedMemory>) -> [Arc<RmwZenohLink>; 2] {
     [first, second]
 }
 
+#[cfg(feature = "ros2")]
+fn linked_by_rcl() -> Linked {
+    use owlet::transport::ros2::{Ros2Link, Ros2Options};
+    ["owlet", "camera"].map(|name| -> Arc<dyn RosLink> {
+        let options = Ros2Options { node: name.to_owned(), remap: Vec::new() };
+        Ros2Link::open(options.check().expect("good options")).expect("a sourced ROS 2")
+    })
+}
+
 /// Sends frames from `camera` once somebody reads them.
-fn over(what: &str, frames: usize, camera: &RmwZenohLink) -> f64 {
+fn over(what: &str, frames: usize, camera: &dyn RosLink) -> f64 {
     let (sender, answers) = channel();
     let endpoint = RosEndpoint {
         topic: "/owlet/detections",
-        ros_type: ros_type(Detection2DArray::TYPE),
+        ros_type: ros_type::<Detection2DArray<'_>>(),
         qos: Qos::RELIABLE,
     };
     let on_answer = move |answer: Box<dyn RosBytes>| {
@@ -320,59 +326,95 @@ fn over(what: &str, frames: usize, camera: &RmwZenohLink) -> f64 {
     };
     let _held = camera.subscribe(endpoint, Box::new(on_answer)).expect("a topic");
     let endpoint =
-        RosEndpoint { topic: "/image", ros_type: ros_type(Image::TYPE), qos: Qos::RELIABLE };
+        RosEndpoint { topic: "/image", ros_type: ros_type::<Image<'_>>(), qos: Qos::RELIABLE };
     let publisher = camera.publisher(endpoint).expect("a topic");
     let began = Instant::now();
     while publisher.subscribers() == 0 && began.elapsed() < PATIENCE {
         thread::sleep(Duration::from_millis(10));
     }
-    thread::sleep(Duration::from_millis(500));
+    thread::sleep(SETTLE);
     measure(what, frames, &answers, |message| publisher.publish(message).expect("it is sent"))
 }
 
-fn rmw_zenoh(kind: &str, frames: usize, shared_memory: Option<SharedMemory>) {
-    let [node, camera] = linked(shared_memory);
+/// An echo and then a node over links of one kind.
+fn ros(kind: &str, frames: usize, linked: impl Fn() -> Linked) {
+    let [node, camera] = linked();
     let endpoint = RosEndpoint {
         topic: "/owlet/detections",
-        ros_type: ros_type(Detection2DArray::TYPE),
+        ros_type: ros_type::<Detection2DArray<'_>>(),
         qos: Qos::RELIABLE,
     };
     let echo = node.publisher(endpoint).expect("a topic");
     let endpoint =
-        RosEndpoint { topic: "/image", ros_type: ros_type(Image::TYPE), qos: Qos::SENSOR_DATA };
+        RosEndpoint { topic: "/image", ros_type: ros_type::<Image<'_>>(), qos: Qos::SENSOR_DATA };
     let on_image = move |image: Box<dyn RosBytes>| {
         echo.publish(&answer_to(&image.bytes())).expect("it is sent");
     };
     let held = node.subscribe(endpoint, Box::new(on_image)).expect("a topic");
-    let echoed = over(&format!("rmw_zenoh, answered on the spot, {kind}"), frames, &camera);
+    let echoed = over(&format!("{kind}, answered on the spot"), frames, &*camera);
     drop(held);
     node.close(PATIENCE);
     camera.close(PATIENCE);
 
-    let [node, camera] = linked(shared_memory);
-    let (running, transport) = start(node);
-    let whole = over(&format!("owlet over rmw_zenoh, {kind}"), frames, &camera);
-    report(format_args!("  of which owlet's own, {kind}: {:.2} ms (median)", whole - echoed));
-    transport.deactivate();
-    let _ended = running.stop(PATIENCE);
+    let [node, camera] = linked();
+    let (running, transport) = start_over(node);
+    let whole = over(&format!("{kind}, owlet"), frames, &*camera);
+    report(format_args!("  of which owlet's own: {:.2} ms (median)", whole - echoed));
+    running.end(PATIENCE);
     transport.close(PATIENCE);
     camera.close(PATIENCE);
 }
 
-fn plain_zenoh(frames: usize) {
+/// A session that keeps to one endpoint, with shared memory or without.
+fn quiet(key: &str, endpoint: &str, shared_memory: bool) -> zenoh::Config {
+    let mut config = zenoh::Config::default();
+    for (key, value) in [
+        (key, format!("[{endpoint:?}]")),
+        ("scouting/multicast/enabled", "false".to_owned()),
+        ("transport/shared_memory/enabled", shared_memory.to_string()),
+        ("transport/shared_memory/transport_optimization/pool_size", POOL_BYTES.to_string()),
+    ] {
+        config.insert_json5(key, &value).expect("a good value");
+    }
+    config
+}
+
+/// Sends frames on `image_key` over a session of its own, and reads what comes on `answer_key`.
+fn over_zenoh(
+    what: &str,
+    frames: usize,
+    config: zenoh::Config,
+    [image_key, answer_key]: [&str; 2],
+) -> f64 {
+    let camera = zenoh::open(config).wait().expect("a session");
+    let (sender, answers) = channel();
+    let heard = camera
+        .declare_subscriber(answer_key.to_owned())
+        .callback(move |sample| {
+            // Nobody may be waiting any more.
+            drop(sender.send((sample.payload().to_bytes().into_owned(), Instant::now())));
+        })
+        .wait()
+        .expect("a key");
+    let block = zenoh::qos::CongestionControl::Block;
+    let publisher = camera
+        .declare_publisher(image_key.to_owned())
+        .congestion_control(block)
+        .wait()
+        .expect("a key");
+    thread::sleep(SETTLE);
+    let median = measure(what, frames, &answers, |message| {
+        publisher.put(message.as_slice()).wait().expect("it is sent");
+    });
+    drop((heard, publisher));
+    camera.close().wait().expect("it closes");
+    median
+}
+
+fn plain_zenoh(kind: &str, frames: usize, shared_memory: bool) {
     let endpoint = free_endpoint();
-    let open = |key: &str| {
-        let mut config = zenoh::Config::default();
-        for (key, value) in [
-            (key, format!("[{endpoint:?}]")),
-            ("scouting/multicast/enabled", "false".to_owned()),
-            ("transport/shared_memory/enabled", "false".to_owned()),
-        ] {
-            config.insert_json5(key, &value).expect("a good value");
-        }
-        zenoh::open(config).wait().expect("a session")
-    };
-    let (node, camera) = (open("listen/endpoints"), open("connect/endpoints"));
+    let node = zenoh::open(quiet("listen/endpoints", &endpoint, shared_memory));
+    let node = node.wait().expect("a session");
     let back = node.clone();
     let echo = node
         .declare_subscriber("image")
@@ -382,26 +424,37 @@ fn plain_zenoh(frames: usize) {
         })
         .wait()
         .expect("a key");
-    let (sender, answers) = channel();
-    let heard = camera
-        .declare_subscriber("detections")
-        .callback(move |sample| {
-            // Nobody may be waiting any more.
-            drop(sender.send((sample.payload().to_bytes().into_owned(), Instant::now())));
-        })
-        .wait()
-        .expect("a key");
-    let block = zenoh::qos::CongestionControl::Block;
-    let publisher =
-        camera.declare_publisher("image").congestion_control(block).wait().expect("a key");
-    thread::sleep(Duration::from_secs(1));
-    measure("zenoh, answered on the spot, TCP", frames, &answers, |message| {
-        publisher.put(message.as_slice()).wait().expect("it is sent");
-    });
-    drop((echo, heard));
+    let camera = quiet("connect/endpoints", &endpoint, shared_memory);
+    let what = format!("zenoh, {kind}, answered on the spot");
+    let echoed = over_zenoh(&what, frames, camera, ["image", "detections"]);
+    drop(echo);
+    node.close().wait().expect("it closes");
+
+    let endpoint = free_endpoint();
+    let file = tempfile::NamedTempFile::with_suffix(".json5").expect("a file");
+    let config = quiet("listen/endpoints", &endpoint, shared_memory);
+    std::fs::write(file.path(), config.to_string()).expect("room for a file");
+    let options = ZenohOptions {
+        node: "owlet".to_owned(),
+        session: SessionOptions { config: Some(file.path().to_owned()), ..Default::default() },
+        images: vec!["robot/*/image".to_owned()],
+        cdr: true,
+        locates: true,
+    };
+    let checked = options.check().unwrap_or_else(|error| panic!("{error}"));
+    let transport = ZenohTransport::open(checked).expect("a session");
+    let running = start(Arc::clone(&transport) as Arc<dyn LiveTransport>, Arc::default());
+    let camera = quiet("connect/endpoints", &endpoint, shared_memory);
+    let keys = ["robot/front/image", "owlet/owlet/detections_cdr/front"];
+    let whole = over_zenoh(&format!("zenoh, {kind}, owlet"), frames, camera, keys);
+    report(format_args!("  of which owlet's own: {:.2} ms (median)", whole - echoed));
+    running.end(PATIENCE);
+    transport.close(PATIENCE);
 }
 
 fn main() {
+    // As `owlet run` does.
+    keep_freed_memory();
     let frames = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(150);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = thread::available_parallelism().map_or(0, |cores| cores.get());
@@ -411,8 +464,11 @@ fn main() {
         "", "best ms", "p50 ms", "p99 ms", "CPU ms", "lost"
     ));
     in_memory(frames);
-    plain_zenoh(frames);
-    rmw_zenoh("TCP", frames, None);
-    let memory = SharedMemory { pool_bytes: 64 << 20, threshold_bytes: 4096 };
-    rmw_zenoh("shared memory", frames, Some(memory));
+    plain_zenoh("TCP", frames, false);
+    plain_zenoh("shared memory", frames, true);
+    ros("rmw_zenoh, TCP", frames, || linked_by_rmw_zenoh(None));
+    let memory = SharedMemory { pool_bytes: POOL_BYTES, threshold_bytes: 4096 };
+    ros("rmw_zenoh, shared memory", frames, || linked_by_rmw_zenoh(Some(memory)));
+    #[cfg(feature = "ros2")]
+    ros("ros2 (rcl)", frames, linked_by_rcl);
 }

@@ -50,7 +50,7 @@ With --json one object is printed for each picture, on a line of its own:
 sorted by falling score; boxes are in pixels of the picture as it was read. Models with a head for
 it (OWLv2) add \"objectness\" to each detection.")]
     Detect(DetectArgs),
-    /// Draw masks of the prompts in pictures, with a segmenter (CLIPSeg, GroupViT).
+    /// Draw masks of the prompts in pictures, with a segmenter (CLIPSeg, GroupViT, SAM).
     #[command(after_help = app::segment::AFTER_HELP)]
     Segment(SegmentArgs),
     /// Run every frame of a recording (rosbag2: MCAP or sqlite3) through a model.
@@ -103,6 +103,9 @@ Frames that the model has no time for are dropped, the newest stays; the status 
 Where a router is asked for that cannot be reached, the start fails. TLS, access control and shared
 memory are set in a file of zenoh's own: --param zenoh_config=zenoh.json5")]
     Run(NodeArgs),
+    /// Make and change banks of pictures with captions, by which things are named (ASIF).
+    #[command(after_help = app::bank::AFTER_HELP)]
+    Bank(Box<app::bank::BankArgs>),
     /// Say what is in a recording: topics, types, rates, encodings, and which of them can be used.
     #[command(after_help = "\
 Examples:
@@ -181,6 +184,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => app::replay::run(&args, &chatter),
         Command::Eval(args) => app::eval::run(&args, &chatter),
         Command::Run(args) => app::run::run(&args),
+        Command::Bank(args) => app::bank::run(&args, &chatter),
         Command::Inspect(args) => app::inspect::run(&args),
         Command::Pull(args) => app::models::pull(&args, &chatter),
         Command::Models(args) => app::models::list(&args),

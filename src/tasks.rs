@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use crate::types::{Detection, PromptSet, PromptSetRefused, StageTimings};
+use crate::types::{Detection, InstanceMask, PixelBox, PromptSet, PromptSetRefused, StageTimings};
 use crate::vision::mask::ScoreMap;
 
 /// Finds what the prompts ask for.
@@ -87,34 +87,80 @@ pub struct ImageScores {
     pub timings: StageTimings,
 }
 
-/// Turns pictures into vectors.
+/// Draws the things that boxes or points lie on.
+pub trait PromptableSegmenter: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// One pass over a batch of images of any sizes, with the prompts of each; one result for
+    /// each, in the same order. A prompt that asks for nothing (a box outside of the image or
+    /// without an area) gets an empty mask.
+    ///
+    /// # Errors
+    /// What the backend reports.
+    fn segment(
+        &mut self,
+        images: &[Arc<RgbImage>],
+        prompts: &[Vec<MaskPrompt>],
+    ) -> Result<Vec<ImageInstances>, DetectError>;
+}
+
+/// What a mask is asked for by: a box, points, or both.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MaskPrompt {
+    /// A box around the thing.
+    pub box_in_source_px: Option<PixelBox>,
+    /// Points on the thing or beside it.
+    pub points: Vec<PointPrompt>,
+}
+
+/// A point on a thing or beside it, in continuous pixels of the source image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointPrompt {
+    /// Columns from the left edge.
+    pub x_px: f32,
+    /// Rows from the top edge.
+    pub y_px: f32,
+    /// Whether it lies on the thing.
+    pub inside: bool,
+}
+
+/// The masks of one image of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct ImageInstances {
+    /// One for each prompt, in their order, over the whole image.
+    pub masks: Vec<InstanceMask>,
+    /// Times of the stages from preprocess to postprocess.
+    pub timings: StageTimings,
+}
+
+/// Turns images into vectors that can be compared.
 pub trait ImageEncoder: Send {
     /// What is running and where.
     fn info(&self) -> &ModelInfo;
 
-    /// Length of the vectors.
+    /// Number of values of a vector.
     fn dimension(&self) -> usize;
 
-    /// One vector for each image, in the same order, not normalised. Images may have any sizes and
-    /// be as many as memory for the vectors allows.
+    /// One vector for each image, as the model gives it (not normalised), in the same order.
     ///
     /// # Errors
-    /// [`DetectError::EmptyImage`], and what the backend reports.
+    /// An image with no pixels; what the backend reports.
     fn encode(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<Vec<f32>>, DetectError>;
 }
 
-/// Turns texts into vectors.
+/// Turns texts into vectors that can be compared.
 pub trait TextEncoder: Send {
     /// What is running and where.
     fn info(&self) -> &ModelInfo;
 
-    /// Length of the vectors.
+    /// Number of values of a vector.
     fn dimension(&self) -> usize;
 
-    /// One vector for each text, in the same order.
+    /// One vector for each text, as the model gives it (not normalised), in the same order.
     ///
     /// # Errors
-    /// The first text that cannot be encoded, and what the backend reports. No text is ever cut.
+    /// The first text that cannot be encoded; what the backend reports.
     fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EncodeError>;
 }
 
@@ -123,7 +169,7 @@ pub trait TextEncoder: Send {
 pub struct ModelInfo {
     /// Name or folder that the model was asked for by.
     pub name: String,
-    /// The architecture (`owlvit`, `owlv2`, `clipseg`).
+    /// The architecture (`owlvit`, `owlv2`, `clipseg`, `sam`).
     pub architecture: String,
     /// The device it runs on (`cpu`, `cuda:0`).
     pub device: String,

@@ -65,11 +65,31 @@ pub(crate) struct SegmentArgs {
     pub(crate) images: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    /// A box around a thing, in pixels of the picture, for models that take boxes (SAM); may be
+    /// given several times.
+    #[arg(
+        long = "box",
+        value_name = "X0,Y0,X1,Y1",
+        value_parser = numbers::<4>,
+        allow_hyphen_values = true
+    )]
+    pub(crate) boxes: Vec<[f32; 4]>,
+    /// A point on a thing; may be given several times, each for a thing of its own.
+    #[arg(
+        long = "point",
+        value_name = "X,Y",
+        value_parser = numbers::<2>,
+        allow_hyphen_values = true
+    )]
+    pub(crate) points: Vec<[f32; 2]>,
+    /// Fill holes and drop islands of less pixels than this in masks of boxes and points.
+    #[arg(long, value_name = "PIXELS", default_value_t = 0)]
+    pub(crate) min_region: u64,
     /// Folder for the results.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Write the scores of each prompt as a picture, too.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["boxes", "points"])]
     pub(crate) score_maps: bool,
     /// Replace the results of an earlier run in the folder of --out.
     #[arg(long)]
@@ -77,6 +97,16 @@ pub(crate) struct SegmentArgs {
     /// Print one JSON object for each picture instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// So many numbers with commas between them.
+fn numbers<const COUNT: usize>(text: &str) -> Result<[f32; COUNT], String> {
+    let read: Option<Vec<f32>> = text
+        .split(',')
+        .map(|part| part.trim().parse().ok().filter(|number: &f32| number.is_finite()))
+        .collect();
+    read.and_then(|numbers| numbers.try_into().ok())
+        .ok_or_else(|| format!("expected {COUNT} numbers with commas between them"))
 }
 
 #[derive(Args)]

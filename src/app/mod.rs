@@ -2,6 +2,7 @@
 //! that names `anyhow`.
 
 pub(crate) mod args;
+pub(crate) mod bank;
 pub(crate) mod check;
 pub(crate) mod config;
 mod console;

@@ -12,6 +12,7 @@ use owlet::models::clipseg::ClipSegConfig;
 use owlet::models::groupvit::GroupVitConfig;
 use owlet::models::owl::OwlConfig;
 use owlet::models::random::{RandomConfig, write_checkpoint};
+use owlet::models::sam::SamConfig;
 
 use super::settings::refused_name;
 use super::{Chatter, Finish, Refused, plain_table, print_out, replace_file, visible};
@@ -154,19 +155,19 @@ fn state_in_words(model: &InstalledModel) -> String {
 pub(crate) const RANDOM_MARK: &str = "owlet-random.json";
 
 pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
-    let (detector, segmenter) = (OwlConfig::known(&args.name), ClipSegConfig::known(&args.name));
-    let (comparing, encoder) = (GroupVitConfig::known(&args.name), ClipConfig::known(&args.name));
-    let found = (detector.as_ref().map(RandomConfig::from))
-        .or(segmenter.as_ref().map(RandomConfig::from))
-        .or(comparing.as_ref().map(RandomConfig::from))
-        .or(encoder.as_ref().map(RandomConfig::from));
-    let config = match found {
-        Some(config) => config,
-        None => {
-            let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
-            let (name, known) = (&args.name, known.join(", "));
-            return Err(Refused(format!("unknown model {name:?}: expected one of {known}")).into());
-        }
+    let name = &args.name;
+    let (owl, clipseg) = (OwlConfig::known(name), ClipSegConfig::known(name));
+    let (groupvit, clip) = (GroupVitConfig::known(name), ClipConfig::known(name));
+    let sam = SamConfig::known(name);
+    let config = (owl.as_ref().map(RandomConfig::from))
+        .or(clipseg.as_ref().map(RandomConfig::from))
+        .or(groupvit.as_ref().map(RandomConfig::from))
+        .or(clip.as_ref().map(RandomConfig::from))
+        .or(sam.as_ref().map(RandomConfig::from));
+    let Some(config) = config else {
+        let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
+        let known = known.join(", ");
+        return Err(Refused(format!("unknown model {name:?}: expected one of {known}")).into());
     };
     let folder = &args.out;
     std::fs::create_dir_all(folder)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use owlet::config::{Config, LogLevel};
+use owlet::node::keep_freed_memory;
 use owlet::node::lifecycle::{LifecycleState, NotChanged, NotDone};
 use owlet::node::managed::ManagedNode;
 use owlet::tasks::Detector;
@@ -28,6 +29,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
     let config = node_config(args)?;
     let checked = transports::check(&config)?;
+    keep_freed_memory();
     let (autostart, metrics_listen) = (config.autostart, config.metrics_listen);
     let interrupt = Interrupt::listen()?;
     let Some(opened) = interrupt.unless_requested(move || checked.open())? else {

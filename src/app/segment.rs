@@ -1,5 +1,6 @@
 //! `owlet segment`: pictures in, masks out.
 
+mod boxes;
 mod outputs;
 
 use std::fmt::Write;
@@ -8,9 +9,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use image::RgbImage;
-use owlet::segment::{ImageMasks, masks};
+use owlet::segment::{ImageMasks, PromptMask, masks};
 use owlet::tasks::{ImageScores, Segmenter};
-use owlet::types::PromptSet;
+use owlet::types::{PixelBox, PromptSet};
 use owlet::vision::decode::decode_file;
 
 use self::outputs::Outputs;
@@ -38,9 +39,18 @@ Written to the folder of --out, for the picture kitchen.jpg as the first one:
 There is a segment for each prompt that is no distractor. `score` is the best anywhere in the
 picture. A pixel is in the mask of a prompt where its score there is above the threshold (0.5
 unless something else is asked for); masks of several prompts may overlap. Where there is none,
-`area_px` is 0, box and centroid are null. `rle` is COCO's run-length code, as of pycocotools.";
+`area_px` is 0, box and centroid are null. `rle` is COCO's run-length code, as of pycocotools.
+
+With a model that takes boxes and points (SAM) each of them gets the mask of the thing that it lies
+on, boxes first:
+  owlet segment kitchen.jpg --model sam-vit-base --box 120,80,300,260 --point 400,90 --out out/sam
+`prompt` is then \"box 1\", \"point 2\" and so on; `score` is the intersection over union that the
+model expects its mask to have, and there is no `threshold`.";
 
 pub(crate) fn run(args: &SegmentArgs) -> anyhow::Result<Finish> {
+    if !args.boxes.is_empty() || !args.points.is_empty() {
+        return boxes::run(args);
+    }
     let settings = Settings::for_segmentation(&args.run)?;
     some_are_there(&args.images)?;
     let mut outputs = Outputs::claim(args)?;
@@ -86,8 +96,7 @@ fn look_at(
 /// What was found; and how far each other prompt stayed below its threshold.
 fn table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &ImageMasks) -> String {
     let mut text = heading(path, image);
-    let header = ["prompt", "label", "score", "area px", "area %", "x0", "y0", "x1", "y1"];
-    let mut table = plain_table(header, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    let mut table = empty_table();
     let pixels = f64::from(image.width()) * f64::from(image.height());
     let mut nothing = String::new();
     for mask in &found.masks {
@@ -102,18 +111,28 @@ fn table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &ImageMasks)
             );
             continue;
         };
-        let mut row = vec![
-            name,
-            (mask.prompt + 1).to_string(),
-            format!("{:.3}", mask.score),
-            mask.area_px.to_string(),
-            format!("{:.1}", 100.0 * mask.area_px as f64 / pixels),
-        ];
-        row.extend(area.corners().map(|pixel| format!("{pixel:.0}")));
-        table.add_row(row);
+        table.add_row(row(name, mask, area, pixels));
     }
     if table.row_iter().len() > 0 {
         let _ = writeln!(text, "{table}");
     }
     text + &nothing + "\n"
+}
+
+fn empty_table() -> comfy_table::Table {
+    let header = ["prompt", "label", "score", "area px", "area %", "x0", "y0", "x1", "y1"];
+    plain_table(header, &[1, 2, 3, 4, 5, 6, 7, 8])
+}
+
+/// Of a mask in a picture of so many pixels.
+fn row(name: String, mask: &PromptMask, area: PixelBox, pixels: f64) -> Vec<String> {
+    let mut row = vec![
+        name,
+        (mask.prompt + 1).to_string(),
+        format!("{:.3}", mask.score),
+        mask.area_px.to_string(),
+        format!("{:.1}", 100.0 * mask.area_px as f64 / pixels),
+    ];
+    row.extend(area.corners().map(|pixel| format!("{pixel:.0}")));
+    row
 }

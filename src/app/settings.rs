@@ -8,8 +8,10 @@ use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
 use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
 use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
 use owlet::nn::DeviceRefused;
-use owlet::segment::{ClipSegmenter, GroupVitSegmenter, SegmenterError, SegmenterOptions};
-use owlet::tasks::{Detector, ModelInfo, Segmenter};
+use owlet::segment::{
+    ClipSegmenter, GroupVitSegmenter, MaskRules, SamSegmenter, SegmenterError, SegmenterOptions,
+};
+use owlet::tasks::{Detector, ModelInfo, PromptableSegmenter, Segmenter};
 use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
 
@@ -42,6 +44,12 @@ impl Settings {
         let config = load_config(args, loader, &RosArgs::default(), |_| ())?;
         let prompts = some_prompts(args, &config)?;
         Self::of_task(config, prompts, Task::Segment)
+    }
+
+    /// The same where boxes and points say what masks are wanted of; `prompts` are their names.
+    pub(crate) fn for_boxes(args: &RunArgs, prompts: PromptSet) -> anyhow::Result<Self> {
+        let config = load_config(args, ConfigLoader::new(), &RosArgs::default(), |_| ())?;
+        Self::of_task(config, prompts, Task::SegmentBoxes)
     }
 
     /// Finds the model of a configuration. What is wrong with the prompts is said by the detector:
@@ -93,8 +101,12 @@ impl Settings {
 pub(crate) enum Task {
     /// Boxes.
     Detect,
-    /// Masks.
+    /// Masks of what texts ask for.
     Segment,
+    /// Masks of what boxes and points lie on.
+    SegmentBoxes,
+    /// Vectors of pictures or texts.
+    Encode,
 }
 
 /// Finds a model by name or folder, checks its files against what was downloaded, and that it is
@@ -107,6 +119,26 @@ pub(crate) fn find_model(name: &str, task: Task) -> anyhow::Result<ModelDir> {
         (Some(found @ ("clipseg" | "groupvit")), Task::Detect) => Err(Refused(format!(
             "{name} is a segmenter ({found}): it draws masks and finds no boxes; `owlet segment` is \
              the command for it"
+        ))
+        .into()),
+        (Some(found @ "sam"), Task::Detect) => Err(Refused(format!(
+            "{name} is a segmenter ({found}): it draws masks of what boxes and points lie on and \
+             finds no boxes; `owlet segment --box` is the command for it"
+        ))
+        .into()),
+        (Some(found @ "sam"), Task::Segment) => Err(Refused(format!(
+            "{name} is a segmenter of what boxes and points lie on ({found}), and reads no texts: \
+             give it --box X0,Y0,X1,Y1 or --point X,Y"
+        ))
+        .into()),
+        (Some(found @ "clipseg"), Task::SegmentBoxes) => Err(Refused(format!(
+            "{name} is a segmenter of what texts ask for ({found}), and takes no boxes: give it \
+             --prompt TEXT, or --model a segmenter for boxes, as of `owlet pull sam-vit-base`"
+        ))
+        .into()),
+        (Some(found @ ("owlvit" | "owlv2")), Task::SegmentBoxes) => Err(Refused(format!(
+            "{name} is a detector ({found}): it finds boxes and draws no masks. Give --model a \
+             segmenter for boxes, as of `owlet pull sam-vit-base`"
         ))
         .into()),
         (Some(found @ ("owlvit" | "owlv2")), Task::Segment) => Err(Refused(format!(
@@ -149,17 +181,35 @@ pub(crate) fn load_detector(options: &DetectorOptions) -> anyhow::Result<Box<dyn
     Ok(Box::new(detector))
 }
 
-/// Loads a segmenter, whichever its architecture is, and says what it runs on.
+/// Loads a segmenter by text, whichever its architecture is, and says what it runs on.
 pub(crate) fn load_segmenter(
     options: &SegmenterOptions,
     architecture: Option<&str>,
 ) -> anyhow::Result<Box<dyn Segmenter>> {
-    let loaded = match architecture {
+    let result = match architecture {
         Some("groupvit") => GroupVitSegmenter::load(options).map(|loaded| Box::new(loaded) as _),
         // One that is for no task at all is refused by what is wrong with it.
         _ => ClipSegmenter::load(options).map(|loaded| Box::new(loaded) as Box<dyn Segmenter>),
     };
-    let segmenter: Box<dyn Segmenter> = loaded
+    let segmenter = loaded(options, result)?;
+    say_what_runs(segmenter.info());
+    Ok(segmenter)
+}
+
+/// Loads a segmenter for boxes and points and says what it runs on.
+pub(crate) fn load_promptable(
+    options: &SegmenterOptions,
+    rules: MaskRules,
+) -> anyhow::Result<Box<dyn PromptableSegmenter>> {
+    let mut segmenter = loaded(options, SamSegmenter::load(options))?;
+    segmenter.set_rules(rules);
+    say_what_runs(segmenter.info());
+    Ok(Box::new(segmenter))
+}
+
+/// Options that no segmenter takes were refused; all else has failed.
+fn loaded<T>(options: &SegmenterOptions, result: Result<T, SegmenterError>) -> anyhow::Result<T> {
+    result
         .map_err(|error| match error {
             SegmenterError::Threads { .. }
             | SegmenterError::Device(DeviceRefused::HalfOnCpu { .. }) => {
@@ -167,12 +217,10 @@ pub(crate) fn load_segmenter(
             }
             error => error.into(),
         })
-        .with_context(|| format!("cannot load {}", options.model_dir.display()))?;
-    say_what_runs(segmenter.info());
-    Ok(segmenter)
+        .with_context(|| format!("cannot load {}", options.model_dir.display()))
 }
 
-fn say_what_runs(info: &ModelInfo) {
+pub(crate) fn say_what_runs(info: &ModelInfo) {
     tracing::info!(
         "{}: {} with {:.1} M parameters in {} on {}",
         info.name,

@@ -51,6 +51,8 @@ pub const BUILTIN_MODEL: &str = "owlet-nano";
 pub struct Config {
     /// Name or folder of the model.
     pub model: String,
+    /// Name or folder of the model that draws masks for boxes; `None` for no masks.
+    pub segmenter: Option<String>,
     /// Where it runs.
     pub device: DeviceChoice,
     /// Its number format.
@@ -132,6 +134,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             model: BUILTIN_MODEL.to_owned(),
+            segmenter: None,
             device: DeviceChoice::Auto,
             dtype: DtypeChoice::Auto,
             threads: 0,

@@ -18,7 +18,7 @@ pub mod transform;
 
 pub use camera::{CameraError, CameraFields, CameraModel, PictureKind, RayError, SensorRegion};
 pub use depth::{
-    ColouredPoint, DepthNoise, Foreground, LocateError, LocateSettings, Located, MaskView,
-    OrientedBox, Region, Registrar, Scene,
+    ColouredPoint, DepthNoise, Foreground, LocateError, LocateSettings, Located, OrientedBox,
+    Region, Registrar, Scene,
 };
 pub use transform::{TransformError, rigid};

@@ -89,6 +89,30 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
         input_side_px: 352,
         approximate_bytes: 600_000_000,
     },
+    KnownModel {
+        name: "sam-vit-base",
+        repo: "facebook/sam-vit-base",
+        architecture: "sam",
+        licence: "Apache-2.0",
+        input_side_px: 1024,
+        approximate_bytes: 375_000_000,
+    },
+    KnownModel {
+        name: "sam-vit-large",
+        repo: "facebook/sam-vit-large",
+        architecture: "sam",
+        licence: "Apache-2.0",
+        input_side_px: 1024,
+        approximate_bytes: 1_249_000_000,
+    },
+    KnownModel {
+        name: "sam-vit-huge",
+        repo: "facebook/sam-vit-huge",
+        architecture: "sam",
+        licence: "Apache-2.0",
+        input_side_px: 1024,
+        approximate_bytes: 2_564_000_000,
+    },
     // The hub names no licence for the weights of GroupViT; the authors' code, which they were
     // released with, is under a licence of NVIDIA's own, for work that is not commercial. The hub
     // has no safetensors for the first of them: it has to be converted before it can be used.

@@ -126,6 +126,7 @@ impl Problems {
         value
     }
 
+    /// The side of a square, in `1..=max`.
     pub(super) fn square(&mut self, key: &str, side: Option<Side>, default: i64, max: i64) -> i64 {
         match side.unwrap_or(Side::Square(default)) {
             Side::Square(side) => self.in_range(key, side, max),
@@ -137,6 +138,32 @@ impl Problems {
                 height
             }
         }
+    }
+
+    /// An activation by its name.
+    pub(super) fn activation(
+        &mut self,
+        key: &str,
+        name: Option<&str>,
+        default: Activation,
+    ) -> Activation {
+        match name.map(str::parse) {
+            None => default,
+            Some(Ok(activation)) => activation,
+            Some(Err(error)) => {
+                self.0.push(format!("{key}: {error}"));
+                default
+            }
+        }
+    }
+
+    /// What a layer norm adds to the variance.
+    pub(super) fn eps(&mut self, key: &str, value: Option<f64>, default: f64) -> f64 {
+        let eps = value.unwrap_or(default);
+        if !(eps > 0.0 && eps < 1.0) {
+            self.add(key, "a number between 0 and 1", eps);
+        }
+        eps
     }
 
     /// The configuration, or why it cannot be used.
@@ -242,28 +269,22 @@ impl RawEncoderConfig {
             ),
             layers: number("num_hidden_layers", self.num_hidden_layers, defaults.layers, 1024),
             heads: number("num_attention_heads", self.num_attention_heads, defaults.heads, 65_536),
-            activation: match self.hidden_act.as_deref().map(str::parse) {
-                None => defaults.activation,
-                Some(Ok(activation)) => activation,
-                Some(Err(error)) => {
-                    problems.0.push(format!("{place}hidden_act: {error}"));
-                    defaults.activation
-                }
-            },
-            layer_norm_eps: self.layer_norm_eps.unwrap_or(defaults.layer_norm_eps),
+            activation: problems.activation(
+                &format!("{place}hidden_act"),
+                self.hidden_act.as_deref(),
+                defaults.activation,
+            ),
+            layer_norm_eps: problems.eps(
+                &format!("{place}layer_norm_eps"),
+                self.layer_norm_eps,
+                defaults.layer_norm_eps,
+            ),
         };
         if config.heads > 0 && config.size % config.heads != 0 {
             problems.add(
                 &format!("{place}num_attention_heads"),
                 format_args!("a divisor of hidden_size ({size})"),
                 config.heads,
-            );
-        }
-        if !(config.layer_norm_eps > 0.0 && config.layer_norm_eps < 1.0) {
-            problems.add(
-                &format!("{place}layer_norm_eps"),
-                "a number between 0 and 1",
-                config.layer_norm_eps,
             );
         }
         config

@@ -7,6 +7,7 @@ pub mod groupvit;
 pub mod owl;
 pub mod prompts;
 pub mod random;
+pub mod sam;
 pub mod vit;
 
 mod config;

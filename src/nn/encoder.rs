@@ -33,9 +33,15 @@ impl Mlp {
     /// Keys `fc1` and `fc2`.
     #[must_use]
     pub fn new(scope: &Scope<'_>, config: &EncoderConfig) -> Self {
+        Self::with_keys(scope, ["fc1", "fc2"], config)
+    }
+
+    /// With keys of other names: SAM says `lin1` and `lin2`.
+    #[must_use]
+    pub fn with_keys(scope: &Scope<'_>, keys: [&str; 2], config: &EncoderConfig) -> Self {
         Self {
-            fc1: Linear::new(&scope.at("fc1"), config.size, config.intermediate),
-            fc2: Linear::new(&scope.at("fc2"), config.intermediate, config.size),
+            fc1: Linear::new(&scope.at(keys[0]), config.size, config.intermediate),
+            fc2: Linear::new(&scope.at(keys[1]), config.intermediate, config.size),
             activation: config.activation,
         }
     }

@@ -59,6 +59,14 @@ impl LayerNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         x.f_layer_norm([self.size], Some(&self.weight), Some(&self.bias), self.eps, true)
     }
+
+    /// `[batch, size, H, W]` to the same shape: the channels of each place are normalised.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_channels(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        self.forward(&x.f_permute([0, 2, 3, 1])?)?.f_permute([0, 3, 1, 2])
+    }
 }
 
 /// Normalises each channel by the mean and variance that training measured, then scales and shifts.

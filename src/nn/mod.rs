@@ -11,6 +11,7 @@
 mod activation;
 mod attention;
 mod clock;
+mod conv;
 mod cuda;
 mod device;
 mod encoder;
@@ -21,6 +22,7 @@ mod towers;
 pub use activation::{Activation, UnknownActivation};
 pub use attention::{Attention, Projections};
 pub use clock::StageClock;
+pub use conv::{Conv2d, ConvShape, Enlargement};
 pub use cuda::load_cuda_backend;
 pub use device::{DeviceRefused, device_name, kind_name, resolve_device};
 pub use encoder::{Encoder, EncoderConfig, EncoderLayer, Mlp};

@@ -14,6 +14,10 @@ pub trait Params {
     /// tensor without elements: constructors therefore only store what they take and compute
     /// nothing from it.
     fn take(&self, name: &str, shape: &[i64]) -> Tensor;
+
+    /// `name` may be stored as a copy of `original`, which has been taken; nothing is loaded. A
+    /// source that keeps account notes a copy with other values as a problem.
+    fn tied(&self, _name: &str, _original: &str) {}
 }
 
 /// A place in the tree of names, such as `owlvit.text_model.encoder.layers.3`.
@@ -39,6 +43,12 @@ impl<'a> Scope<'a> {
     /// The tensor `name` at this place; see [`Params::take`].
     pub fn take(&self, name: &str, shape: &[i64]) -> Tensor {
         self.params.take(&self.full_name(&name), shape)
+    }
+
+    /// The tensor `name` at this place is `original` (by its full name) once more; see
+    /// [`Params::tied`].
+    pub fn tied(&self, name: &str, original: &str) {
+        self.params.tied(&self.full_name(&name), original);
     }
 
     fn full_name(&self, name: &dyn Display) -> String {

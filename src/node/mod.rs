@@ -20,6 +20,7 @@ mod cameras;
 mod input;
 pub mod lifecycle;
 pub mod managed;
+mod memory;
 mod outcomes;
 mod prompts;
 mod space;
@@ -33,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+pub use self::memory::keep_freed_memory;
 pub use self::prompts::PromptsChange;
 pub use self::space::SpaceOptions;
 

@@ -13,7 +13,8 @@ use crate::spatial::{
     SpatialSettings, View, picture_kind_of,
 };
 use crate::transport::live::{
-    CameraPart, DepthMessage, Moment, NodeClock, SpaceStatus, TransformKind, TransformsStatus,
+    CameraPart, DepthMessage, Moment, NodeClock, SpaceKeys, SpaceStatus, TransformKind,
+    TransformsStatus,
 };
 use crate::transport::records::{FrameRecord, LiveRecord};
 use crate::types::{
@@ -85,7 +86,7 @@ impl SpaceDesk {
         }
     }
 
-    fn is_off(&self) -> bool {
+    pub(super) fn is_off(&self) -> bool {
         self.mode == LocateMode::Never
     }
 
@@ -248,7 +249,11 @@ impl SpaceDesk {
     }
 
     /// What came of a camera's places; `None` where none are looked for.
-    pub(super) fn camera_status(&self, camera: &str, key: Option<String>) -> Option<SpaceStatus> {
+    pub(super) fn camera_status(
+        &self,
+        camera: &str,
+        keys: Option<SpaceKeys>,
+    ) -> Option<SpaceStatus> {
         let state = self.lock();
         let intake = state.spatial.intake(camera);
         let known = state.cameras.get(camera);
@@ -262,7 +267,7 @@ impl SpaceDesk {
             by_kind.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect()
         };
         Some(SpaceStatus {
-            depth_key: key,
+            keys,
             depths: intake.depths,
             calibrations: intake.calibrations,
             frames: counts.frames,

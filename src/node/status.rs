@@ -20,9 +20,12 @@ impl Node {
         let cameras: BTreeMap<_, _> = cameras
             .into_iter()
             .map(|(name, camera)| {
-                let depth_key = output.depth_key(&name);
-                let space = self.space.camera_status(&name, depth_key);
-                (name.to_string(), CameraStatus { space, ..self.camera_status(&camera) })
+                let keys = output.space_keys(&name);
+                let space = self.space.camera_status(&name, keys.clone());
+                let missing = keys.filter(|_| space.is_none() && !self.space.is_off());
+                let would_have_places_with = missing.map(|keys| keys.depth);
+                let status = self.camera_status(&camera);
+                (name.to_string(), CameraStatus { space, would_have_places_with, ..status })
             })
             .collect();
         let mut status = Status {
@@ -85,6 +88,7 @@ impl Node {
                 })
                 .unwrap_or_default(),
             space: None,
+            would_have_places_with: None,
         }
     }
 }

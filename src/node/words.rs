@@ -48,7 +48,9 @@ pub(super) fn why(status: &Status, prompts_key: &str) -> Vec<String> {
         why.push(no_images(status));
     }
     for (name, camera) in &status.cameras {
-        why.extend(about_camera(name, camera));
+        // Without prompts the model refuses every image, and the reason is said already.
+        let is_said = status.prompts.version == 0 && of_camera(camera) == State::Failing;
+        why.extend(about_camera(name, camera).filter(|_| !is_said));
         why.extend(camera.space.iter().flat_map(|space| about_places(name, space)));
     }
     if let Some(refused) = status.transforms.as_ref().and_then(|known| known.refused.as_ref()) {
@@ -79,8 +81,13 @@ fn no_images(status: &Status) -> String {
             format!("connected to {} and {}", count(routers, "router"), count(peers, "peer"))
         }
         (0, _) => "no publisher is declared there".to_owned(),
-        (1, _) => "a publisher is declared there and has sent nothing yet".to_owned(),
-        (many, _) => format!("{many} publishers are declared there and have sent nothing yet"),
+        (1, _) => format!("a publisher is declared there and has sent nothing yet{}", seen(status)),
+        (many, _) => {
+            format!(
+                "{many} publishers are declared there and have sent nothing yet{}",
+                seen(status)
+            )
+        }
     };
     let remarks = status
         .waits_for
@@ -88,6 +95,15 @@ fn no_images(status: &Status) -> String {
         .flat_map(|waits| waits.remarks.iter().map(|remark| format!("; {}: {remark}", waits.keys)));
     let remarks: String = remarks.collect();
     format!("no image has come yet on {}: {reason}{remarks}", keys.join(", "))
+}
+
+/// Who publishes where images are waited for, and how.
+fn seen(status: &Status) -> String {
+    let seen: Vec<_> = status.waits_for.iter().flat_map(|waits| &waits.seen).collect();
+    match seen.as_slice() {
+        [] => String::new(),
+        [first, rest @ ..] => rest.iter().fold(format!(": {first}"), |text, one| text + ", " + one),
+    }
 }
 
 fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
@@ -154,8 +170,9 @@ fn about_places(name: &str, space: &SpaceStatus) -> Vec<String> {
         && found > 0
     {
         let reason = space.newest_reason.as_deref().unwrap_or("no reason is known");
-        let at = match (&space.depth_key, space.depths) {
-            (Some(key), 0) => format!(" (depth is waited for on {key})"),
+        let at = match (&space.keys, space.depths, space.calibrations) {
+            (Some(keys), 0, _) => format!(" (depth is waited for on {})", keys.depth),
+            (Some(keys), _, 0) => format!(" (it is waited for on {})", keys.calibration),
             _ => String::new(),
         };
         why.push(format!("{name}: nothing that was found has a place in space: {reason}{at}"));
@@ -188,6 +205,7 @@ fn count(number: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::live::SpaceKeys;
 
     /// Looked at a moment ago, with nothing found.
     fn camera() -> CameraStatus {
@@ -210,6 +228,7 @@ mod tests {
             best_scores: Vec::new(),
             stages_ms: std::collections::BTreeMap::new(),
             space: None,
+            would_have_places_with: None,
         }
     }
 
@@ -218,13 +237,19 @@ mod tests {
         let space = SpaceStatus {
             newest_located: Some([0, 2]),
             newest_reason: Some("no depth picture has come".to_owned()),
-            depth_key: Some("cell/front/depth".to_owned()),
+            keys: Some(SpaceKeys {
+                depth: "cell/front/depth".to_owned(),
+                calibration: "cell/front/camera_info".to_owned(),
+            }),
             ..SpaceStatus::default()
         };
         let all = "front: nothing that was found has a place in space: no depth picture has come";
         let at = " (depth is waited for on cell/front/depth)";
         assert_eq!(about_places("front", &space), [format!("{all}{at}")]);
-        let has_come = SpaceStatus { depths: 9, ..space.clone() };
+        let uncalibrated = SpaceStatus { depths: 9, ..space.clone() };
+        let at = " (it is waited for on cell/front/camera_info)";
+        assert_eq!(about_places("front", &uncalibrated), [format!("{all}{at}")]);
+        let has_come = SpaceStatus { depths: 9, calibrations: 1, ..space.clone() };
         assert_eq!(about_places("front", &has_come), [all]);
         let bad = failure("front/depth: cut off", 0.5);
         let some = SpaceStatus { newest_located: Some([1, 2]), bad, ..space };

@@ -11,9 +11,11 @@
 //! [`Policy::LatestWins`]; every drop is counted. A slow consumer of the results makes the
 //! inference thread wait, and the mailboxes do what their policy says meanwhile.
 
+mod compose;
 mod inference;
 mod mailbox;
 
+pub use compose::{MaskingDetector, SegmentingDetector};
 pub use inference::{
     FrameFailure, Outcome, Pipeline, PipelineClosed, PipelineOptions, SetPromptsError, StartError,
 };

@@ -95,6 +95,24 @@ pub enum SegmenterError {
         /// Height of its canvas in pixels.
         height: u32,
     },
+    /// The same, for SAM.
+    #[error(
+        "{}: SAM takes images that keep their aspect ratio on a square of {expected} pixels, the \
+         preprocessing is that of {processor} with {width}x{height}",
+        model_dir.display()
+    )]
+    SamCanvas {
+        /// The checkpoint's folder.
+        model_dir: PathBuf,
+        /// Side of the square that the network takes.
+        expected: i64,
+        /// Whose preprocessing it is.
+        processor: String,
+        /// Width of its canvas in pixels.
+        width: u32,
+        /// Height of its canvas in pixels.
+        height: u32,
+    },
     /// Preprocessing makes images of another size than the network takes.
     #[error(
         "{}: {architecture} takes images of {expected_px}x{expected_px}, the preprocessing makes \

@@ -2,8 +2,8 @@
 
 use image::{GrayImage, Luma};
 
-use crate::types::{PixelBox, PromptSet};
-use crate::vision::mask::{Mask, ScoreMap, logit_of_score};
+use crate::types::{Mask, PixelBox, PromptSet};
+use crate::vision::mask::{ScoreMap, logit_of_score};
 
 /// The most prompts that a set may have: a class mask has 8 bits, and 0 is for none.
 pub const MAX_PROMPTS: usize = 255;
@@ -35,6 +35,16 @@ pub struct PromptMask {
     pub box_in_source_px: Option<PixelBox>,
     /// The mean of their centres, `(x, y)`; `None` where there are none.
     pub centroid_in_source_px: Option<(f32, f32)>,
+}
+
+impl ImageMasks {
+    /// The pixels whose class is this prompt: those of its mask where it scores best.
+    #[must_use]
+    pub fn of_class(&self, prompt: usize) -> Mask {
+        let (width, height) = self.classes.dimensions();
+        let is_of_class = |class: &u8| usize::from(*class) == prompt + 1;
+        Mask::new(width, height, self.classes.as_raw().iter().map(is_of_class).collect())
+    }
 }
 
 /// The masks of an image of this size, from the maps that a segmenter gave for `prompts`.

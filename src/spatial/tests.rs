@@ -107,6 +107,7 @@ fn found(frame_id: &str, boxes: &[PixelBox]) -> FrameDetections {
         score: 0.9,
         objectness: None,
         box_in_source_px: *pixels,
+        mask: None,
     };
     FrameDetections {
         camera: "front".into(),

@@ -111,7 +111,12 @@ impl View {
         };
         let mut points = Vec::new();
         let places = found.detections.iter().zip(1_u32..).map(|(detection, instance)| {
-            let region = Region::Box(detection.box_in_source_px);
+            // A mask says better than a box what is the object; an empty one says nothing.
+            let mask = detection.mask.as_ref().map(|found| &found.mask);
+            let region = match mask.filter(|mask| !mask.is_empty()) {
+                Some(mask) => Region::Mask(mask),
+                None => Region::Box(detection.box_in_source_px),
+            };
             let foreground = scene.foreground(&region, &self.settings).map_err(no_place)?;
             if let Some(image) = image {
                 points.extend(foreground.coloured(image).into_iter().map(|point| CloudPoint {

@@ -190,6 +190,40 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_is_broken_anywhere_is_an_error_or_a_picture() {
+        let header = crate::wire::std_msgs::Header { frame_id: "optical", ..Default::default() };
+        let (data, jpeg) = ([7; 36], b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01");
+        let raw = |encoding, step| {
+            let image = Image { header, height: 3, width: 4, encoding, step, ..Image::default() };
+            Image { data: &data, ..image }.encode()
+        };
+        let compressed = |format| CompressedImage { header, format, data: jpeg }.encode();
+        for (message_type, message) in [
+            (Image::TYPE, raw("rgb8", 12)),
+            (Image::TYPE, raw("32FC1", 12)),
+            (Image::TYPE, raw("yuv422", 12)),
+            (Image::TYPE, raw("bayer_rggb8", 12)),
+            (CompressedImage::TYPE, compressed("jpeg")),
+            (CompressedImage::TYPE, compressed("16UC1; compressedDepth png")),
+        ] {
+            for index in 0..message.len() {
+                assert!(frame_from_message("/a", message_type, &message[..index]).is_err());
+                for byte in [0x00, 0x7f, 0x80, 0xff] {
+                    let mut changed = message.clone();
+                    changed[index] = byte;
+                    if let Ok(read) = frame_from_message("/a", message_type, &changed) {
+                        let (width, height) = match &read.picture {
+                            Picture::Color(image) => image.dimensions(),
+                            Picture::Depth(depth) => (depth.width(), depth.height()),
+                        };
+                        assert!(width * height <= 36, "{width}x{height} of 36 bytes");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn broken_messages_and_broken_pixels_are_told_apart() {
         let image = Image {
             height: 1,

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Detection, Frame, FrameDetections, FrameHeader, FramePlaces, PixelBox, PromptSet, StageTimings,
-    Stamp,
+    Detection, Frame, FrameDetections, FrameHeader, FramePlaces, PixelBox, PromptSet, RleError,
+    StageTimings, Stamp,
 };
 
+mod mask;
 mod place;
 
+pub use mask::{AxisRecord, MaskRecord};
 pub use place::{NoPlaceRecord, PlaceRecord};
 
 /// One object that was found.
@@ -27,6 +29,9 @@ pub struct DetectionRecord {
     /// In `[0, 1]`; only from models with such a head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objectness: Option<f32>,
+    /// Its pixels, where masks are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskRecord>,
     /// Which object over time it is; absent until that was seen in two frames, and where objects
     /// are not tracked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +53,7 @@ impl DetectionRecord {
             score: detection.score,
             box_px: detection.box_in_source_px.corners(),
             objectness: detection.objectness,
+            mask: detection.mask.as_ref().map(MaskRecord::from),
             id: None,
             place: None,
             no_place: None,
@@ -117,6 +123,9 @@ pub enum RecordError {
         /// The name in the record.
         prompt: String,
     },
+    /// One of its masks is none.
+    #[error("mask: {0}")]
+    Mask(#[from] RleError),
 }
 
 impl FrameRecord {
@@ -177,7 +186,7 @@ impl FrameRecord {
     /// with no detections: look at `failed` first.
     ///
     /// # Errors
-    /// A prompt that is not in `prompts`.
+    /// A prompt that is not in `prompts`, a mask that is none.
     pub fn into_detections(self, prompts: &Arc<PromptSet>) -> Result<FrameDetections, RecordError> {
         let detections = self
             .detections
@@ -189,9 +198,10 @@ impl FrameRecord {
                     score: record.score,
                     objectness: record.objectness,
                     box_in_source_px: PixelBox::from_corners(record.box_px),
+                    mask: record.mask.map(MaskRecord::into_mask).transpose()?,
                 })
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, RecordError>>()?;
         Ok(FrameDetections {
             camera: self.topic.into(),
             header: FrameHeader { stamp: Stamp(self.stamp_ns), frame_id: self.frame_id.into() },
@@ -269,6 +279,7 @@ mod tests {
                 score: 0.1 + 0.2,
                 objectness: Some(0.3),
                 box_in_source_px: PixelBox::from_corners([0.1, 2.0, 640.7, 1e-7]),
+                mask: None,
             }],
             track_ids: None,
             timings: StageTimings::default(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FrameHeader, PixelBox, PromptSet, StageTimings};
+use super::{FrameHeader, InstanceMask, PixelBox, PromptSet, StageTimings};
 
 /// One object that was found in one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,9 @@ pub struct Detection {
     pub objectness: Option<f32>,
     /// Where it is, in pixels of the source image, clipped to the image.
     pub box_in_source_px: PixelBox,
+    /// Its pixels, where masks are made: over the whole source image. It may be empty, and need
+    /// not keep inside the box.
+    pub mask: Option<InstanceMask>,
 }
 
 /// All that was found in one frame, best score first.
@@ -50,6 +53,25 @@ impl FrameDetections {
             None => (index + 1).to_string(),
             Some(_) => self.track_id(index).map_or_else(String::new, |id| id.to_string()),
         }
+    }
+
+    /// The number of a detection in an instance mask of 16 bits, where 0 is "nothing": that which
+    /// [`id_text`](Self::id_text) says. Beyond 65535 tracks are counted from 1 again. `None` while
+    /// it has none.
+    #[must_use]
+    pub fn instance_number(&self, index: usize) -> Option<u16> {
+        let id = match &self.track_ids {
+            None => index as u64 + 1,
+            Some(_) => self.track_id(index)?,
+        };
+        // Tracks are counted from 1. What is left is below 65535.
+        Some((id.saturating_sub(1) % u64::from(u16::MAX)) as u16 + 1)
+    }
+
+    /// Whether any detection has a mask.
+    #[must_use]
+    pub fn has_masks(&self) -> bool {
+        self.detections.iter().any(|detection| detection.mask.is_some())
     }
 
     /// The track of a detection, where it has one.

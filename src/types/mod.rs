@@ -11,7 +11,9 @@ mod boxes;
 mod detection;
 mod device;
 mod frame;
+mod mask;
 mod prompt;
+mod rle;
 mod space;
 mod stamp;
 mod timings;
@@ -20,7 +22,9 @@ pub use boxes::PixelBox;
 pub use detection::{Detection, FrameDetections};
 pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
 pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
+pub use mask::{InstanceMask, Mask};
 pub use prompt::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
+pub use rle::{CocoRle, RleError};
 pub use space::{
     Calibration, Cloud, CloudPoint, FramePlaces, FrameTransform, LocateMode, NoPlace, NoPlaceKind,
     Place, UnknownLocateMode,

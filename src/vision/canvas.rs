@@ -14,9 +14,31 @@ pub enum Placement {
     /// The image keeps its aspect ratio in the top left of a square; black fills the rest on the
     /// right or at the bottom (OWLv2).
     PadToSquare,
+    /// The image keeps its aspect ratio: its longer side becomes `longest_edge`, both sides
+    /// rounded to whole pixels, in the top left of a square of `canvas_side`; zeros fill the rest
+    /// (SAM).
+    LongestEdge {
+        /// Longer side of the resized image, in pixels.
+        longest_edge: u32,
+        /// Side of the canvas in pixels, at least `longest_edge`.
+        canvas_side: u32,
+    },
     /// The image keeps its aspect ratio and the canvas is cut out of its middle (DINOv2, CLIP,
     /// timm): what lies outside is never seen.
     CentreCrop(CentreCrop),
+}
+
+/// Width and height of an image of this size once its longer side is `longest_edge`: rounded as
+/// the reference does (`_get_preprocess_shape` of transformers 5.23.0), in f64. A side has at
+/// least one pixel, where the reference gives up. `None` for an image without pixels.
+#[must_use]
+pub fn fitted_size(width: u32, height: u32, longest_edge: u32) -> Option<(u32, u32)> {
+    if width == 0 || height == 0 {
+        return None;
+    }
+    let scale = f64::from(longest_edge) / f64::from(width.max(height));
+    let side = |side: u32| ((f64::from(side) * scale + 0.5) as u32).clamp(1, longest_edge.max(1));
+    Some((side(width), side(height)))
 }
 
 /// A canvas that is cut out of the middle of a scaled image.
@@ -87,6 +109,12 @@ impl CanvasGeometry {
         match self.placement {
             Placement::Stretch => (width, height),
             Placement::PadToSquare => (width.max(height), width.max(height)),
+            Placement::LongestEdge { longest_edge, canvas_side } => {
+                let side = canvas_side as f32;
+                let fitted = fitted_size(self.source_width, self.source_height, longest_edge);
+                let (fitted_width, fitted_height) = fitted.unwrap_or((1, 1));
+                (width * side / fitted_width as f32, height * side / fitted_height as f32)
+            }
             Placement::CentreCrop(crop) => {
                 let scaled = crop.scaled_size(self.source_width, self.source_height);
                 (
@@ -101,7 +129,9 @@ impl CanvasGeometry {
     #[must_use]
     pub fn corner_in_source_px(&self) -> (f32, f32) {
         match self.placement {
-            Placement::Stretch | Placement::PadToSquare => (0.0, 0.0),
+            Placement::Stretch | Placement::PadToSquare | Placement::LongestEdge { .. } => {
+                (0.0, 0.0)
+            }
             Placement::CentreCrop(crop) => {
                 let scaled = crop.scaled_size(self.source_width, self.source_height);
                 let (x, y) = crop.corner(scaled);
@@ -158,10 +188,14 @@ mod tests {
 
     fn geometry() -> impl Strategy<Value = CanvasGeometry> {
         let side = prop_oneof![Just(1u32), Just(2), 3u32..64, 64u32..5000];
-        (side.clone(), side, any::<bool>()).prop_map(|(width, height, stretch)| {
-            let placement = if stretch { Placement::Stretch } else { Placement::PadToSquare };
-            CanvasGeometry::new(placement, width, height)
-        })
+        let placement = prop_oneof![
+            Just(Placement::Stretch),
+            Just(Placement::PadToSquare),
+            Just(Placement::LongestEdge { longest_edge: 1024, canvas_side: 1024 }),
+            Just(Placement::LongestEdge { longest_edge: 70, canvas_side: 96 }),
+        ];
+        (side.clone(), side, placement)
+            .prop_map(|(width, height, placement)| CanvasGeometry::new(placement, width, height))
     }
 
     proptest! {
@@ -214,6 +248,28 @@ mod tests {
         assert_eq!(padded.source_px_from_norm(norm).corners(), [160.0, 160.0, 480.0, 320.0]);
         let stretched = CanvasGeometry::new(Placement::Stretch, 640, 480);
         assert_eq!(stretched.source_px_from_norm(norm).corners(), [160.0, 120.0, 480.0, 240.0]);
+    }
+
+    #[test]
+    fn the_longer_side_is_fitted_and_the_other_rounded() {
+        // As `_get_preprocess_shape` of the reference gives them.
+        for (size, fitted) in [
+            ((640, 480), (1024, 768)),
+            ((480, 640), (768, 1024)),
+            ((1920, 1080), (1024, 576)),
+            ((213, 140), (1024, 673)),
+            ((230, 38), (1024, 169)),
+            ((1, 1), (1024, 1024)),
+            // Half a pixel and less: the reference would fail on it.
+            ((5000, 1), (1024, 1)),
+        ] {
+            assert_eq!(fitted_size(size.0, size.1, 1024), Some(fitted), "{size:?}");
+        }
+        assert_eq!(fitted_size(0, 7, 1024), None);
+        let placement = Placement::LongestEdge { longest_edge: 1024, canvas_side: 1024 };
+        let geometry = CanvasGeometry::new(placement, 640, 480);
+        let norm = [0.5, 0.375, 0.5, 0.25];
+        assert_eq!(geometry.source_px_from_norm(norm).corners(), [160.0, 160.0, 480.0, 320.0]);
     }
 
     #[test]

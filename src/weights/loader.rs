@@ -119,6 +119,29 @@ impl Params for Loader {
     fn take(&self, name: &str, shape: &[i64]) -> Tensor {
         self.load(name, shape).unwrap_or_default()
     }
+
+    fn tied(&self, name: &str, original: &str) {
+        let stored = |name: &str| self.weights.tensors.get(name);
+        let (Some((file, copy)), Some((of_original, first))) = (stored(name), stored(original))
+        else {
+            // Without the original, its key is reported and that of the copy stays unexpected.
+            return;
+        };
+        let bytes = self.weights.files[*file]
+            .read(copy)
+            .and_then(|copy| Ok((copy, self.weights.files[*of_original].read(first)?)));
+        let mut state = self.state.borrow_mut();
+        match bytes {
+            // A copy with other values is one that nobody asked for.
+            Ok((a, b)) if a == b && copy.shape == first.shape && copy.dtype == first.dtype => {
+                state.taken.insert(name.to_owned());
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                state.failure.get_or_insert(failure);
+            }
+        }
+    }
 }
 
 /// The number formats in which learned tensors may be stored.

@@ -195,6 +195,7 @@ mod tests {
             score,
             objectness: None,
             box_in_source_px: PixelBox::from_corners(corners),
+            mask: None,
         };
         FrameDetections {
             camera: Arc::from("/camera/image"),

@@ -103,6 +103,7 @@ fn every_parameter_can_be_set_in_a_file() {
     use_sim_time: true
     qos_overrides: {/parameter_events: {publisher: {depth: 10}}}
     model: models/owlv2
+    segmenter: models/sam
     device: cuda:1
     dtype: bf16
     threads: 4
@@ -144,6 +145,7 @@ fn every_parameter_can_be_set_in_a_file() {
     .unwrap();
     let expected = Config {
         model: "models/owlv2".to_owned(),
+        segmenter: Some("models/sam".to_owned()),
         device: DeviceChoice::Cuda(1),
         dtype: DtypeChoice::Bf16,
         threads: 4,

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use nalgebra::{Point3, Vector3};
 use owlet::geometry::{
-    CameraFields, CameraModel, DepthNoise, LocateSettings, Located, MaskView, PictureKind, Region,
-    Scene,
+    CameraFields, CameraModel, DepthNoise, LocateSettings, Located, PictureKind, Region, Scene,
 };
-use owlet::types::{DepthImage, PixelBox};
+use owlet::types::{DepthImage, Mask, PixelBox};
 use serde_json::Value;
 
 use super::peers;
@@ -72,8 +71,8 @@ fn objects_in_a_real_bin_lie_where_they_can_lie() {
         let name = names[usize::try_from(object["label"].as_u64().unwrap()).unwrap()];
         let corners = numbers::<4>(&object["box"]).map(|corner| corner as f32);
         let pixels = PixelBox::from_corners(corners);
-        let mask = MaskView::from_instances(640, 480, &instances, number).unwrap();
-        let (masked, share) = locate(&Region::Mask(mask));
+        let mask = Mask::new(640, 480, instances.iter().map(|of| *of == number).collect());
+        let (masked, share) = locate(&Region::Mask(&mask));
         let (boxed, _) = locate(&Region::Box(pixels));
         let size = masked.oriented_box.size_m;
         println!(

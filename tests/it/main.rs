@@ -12,6 +12,7 @@ mod geometry;
 mod golden_clip;
 mod golden_models;
 mod golden_preprocess;
+mod ground;
 mod hub;
 mod images;
 mod peers;

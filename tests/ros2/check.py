@@ -159,7 +159,7 @@ def compare(frames: list[tuple[int, object]]) -> str:
 def node(owlet: list[str]) -> None:
     """One node with its default name: topics, services, parameters, states, Ctrl-C."""
     program = Program(
-        *owlet, "run", "--transport", "ros2", "--prompts", PROMPTS,
+        *owlet, "run", "--transport", "ros2", "--prompts", PROMPTS, "--param", "nms_iou=0.5",
         "--ros-args", "-r", f"image:={TOPIC}",
     )  # fmt: skip
     try:
@@ -248,7 +248,7 @@ def lifecycle(robot: Robot) -> None:
 def moved(owlet: list[str]) -> None:
     """Another name, a namespace and other topics, through the arguments of ROS."""
     program = Program(
-        *owlet, "run", "--transport", "ros2", "--prompts", PROMPTS,
+        *owlet, "run", "--transport", "ros2", "--prompts", PROMPTS, "--param", "nms_iou=0.5",
         "--ros-args", "-r", "__ns:=/cell", "-r", "__node:=left", "-r", f"image:={TOPIC}",
         "-r", "left:~/detections:=/found", "-p", "threshold:=0.35",
     )  # fmt: skip

@@ -1,6 +1,11 @@
-"""Data sets of the simulated camera in a form that training reads fast, and their augmentation."""
+"""Data sets of the simulated camera in a form that training reads fast, and their augmentation.
 
+    python -m owlet_training.data DATASET…     makes the arrays, ahead of the training
+"""
+
+import argparse
 import json
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +20,7 @@ from . import texts
 
 # A little more than the network sees, so that a random cut from it stays sharp.
 SIDE_PX = 320
+CACHE = "training-arrays"
 INSTANCE_SIDE_PX = 160
 MOST_OBJECTS = 12
 
@@ -61,7 +67,7 @@ def _prepare_image(job: tuple[Path, dict, list[dict]]) -> tuple[np.ndarray, np.n
 
 def prepare(folder: Path) -> Path:
     """Makes the arrays of a COCO data set beside it, once; returns their folder."""
-    cache = folder / "training-arrays"
+    cache = folder / CACHE
     if (cache / "objects.npy").exists():
         return cache
     cache.mkdir(exist_ok=True)
@@ -82,8 +88,9 @@ def prepare(folder: Path) -> Path:
             pixels[i], instances[i], objects[i] = done
     pixels.flush()
     instances.flush()
-    # Last: it says that the others are whole.
-    np.save(cache / "objects.npy", objects)
+    # Last, and at once: it says that the others are whole.
+    np.save(cache / "partial.npy", objects)
+    (cache / "partial.npy").rename(cache / "objects.npy")
     return cache
 
 
@@ -104,17 +111,39 @@ class Batch:
     ignored: torch.Tensor
     """bool `[batch, MOST_OBJECTS_IN_BATCH]`: there, but too little of it to be found."""
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same with its tensors on a device."""
+        tensors = (self.pixel_values, self.instances, self.boxes, self.valid, self.ignored)
+        pixel_values, instances, boxes, valid, ignored = (t.to(device, non_blocking=True) for t in tensors)
+        return Batch(pixel_values, instances, boxes, self.attributes, valid, ignored)
+
 
 class Data:
     """All pictures of several data sets, cut and coloured at random."""
 
-    def __init__(self, folders: list[Path], side_px: int, grid: int) -> None:
-        caches = [prepare(folder) for folder in folders]
-        self.pixels = [np.load(c / "pixels.npy", mmap_mode="r") for c in caches]
-        self.instances = [np.load(c / "instances.npy", mmap_mode="r") for c in caches]
-        self.objects = [np.load(c / "objects.npy") for c in caches]
-        self.where = [(d, i) for d, array in enumerate(self.objects) for i in range(len(array))]
+    def __init__(self, folders: list[Path], side_px: int, grid: int, wait: bool = False) -> None:
+        """With `wait` another process prepares the data sets, and those are taken that are there."""
+        self.missing, self.wait = list(folders), wait
+        self.pixels: list[np.ndarray] = []
+        self.instances: list[np.ndarray] = []
+        self.objects: list[np.ndarray] = []
+        self.where: list[tuple[int, int]] = []
         self.side_px, self.grid = side_px, grid
+        while not self.look():
+            time.sleep(0.2)
+
+    def look(self) -> int:
+        """Takes in the data sets that are there by now; returns how many pictures there are."""
+        for folder in list(self.missing):
+            if self.wait and not (folder / CACHE / "objects.npy").exists():
+                continue
+            cache = prepare(folder)
+            self.pixels.append(np.load(cache / "pixels.npy", mmap_mode="r"))
+            self.instances.append(np.load(cache / "instances.npy", mmap_mode="r"))
+            self.objects.append(np.load(cache / "objects.npy"))
+            self.where += [(len(self.objects) - 1, i) for i in range(len(self.objects[-1]))]
+            self.missing.remove(folder)
+        return len(self.where)
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
         """`size` random pictures."""
@@ -217,3 +246,14 @@ class Data:
         image = (brightness * contrast) * image + 0.45 * (1 - contrast)
         noise = torch.empty_like(image).normal_(generator=torch.Generator().manual_seed(int(rng.integers(2**62))))
         return noise.mul_(draw(0, 0.025)).add_(image).clamp_(0, 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("datasets", type=Path, nargs="+")
+    for folder in parser.parse_args().datasets:
+        prepare(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,9 @@ LEAST_SCORE = 0.01
 class Evaluation:
     """The pictures of a data set, kept at the network's size, and its truth."""
 
-    def __init__(self, folder: Path, tokens: Tokens, side_px: int, most_images: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, tokens: Tokens, side_px: int, most_images: int | None = None, device: str = "cpu"
+    ) -> None:
         content = json.loads((folder / "annotations.json").read_text())
         self.images = content["images"][:most_images]
         kept = {image["id"] for image in self.images}
@@ -33,9 +35,9 @@ class Evaluation:
             np.asarray(Image.open(folder / image["file_name"]).resize((side_px, side_px), Image.Resampling.BICUBIC))
             for image in self.images
         ]
-        self.pixels = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+        self.pixels = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).to(device)
         self.categories = content["categories"]
-        self.ids = torch.tensor(tokens([category["texts"][0] for category in self.categories]))
+        self.ids = torch.tensor(tokens([category["texts"][0] for category in self.categories]), device=device)
         with contextlib.redirect_stdout(io.StringIO()):
             self.truth = COCO()
             self.truth.dataset = content
@@ -50,11 +52,13 @@ class Evaluation:
         results = []
         for start in range(0, len(self.images), 32):
             values = self.pixels[start : start + 32].float() / 255
-            values = (values - MEAN[:, None, None]) / STD[:, None, None]
+            mean, std = MEAN.to(values.device), STD.to(values.device)
+            values = (values - mean[:, None, None]) / std[:, None, None]
             features, boxes = network.look(model, values)
             cosine = network.similarity(model, features, queries)
             score, text = network.class_logits(model, features, cosine).sigmoid().max(-1)
-            for image, s, t, b in zip(self.images[start:], score, text, corners(boxes), strict=False):
+            score, text, boxes = score.cpu(), text.cpu(), corners(boxes).cpu()
+            for image, s, t, b in zip(self.images[start:], score, text, boxes, strict=False):
                 for i in (s > LEAST_SCORE).nonzero()[:, 0].tolist():
                     x0, y0, x1, y1 = b[i].clamp(0, 1).tolist()
                     w, h = image["width"], image["height"]

@@ -39,7 +39,7 @@ def assign(
 
     `boxes` `[batch, patches, 4]` corners; `own_score` `[batch, patches, objects]` in [0, 1].
     """
-    side = torch.arange(grid, dtype=torch.float32)
+    side = torch.arange(grid, dtype=torch.float32, device=boxes.device)
     x = ((side + 0.5) / grid).repeat(grid)[None, :, None]
     y = ((side + 0.5) / grid).repeat_interleave(grid)[None, :, None]
     target = batch.boxes[:, None]
@@ -76,12 +76,12 @@ class Auxiliary(nn.Module):
     def forward(self, features: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Mean cross entropy over patches; those with nothing on them count less."""
         covered = batch.instances.flatten(1)
-        attributes = torch.from_numpy(batch.attributes)
+        attributes = torch.from_numpy(batch.attributes).to(covered.device)
         named = torch.where(attributes[..., :2] == UNKNOWN, NOT_ASKED, attributes[..., :2] + 1)
         truth = F.pad(named, (0, 0, 1, 0)).gather(1, covered[..., None].expand(-1, -1, 2))
         weight = torch.where(covered > 0, 1.0, 0.15).flatten()
         # Nothing is kept out for patches with nothing on them, and where the colour is unknown.
-        unseen = F.pad(UNSEEN, (1, 0, 1, 0))
+        unseen = F.pad(UNSEEN.to(covered.device), (1, 0, 1, 0))
         of_kind = self.kind(features).float().masked_fill(unseen.T[truth[..., 1].clamp(min=0)], -torch.inf)
         of_colour = self.colour(features).float().masked_fill(unseen[truth[..., 0].clamp(min=0)], -torch.inf)
         kind = F.cross_entropy(of_kind.flatten(0, 1), truth[..., 0].flatten(), reduction="none")
@@ -91,6 +91,11 @@ class Auxiliary(nn.Module):
 
 SHARPNESS = 12.0
 
+# [kinds, colours + 1]: number of the combination in `texts.SEEN`.
+NAME_OF = torch.full((len(texts.KINDS), len(texts.COLOURS) + 1), NOT_ASKED)
+for _name, (_kind, _colour) in enumerate(texts.SEEN):
+    NAME_OF[_kind, _colour] = _name
+
 
 def naming_loss(cosine: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Cross entropy of the names of whatever covers a patch: its combination among all seen ones,
@@ -99,21 +104,19 @@ def naming_loss(cosine: torch.Tensor, batch: Batch) -> torch.Tensor:
     and no. `cosine` `[batch, patches, queries]`, in the order of `texts.sample_queries`."""
     covered = batch.instances.flatten(1)
     at = covered > 0
-    attributes = torch.from_numpy(batch.attributes)
+    attributes = torch.from_numpy(batch.attributes).to(cosine.device)
     kind, colour = attributes[..., :2].gather(1, (covered - 1).clamp(min=0)[..., None].expand(-1, -1, 2))[at].T
-    table = torch.full((len(texts.KINDS), len(texts.COLOURS) + 1), NOT_ASKED)
-    for i, (k, c) in enumerate(texts.SEEN):
-        table[k, c] = i
     seen, kinds, colours = len(texts.SEEN), len(texts.KINDS), len(texts.COLOURS)
     logits = SHARPNESS * cosine[at]
     names, of_kind, of_colour, _ = logits.split([seen, kinds, colours, logits.shape[1] - seen - kinds - colours], 1)
     # See `texts.not_deniable`; the last row is for colours that are unknown.
-    of_kind = of_kind.masked_fill(F.pad(UNSEEN.T, (0, 0, 0, 1))[colour], -torch.inf)
-    of_colour = of_colour.masked_fill(UNSEEN[kind], -torch.inf)
+    unseen = UNSEEN.to(cosine.device)
+    of_kind = of_kind.masked_fill(F.pad(unseen.T, (0, 0, 0, 1))[colour], -torch.inf)
+    of_colour = of_colour.masked_fill(unseen[kind], -torch.inf)
     loss = F.cross_entropy(of_kind, kind)
     loss = loss + F.cross_entropy(of_colour, torch.where(colour == UNKNOWN, NOT_ASKED, colour))
     # Column -1 of the table is that of unknown colours.
-    return loss + F.cross_entropy(names, table[kind, colour])
+    return loss + F.cross_entropy(names, NAME_OF.to(cosine.device)[kind, colour])
 
 
 @dataclass
@@ -134,14 +137,15 @@ def detection_losses(
     logits: torch.Tensor, boxes: torch.Tensor, batch: Batch, queries: list[texts.Query], grid: int, patches_each: int
 ) -> Losses:
     """`logits` `[batch, patches, queries]`, `boxes` `[batch, patches, 4]` (centre and size)."""
-    true_of = torch.from_numpy(texts.true_of(queries, batch.attributes)) & batch.valid[..., None]
+    device = logits.device
+    true_of = torch.from_numpy(texts.true_of(queries, batch.attributes)).to(device) & batch.valid[..., None]
     own_text = {combination: i for i, combination in enumerate(texts.SEEN)}
     # Without a colour the kind alone is asked; those texts follow the combinations.
     own = [
         [own_text.get((k, c), len(texts.SEEN) + max(k, 0)) for k, c, _, _ in image]
         for image in batch.attributes.tolist()
     ]
-    own = torch.tensor(own)[:, None].expand(-1, logits.shape[1], -1)
+    own = torch.tensor(own, device=device)[:, None].expand(-1, logits.shape[1], -1)
     found = corners(boxes)
     owner = assign(found, logits.gather(2, own).sigmoid(), batch, grid, patches_each)
 
@@ -150,11 +154,12 @@ def detection_losses(
     truth = answers.gather(1, index[..., None].expand(-1, -1, len(queries))).float()
     # Patches on things that are too hidden to be named are asked nothing.
     ignored = F.pad(batch.ignored, (1, 0)).gather(1, batch.instances.flatten(1)) & (owner < 0)
-    grey = torch.from_numpy((batch.attributes[..., 1] == UNKNOWN).all(1))[:, None, None]
-    asks_colour = torch.tensor([q.colour != texts.ANY for q in queries])
+    grey = torch.from_numpy((batch.attributes[..., 1] == UNKNOWN).all(1)).to(device)[:, None, None]
+    asks_colour = torch.tensor([q.colour != texts.ANY for q in queries], device=device)
     not_asked = ignored[..., None] | (grey & (owner >= 0)[..., None] & asks_colour)
     # Of whatever covers a patch, or is answered for by it.
-    undeniable = F.pad(torch.from_numpy(texts.not_deniable(queries, batch.attributes)), (0, 0, 0, 1))
+    undeniable = torch.from_numpy(texts.not_deniable(queries, batch.attributes)).to(device)
+    undeniable = F.pad(undeniable, (0, 0, 0, 1))
     covering = torch.where(owner >= 0, owner, batch.instances.flatten(1) - 1)
     covering = torch.where(covering >= 0, covering, MOST_OBJECTS_IN_BATCH)
     not_asked |= undeniable.gather(1, covering[..., None].expand(-1, -1, len(queries)))

@@ -61,7 +61,7 @@ def make(vocabulary: int, side_px: int) -> OwlViTForObjectDetection:
     nn.init.normal_(text.position_embedding.weight, std=0.05)
     with torch.no_grad():
         vision.position_embedding.weight[0] = 0
-        vision.position_embedding.weight[1:] = 0.5 * _waves(side_px // PATCH_PX, IMAGE_WIDTH)
+        vision.position_embedding.weight[1:] = 0.5 * waves(side_px // PATCH_PX, IMAGE_WIDTH)
     for tower in (model.owlvit.vision_model, model.owlvit.text_model):
         for layer in tower.encoder.layers:
             _start_attention(layer.self_attn)
@@ -136,7 +136,7 @@ def whiten_patches(model: OwlViTForObjectDetection, pixel_values: torch.Tensor) 
         weight.copy_(0.6 * filters.T.reshape(weight.shape))
 
 
-def _waves(grid: int, width: int) -> torch.Tensor:
+def waves(grid: int, width: int) -> torch.Tensor:
     """Sines and cosines of row and column: positions that need not be learnt first."""
     frequency = math.pi * torch.logspace(-1, math.log10(grid / 2), width // 4) / grid * 2
     at = torch.arange(grid)[:, None] * frequency

@@ -22,7 +22,7 @@ use self::calibration::Calibration;
 use self::detected::Detected;
 use self::files::{OutFolder, Output};
 use self::measured::Measured;
-use self::source::Source;
+pub(in crate::app) use self::source::Source;
 use super::console::{PrintError, print_out};
 use super::settings::{Settings, load_config_without_prompts};
 use super::{Chatter, Finish, Refused};

@@ -12,17 +12,17 @@ const ANNOTATIONS: &str = "annotations.json";
 const IMAGES: &str = "images";
 
 /// A dataset and where its pictures are.
-pub(super) struct Source {
+pub(in crate::app) struct Source {
     /// The annotation file.
     pub(super) path: PathBuf,
-    pub(super) dataset: Dataset,
+    pub(in crate::app) dataset: Dataset,
     /// What the file names of images are relative to.
     folder: PathBuf,
 }
 
 impl Source {
     /// Opens a folder or an annotation file; `images` is where the user says that pictures are.
-    pub(super) fn open(
+    pub(in crate::app) fn open(
         path: &Path,
         images: Option<&Path>,
         remarks: &mut Remarks,
@@ -43,7 +43,7 @@ impl Source {
     }
 
     /// The picture of the image at a position.
-    pub(super) fn picture(&self, image: usize) -> PathBuf {
+    pub(in crate::app) fn picture(&self, image: usize) -> PathBuf {
         self.folder.join(&self.dataset.images[image].file_name)
     }
 

@@ -32,6 +32,7 @@ use self::identity::RunIdentity;
 use self::outputs::{OutputOptions, Outputs};
 use self::run_file::RunFile;
 use self::shared_report::SharedReport;
+pub(in crate::app) use self::source::choose_topics;
 use self::source::{Source, SourceReport};
 use self::space::{FrameSpace, SpaceReader};
 use self::space_topics::SpaceTopics;

@@ -22,7 +22,7 @@ use super::space_topics::SpaceTopics;
 
 /// An image topic that is replayed.
 #[derive(Clone, Debug)]
-pub(super) struct Topic {
+pub(in crate::app) struct Topic {
     pub name: Arc<str>,
     pub message_type: Arc<str>,
     pub messages: u64,
@@ -38,7 +38,7 @@ pub(super) struct SourceReport {
 }
 
 /// The topics that were asked for, or all with colour images.
-pub(super) fn choose_topics(
+pub(in crate::app) fn choose_topics(
     recording: &Inspection,
     asked: &[String],
 ) -> Result<Vec<Topic>, Refused> {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use image::{ImageBuffer, Luma, RgbImage};
 use owlet::segment::{ImageMasks, PromptMask};
-use owlet::types::PromptSet;
+use owlet::types::{CocoRle, PromptSet};
 use owlet::vision::encode::{encode_gray_png, encode_gray16_png, encode_jpeg};
-use owlet::vision::mask::{CocoRle, ScoreMap, score_of_logit};
+use owlet::vision::mask::{ScoreMap, score_of_logit};
 use owlet::vision::overlay::{OverlayItem, draw_masks};
 use serde::Serialize;
 
@@ -37,7 +37,8 @@ struct SegmentRecord<'a> {
     prompt: &'a str,
     label: usize,
     score: f32,
-    threshold: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
     area_px: u64,
     box_px: Option<[f32; 4]>,
     centroid_px: Option<[f32; 2]>,
@@ -45,12 +46,12 @@ struct SegmentRecord<'a> {
 }
 
 impl<'a> SegmentRecord<'a> {
-    fn new(found: &PromptMask, prompts: &'a PromptSet) -> Self {
+    fn new(found: &PromptMask, prompts: &'a PromptSet, by_score: bool) -> Self {
         Self {
             prompt: &prompts.prompts[found.prompt].name,
             label: found.prompt + 1,
             score: found.score,
-            threshold: prompts.threshold_of(found.prompt),
+            threshold: by_score.then(|| prompts.threshold_of(found.prompt)),
             area_px: found.area_px,
             box_px: found.box_in_source_px.map(|area| area.corners()),
             centroid_px: found.centroid_in_source_px.map(<[f32; 2]>::from),
@@ -63,6 +64,8 @@ impl<'a> SegmentRecord<'a> {
 pub(super) struct Outputs {
     folder: PathBuf,
     lines: Option<File>,
+    /// Whether masks are what scores above a threshold.
+    by_score: bool,
     _lock: FolderLock,
 }
 
@@ -81,7 +84,8 @@ impl Outputs {
             );
             return Err(Refused(text).into());
         }
-        Ok(Self { folder, lines: None, _lock: lock })
+        let by_score = args.boxes.is_empty() && args.points.is_empty();
+        Ok(Self { folder, lines: None, by_score, _lock: lock })
     }
 
     /// Takes away what an earlier run has left: files of its own names only.
@@ -129,7 +133,11 @@ impl Outputs {
             model: &settings.config.model,
             mask,
             overlay,
-            segments: found.masks.iter().map(|mask| SegmentRecord::new(mask, prompts)).collect(),
+            segments: found
+                .masks
+                .iter()
+                .map(|mask| SegmentRecord::new(mask, prompts, self.by_score))
+                .collect(),
         };
         let line = serde_json::to_string(&record)? + "\n";
         // Last, so that a line tells of files that are there.

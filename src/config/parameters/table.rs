@@ -27,6 +27,22 @@ pub static PARAMETERS: &[Parameter] = &[
         },
     },
     Parameter {
+        name: "segmenter",
+        description: "The model that draws the masks of what was found, by its boxes: a SAM, by \
+                      name or folder. Empty for no masks. A `model` that draws masks by itself \
+                      (CLIPSeg, GroupViT) needs none.",
+        changes: Changes::WhenConfigured,
+        example: Some("owlet-nano-seg"),
+        kind: ParameterKind::Text {
+            form: "the name of a model, the path of a folder, or nothing",
+            get: |config| config.segmenter.clone().unwrap_or_default(),
+            set: |config, text, _| {
+                config.segmenter = (!text.trim().is_empty()).then(|| text.to_owned());
+                true
+            },
+        },
+    },
+    Parameter {
         name: "device",
         description: "Where the model runs. `auto` takes the first CUDA device where there is one; \
                       a device that is asked for by name and is missing stops the start.",
@@ -499,8 +515,8 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "zenoh_images",
         description: "Key expressions of images. The camera's name is what the wildcards stand for; \
-                      of a key without wildcards the last part that is not `image`. Empty: \
-                      `owlet/NODE/camera/*/image`.",
+                      of a key without wildcards the last part that is not `image`, `image_raw` or \
+                      `compressed`. Empty: `owlet/NODE/camera/*/image`.",
         changes: Changes::AtStart,
         example: Some("[robot/front/image, \"cell/*/rgb\"]"),
         kind: ParameterKind::TextList {

@@ -5,6 +5,7 @@ use nalgebra::{Point2, Point3};
 
 use super::separate::{Surface, Wanted, Weighed, separate};
 use super::{Region, Scene};
+use crate::types::Mask;
 
 /// A surface rises by no more than so many times the size of a pixel from one pixel to the next:
 /// one that is seen at less than ten degrees gives no depth worth having.
@@ -239,8 +240,16 @@ impl Scene<'_> {
                 }
             }
             Region::Mask(mask) => {
-                for y in 0..height {
-                    for x in (0..width).filter(|x| self.masked(mask, i64::from(*x), i64::from(y))) {
+                // Where its box lies in the depth picture, rounded outwards.
+                let [x0, y0, x1, y1] = mask.box_px().map_or([0.0; 4], |area| area.corners());
+                let range = |from: f32, to: f32, side: u32, of_mask: u32| {
+                    let scale = f64::from(side) / f64::from(of_mask.max(1));
+                    let first = (f64::from(from) * scale).floor() as u32;
+                    first..((f64::from(to) * scale).ceil() as u32).min(side)
+                };
+                for y in range(y0, y1, height, mask.height()) {
+                    let columns = range(x0, x1, width, mask.width());
+                    for x in columns.filter(|x| self.masked(mask, i64::from(*x), i64::from(y))) {
                         add(x, y, 1.0);
                     }
                 }
@@ -253,9 +262,15 @@ impl Scene<'_> {
         Ok(within)
     }
 
-    fn masked(&self, mask: &super::MaskView<'_>, x: i64, y: i64) -> bool {
-        let share = |at: i64, side: u32| (at as f64 + 0.5) / f64::from(side);
-        mask.holds(share(x, self.depth.width()), share(y, self.depth.height()))
+    /// Whether the mask holds the place that a pixel of the depth picture shows.
+    fn masked(&self, mask: &Mask, x: i64, y: i64) -> bool {
+        let place = |at: i64, side: u32, of_mask: u32| {
+            let at = ((at as f64 + 0.5) / f64::from(side) * f64::from(of_mask)).floor();
+            (at >= 0.0 && at < f64::from(of_mask)).then_some(at as u32)
+        };
+        place(x, self.depth.width(), mask.width())
+            .zip(place(y, self.depth.height(), mask.height()))
+            .is_some_and(|(x, y)| mask.holds(x, y))
     }
 
     /// The pixels whose depth is known, in range, and not smeared; and how many there were before
@@ -316,7 +331,7 @@ impl Scene<'_> {
     fn eroded(
         &self,
         candidates: &[Candidate],
-        mask: &super::MaskView<'_>,
+        mask: &Mask,
         surface: &Surface,
         settings: &LocateSettings,
     ) -> Option<Vec<Candidate>> {

@@ -6,7 +6,6 @@
 
 mod foreground;
 mod locate;
-mod mask;
 mod oriented;
 mod register;
 mod separate;
@@ -15,14 +14,13 @@ mod tests;
 
 pub use foreground::{ColouredPoint, Foreground, ForegroundPoint, LocateError, LocateSettings};
 pub use locate::{DepthNoise, Located};
-pub use mask::MaskView;
 pub use oriented::OrientedBox;
 pub use register::{Registered, Registrar, RegistrationCounts};
 
 use nalgebra::Point2;
 
 use super::camera::{CameraError, CameraModel};
-use crate::types::{DepthImage, PixelBox};
+use crate::types::{DepthImage, Mask, PixelBox};
 
 /// What part of a picture an object takes up.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +28,8 @@ pub enum Region<'a> {
     /// A box in pixels of the source picture: it shows some of the background as well, and the
     /// near one of what it shows is taken.
     Box(PixelBox),
-    /// A mask over the whole source picture: what it shows most of is taken.
-    Mask(MaskView<'a>),
+    /// A mask over the whole source picture, in its resolution or another one: what it shows most of is taken.
+    Mask(&'a Mask),
 }
 
 /// A depth picture and the camera whose rays its pixels lie on.

@@ -3,7 +3,10 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::ClipSegConfig;
-use crate::nn::{Activation, Attention, EncoderConfig, LayerNorm, Linear, Mlp, Scope};
+use crate::nn::{
+    Activation, Attention, Conv2d, ConvShape, EncoderConfig, Enlargement, LayerNorm, Linear, Mlp,
+    Scope,
+};
 
 /// What the decoder makes of an image before it knows any prompt.
 #[derive(Debug)]
@@ -54,70 +57,36 @@ impl DecoderLayer {
     }
 }
 
-/// A learned kernel and its bias.
-#[derive(Debug)]
-struct Kernel {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Kernel {
-    /// Keys `weight`, of this shape, and `bias`, one for each output.
-    fn new(scope: &Scope<'_>, shape: [i64; 4], outputs: i64) -> Self {
-        Self { weight: scope.take("weight", &shape), bias: scope.take("bias", &[outputs]) }
-    }
-
-    /// `[inputs, outputs, side, side]`: each place becomes a square of its own.
-    fn enlarging(scope: &Scope<'_>, inputs: i64, outputs: i64, side: i64) -> Self {
-        Self::new(scope, [inputs, outputs, side, side], outputs)
-    }
-
-    /// A transposed convolution whose stride is its size.
-    fn enlarge(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let (_, _, height, width) = self.weight.size4()?;
-        x.f_conv_transpose2d(
-            &self.weight,
-            Some(&self.bias),
-            [height, width],
-            [0, 0],
-            [0, 0],
-            1,
-            [1, 1],
-        )
-    }
-}
-
 /// From tokens on their grid to one channel at the size of pixels.
 #[derive(Debug)]
-enum Enlargement {
+enum ToPixels {
     /// Key `transposed_convolution`.
-    Plain(Kernel),
+    Plain(Enlargement),
     /// Keys `transposed_convolution.0`, `.2` and `.4`; between them is a ReLU.
-    Refined { smooth: Kernel, first: Kernel, second: Kernel },
+    Refined { smooth: Conv2d, first: Enlargement, second: Enlargement },
 }
 
-impl Enlargement {
+impl ToPixels {
     fn new(scope: &Scope<'_>, size: i64, patch_size: i64, refined: bool) -> Self {
         if !refined {
-            return Self::Plain(Kernel::enlarging(scope, size, 1, patch_size));
+            return Self::Plain(Enlargement::new(scope, size, 1, patch_size));
         }
         let side = patch_size / 4;
         Self::Refined {
-            smooth: Kernel::new(&scope.at(0), [size, size, 3, 3], size),
-            first: Kernel::enlarging(&scope.at(2), size, size / 2, side),
-            second: Kernel::enlarging(&scope.at(4), size / 2, 1, side),
+            smooth: Conv2d::new(&scope.at(0), ConvShape::same(size, size, 3)),
+            first: Enlargement::new(&scope.at(2), size, size / 2, side),
+            second: Enlargement::new(&scope.at(4), size / 2, 1, side),
         }
     }
 
     /// `[batch, size, grid, grid]` to `[batch, 1, height, width]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         match self {
-            Self::Plain(kernel) => kernel.enlarge(x),
+            Self::Plain(enlargement) => enlargement.forward(x),
             Self::Refined { smooth, first, second } => {
-                let mut x =
-                    x.f_conv2d(&smooth.weight, Some(&smooth.bias), [1, 1], [1, 1], [1, 1], 1)?;
-                let mut x = first.enlarge(&x.f_relu_()?)?;
-                second.enlarge(&x.f_relu_()?)
+                let mut x = smooth.forward(x)?;
+                let mut x = first.forward(&x.f_relu_()?)?;
+                second.forward(&x.f_relu_()?)
             }
         }
     }
@@ -129,7 +98,7 @@ impl Enlargement {
 pub(super) struct Decoder {
     film_mul: Linear,
     film_add: Linear,
-    transposed_convolution: Enlargement,
+    transposed_convolution: ToPixels,
     reduces: Vec<Linear>,
     layers: Vec<DecoderLayer>,
     conditional_layer: usize,
@@ -153,7 +122,7 @@ impl Decoder {
         Self {
             film_mul: film("film_mul"),
             film_add: film("film_add"),
-            transposed_convolution: Enlargement::new(
+            transposed_convolution: ToPixels::new(
                 &scope.at("transposed_convolution"),
                 decoder.size,
                 config.image.patch_size,

@@ -60,7 +60,8 @@ mod tests {
             .into_iter()
             .chain(crate::models::clipseg::KNOWN_NAMES)
             .chain(crate::models::groupvit::KNOWN_NAMES)
-            .chain(crate::models::clip::KNOWN_NAMES);
+            .chain(crate::models::clip::KNOWN_NAMES)
+            .chain(crate::models::sam::KNOWN_NAMES);
         assert!(on_hub.eq(known));
     }
 

@@ -6,6 +6,7 @@ use crate::models::clip::ClipConfig;
 use crate::models::clipseg::{ClipSegConfig, RELEASED_SIDE_PX};
 use crate::models::groupvit::GroupVitConfig;
 use crate::models::owl::{OwlConfig, OwlVersion};
+use crate::models::sam::{ImageEncoderConfig, SamConfig};
 use crate::nn::{EncoderConfig, ImageTowerConfig, TextTowerConfig};
 
 /// Mean and standard deviation of each channel, as CLIP has them.
@@ -114,6 +115,65 @@ pub(super) fn clipseg_preprocessor() -> Value {
     let mut json = common_preprocessor(RELEASED_SIDE_PX.into(), IMAGENET_STATISTICS);
     json["image_processor_type"] = "ViTImageProcessor".into();
     json["resample"] = 2.into();
+    json
+}
+
+pub(super) fn sam_config(config: &SamConfig) -> Value {
+    let mut vision = match &config.image {
+        ImageEncoderConfig::Vit(vit) => {
+            let mut vision = encoder_json("sam_vision_model".to_owned(), &vit.encoder);
+            vision["patch_size"] = vit.patch_size.into();
+            vision["mlp_dim"] = vit.encoder.intermediate.into();
+            vision["qkv_bias"] = vit.qkv_bias.into();
+            vision["use_abs_pos"] = vit.absolute_positions.into();
+            vision["use_rel_pos"] = vit.relative_positions.into();
+            vision["window_size"] = vit.window.into();
+            vision["global_attn_indexes"] = json!(vit.global_layers);
+            vision
+        }
+        ImageEncoderConfig::TinyVit(vit) => json!({
+            "model_type": "tiny_vit",
+            "embed_dims": vit.sizes,
+            "depths": vit.depths,
+            "num_heads": vit.heads,
+            "window_sizes": vit.windows,
+            "mlp_ratio": vit.mlp_ratio,
+            "mbconv_expand_ratio": vit.expand_ratio,
+            "local_conv_size": vit.local_conv,
+        }),
+    };
+    vision["image_size"] = config.image_size.into();
+    vision["output_channels"] = config.size.into();
+    vision["num_pos_feats"] = (config.size / 2).into();
+    let mut decoder = encoder_json("sam_mask_decoder".to_owned(), &config.decoder.encoder);
+    decoder["mlp_dim"] = config.decoder.encoder.intermediate.into();
+    decoder["attention_downsample_rate"] = config.decoder.downsample.into();
+    decoder["num_multimask_outputs"] = config.decoder.masks.into();
+    decoder["iou_head_depth"] = config.decoder.iou_layers.into();
+    decoder["iou_head_hidden_dim"] = config.decoder.iou_size.into();
+    json!({
+        "architectures": ["SamModel"],
+        "model_type": "sam",
+        "vision_config": vision,
+        "prompt_encoder_config": {
+            "hidden_size": config.size,
+            "image_size": config.image_size,
+            "patch_size": config.image_size / config.grid(),
+            "mask_input_channels": config.mask_input_channels,
+        },
+        "mask_decoder_config": decoder,
+    })
+}
+
+/// What the checkpoints on the hub ask for.
+pub(super) fn sam_preprocessor(config: &SamConfig) -> Value {
+    let side = config.image_size;
+    let mut json = common_preprocessor(side, IMAGENET_STATISTICS);
+    json["do_pad"] = true.into();
+    json["image_processor_type"] = "SamImageProcessor".into();
+    json["pad_size"] = json!({ "height": side, "width": side });
+    json["resample"] = 2.into();
+    json["size"] = json!({ "longest_edge": side });
     json
 }
 

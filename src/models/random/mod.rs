@@ -20,6 +20,7 @@ use super::clip::{self, ClipConfig};
 use super::clipseg::{self, ClipSegConfig};
 use super::groupvit::{self, GroupVitConfig};
 use super::owl::{self, OwlConfig};
+use super::sam::{self, SamConfig};
 use crate::nn::TextTowerConfig;
 use values::{Spread, Stream};
 
@@ -30,6 +31,8 @@ pub enum RandomConfig<'a> {
     Owl(&'a OwlConfig),
     /// A segmenter.
     ClipSeg(&'a ClipSegConfig),
+    /// A segmenter for boxes and points, which has no tokenizer.
+    Sam(&'a SamConfig),
     /// A segmenter that compares prompts.
     GroupVit(&'a GroupVitConfig),
     /// An encoder of images and texts.
@@ -48,6 +51,12 @@ impl<'a> From<&'a ClipSegConfig> for RandomConfig<'a> {
     }
 }
 
+impl<'a> From<&'a SamConfig> for RandomConfig<'a> {
+    fn from(config: &'a SamConfig) -> Self {
+        Self::Sam(config)
+    }
+}
+
 impl<'a> From<&'a GroupVitConfig> for RandomConfig<'a> {
     fn from(config: &'a GroupVitConfig) -> Self {
         Self::GroupVit(config)
@@ -61,12 +70,13 @@ impl<'a> From<&'a ClipConfig> for RandomConfig<'a> {
 }
 
 impl RandomConfig<'_> {
-    fn text(self) -> TextTowerConfig {
+    fn text(self) -> Option<TextTowerConfig> {
         match self {
-            Self::Owl(config) => config.text,
-            Self::ClipSeg(config) => config.text,
-            Self::GroupVit(config) => config.text,
-            Self::Clip(config) => config.text,
+            Self::Owl(config) => Some(config.text),
+            Self::ClipSeg(config) => Some(config.text),
+            Self::GroupVit(config) => Some(config.text),
+            Self::Clip(config) => Some(config.text),
+            Self::Sam(_) => None,
         }
     }
 
@@ -74,6 +84,7 @@ impl RandomConfig<'_> {
         match self {
             Self::Owl(config) => owl::parameter_shapes(config),
             Self::ClipSeg(config) => clipseg::parameter_shapes(config),
+            Self::Sam(config) => sam::parameter_shapes(config),
             Self::GroupVit(config) => groupvit::parameter_shapes(config),
             Self::Clip(config) => clip::parameter_shapes(config),
         }
@@ -83,6 +94,7 @@ impl RandomConfig<'_> {
         match self {
             Self::Owl(config) => config.projection,
             Self::ClipSeg(config) => config.projection,
+            Self::Sam(config) => config.size,
             Self::GroupVit(config) => config.projection,
             Self::Clip(config) => config.projection,
         }
@@ -92,6 +104,7 @@ impl RandomConfig<'_> {
         match self {
             Self::Owl(config) => files::owl_config(config),
             Self::ClipSeg(config) => files::clipseg_config(config),
+            Self::Sam(config) => files::sam_config(config),
             Self::GroupVit(config) => files::groupvit_config(config),
             Self::Clip(config) => files::clip_config(config),
         }
@@ -101,6 +114,7 @@ impl RandomConfig<'_> {
         match self {
             Self::Owl(config) => files::owl_preprocessor(config),
             Self::ClipSeg(_) => files::clipseg_preprocessor(),
+            Self::Sam(config) => files::sam_preprocessor(config),
             Self::GroupVit(config) => files::clip_preprocessor(config.image.image_size),
             Self::Clip(config) => files::clip_preprocessor(config.image.image_size),
         }
@@ -128,8 +142,8 @@ pub enum RandomError {
     },
 }
 
-/// Writes `config.json`, `model.safetensors` (F32), `preprocessor_config.json` and the tokenizer's
-/// files into `folder`, which is made where it is missing. Memory stays below a few megabytes,
+/// Writes `config.json`, `model.safetensors` (F32), `preprocessor_config.json` and, where the model
+/// reads texts, the tokenizer's files into `folder`, which is made where it is missing. Memory stays below a few megabytes,
 /// whatever the size of the model.
 ///
 /// # Errors
@@ -140,7 +154,8 @@ pub fn write_checkpoint<'a>(
     seed: u64,
 ) -> Result<(), RandomError> {
     let config = config.into();
-    let vocabulary = vocabulary::files(config.text().vocabulary)?;
+    let text = config.text();
+    let vocabulary = text.map(|text| vocabulary::files(text.vocabulary)).transpose()?;
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| RandomError::Io { path, source }
@@ -151,13 +166,17 @@ pub fn write_checkpoint<'a>(
     let partial = folder.join("model.safetensors.partial");
     write_weights(&partial, config, seed).map_err(io(&partial))?;
     fs::rename(&partial, &weights).map_err(io(&weights))?;
-    let files = [
+    let mut files = vec![
         ("config.json", pretty(&config.config_json())),
         ("preprocessor_config.json", pretty(&config.preprocessor_json())),
-        ("tokenizer_config.json", pretty(&tokenizer_json(&config.text()))),
-        ("vocab.json", vocabulary.vocab_json),
-        ("merges.txt", vocabulary.merges_txt),
     ];
+    if let (Some(text), Some(vocabulary)) = (text, vocabulary) {
+        files.extend([
+            ("tokenizer_config.json", pretty(&tokenizer_json(&text))),
+            ("vocab.json", vocabulary.vocab_json),
+            ("merges.txt", vocabulary.merges_txt),
+        ]);
+    }
     for (name, text) in files {
         let path = folder.join(name);
         fs::write(&path, text).map_err(io(&path))?;
@@ -296,6 +315,37 @@ mod tests {
     }
 
     #[test]
+    fn a_segmenter_for_boxes_has_no_tokenizer_and_its_masks_depend_on_the_box() {
+        let mut config = SamConfig::known("sam-vit-base").unwrap();
+        config.image_size = 128;
+        let sam::ImageEncoderConfig::Vit(vit) = &mut config.image else { panic!("a ViT") };
+        vit.encoder =
+            EncoderConfig { size: 48, intermediate: 96, layers: 3, heads: 4, ..vit.encoder };
+        vit.window = 3;
+        let folder = tempfile::tempdir().unwrap();
+        write_checkpoint(folder.path(), &config, 7).unwrap();
+        assert!(!folder.path().join("vocab.json").exists());
+        let model = sam::Sam::load(folder.path(), Device::Cpu, Kind::Float).unwrap();
+        assert_eq!(model.config(), &config);
+        let pixels = Tensor::arange(3 * 128 * 128, (Kind::Float, Device::Cpu))
+            .multiply_scalar(0.37)
+            .sin()
+            .view([1, 3, 128, 128]);
+        let image = model.embed_images(&pixels).unwrap();
+        let prompts = [[0.0, 0.0, 60.0, 50.0], [70.0, 20.0, 127.0, 100.0]].map(|corners| {
+            sam::CanvasPrompt { box_in_canvas_px: Some(corners), points: Vec::new() }
+        });
+        let tokens = model.embed_prompts(&prompts).unwrap();
+        let logits = model.decode(&image, &tokens).unwrap().logits().unwrap();
+        assert_eq!(logits.size(), [2, 3, 32, 32]);
+        assert!(logits.std(true).double_value(&[]) > 0.5);
+        let apart = (logits.get(0) - logits.get(1)).abs().mean(Kind::Float);
+        assert!(apart.double_value(&[]) > 0.05, "{apart:?}");
+        let inside = logits.gt(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
+        assert!((0.05..0.95).contains(&inside), "{inside}");
+    }
+
+    #[test]
     fn a_segmenter_that_compares_prompts_has_several_groups_and_tells_prompts_apart() {
         let mut config = GroupVitConfig::known("groupvit-gcc-yfcc").unwrap();
         config.text.vocabulary = 2048;
@@ -351,6 +401,11 @@ mod tests {
             let config = ClipSegConfig::known(name).unwrap();
             let text = RandomConfig::from(&config).config_json().to_string();
             assert_eq!(ClipSegConfig::parse(&text, Path::new(name)).unwrap(), config);
+        }
+        for name in sam::KNOWN_NAMES.into_iter().chain([sam::MOBILE_SAM]) {
+            let config = SamConfig::known(name).unwrap();
+            let text = RandomConfig::from(&config).config_json().to_string();
+            assert_eq!(SamConfig::parse(&text, Path::new(name)).unwrap(), config);
         }
         for name in groupvit::KNOWN_NAMES {
             let config = GroupVitConfig::known(name).unwrap();

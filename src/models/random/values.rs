@@ -73,6 +73,16 @@ impl Spread {
                 let inputs = if shape[3] == 3 { fan_in } else { shape[0] as f64 };
                 Self::around(0.0, 2.0 / inputs.sqrt())
             }
+            // SAM: kernels that enlarge twofold, tokens, and places.
+            _ if has("upscale_conv") && shape.len() == 4 => {
+                Self::around(0.0, 2.0 / (shape[0] as f64).sqrt())
+            }
+            _ if has("iou_token") || has("mask_tokens") || has("positional_embedding") => {
+                Self::around(0.0, 1.0)
+            }
+            _ if has("prompt_encoder") && shape.len() == 2 => Self::around(0.0, 0.7),
+            _ if name.ends_with("pos_embed") => Self::around(0.0, 0.5),
+            _ if has("rel_pos") || has("attention_biases") => Self::around(0.0, 0.1),
             _ if name.ends_with(".running_mean") => Self::around(0.0, 0.15),
             _ if name.ends_with(".running_var") => Self::around(1.0, 0.15),
             _ if has("group_token") => Self::around(0.0, 1.0),
@@ -93,7 +103,8 @@ impl Spread {
 fn gain(name: &str) -> f64 {
     let in_text = name.contains("text_model");
     match name {
-        _ if name.contains("mlp.fc2") => 0.35,
+        _ if name.contains("mlp.fc2") || name.contains("mlp.lin2") => 0.35,
+        _ if name.contains("attn.proj") => 0.25,
         _ if name.contains("self_attn.out_proj") && !in_text => 0.25,
         _ if name.contains("self_attn.q_proj") && in_text => 2.4,
         _ if name.contains("self_attn.k_proj") && in_text => 2.4,

@@ -13,6 +13,7 @@
 mod model;
 mod parameters;
 pub mod ros;
+mod silence;
 mod status;
 
 use std::sync::atomic::{AtomicBool, Ordering};

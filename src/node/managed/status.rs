@@ -1,18 +1,27 @@
 //! The status of a node in every state.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::super::lifecycle::LifecycleState;
 use super::super::status::memory_bytes;
+use super::silence::{Said, Silence};
 use super::{ManagedNode, STATUS_EVERY};
 use crate::transport::live::{ModelStatus, NodeInput, PromptsStatus, RequestCounts, State, Status};
 
 impl ManagedNode {
     /// The status thread.
     pub(super) fn publish_status(&self) {
+        let mut silence = Silence::default();
         loop {
             self.shared.transport.look_around();
-            self.shared.transport.status(&self.make_status());
+            let status = self.make_status();
+            self.shared.transport.status(&status);
+            match silence.look(&status, Instant::now()) {
+                Some(Said::Why(why)) => tracing::warn!("{why}"),
+                Some(Said::Over) => tracing::info!("it has passed: images are looked at"),
+                None => {}
+            }
             if !self.shared.pulse.wait(STATUS_EVERY) {
                 // The last word, before the transport is closed.
                 return self.shared.transport.status(&self.make_status());

@@ -49,6 +49,7 @@ impl Detector for WholeImage {
                             score: 0.5,
                             objectness: None,
                             box_in_source_px: PixelBox::from_corners([0.0, 0.0, width as f32, 1.0]),
+                            mask: None,
                         };
                         self.rules.map_or(1, |rules| rules.max_detections)
                     ],

@@ -16,7 +16,7 @@ pub use clock::{Moment, NodeClock};
 pub use prompts::{PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
 pub use status::{
     BestScore, CameraStatus, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
-    SpaceStatus, State, Status, TransformsStatus, WaitsFor,
+    SpaceKeys, SpaceStatus, State, Status, TransformsStatus, WaitsFor,
 };
 
 use super::records::LiveRecord;
@@ -183,9 +183,8 @@ pub trait NodeOutput: Send + Sync {
     /// The visible surfaces of what was found in a frame.
     fn cloud(&self, camera: &str, cloud: &Cloud);
 
-    /// Where this camera's depth is waited for, in words for the status; `None` where it cannot
-    /// come.
-    fn depth_key(&self, camera: &str) -> Option<String>;
+    /// Where this camera's depth and calibration are waited for; `None` where they cannot come.
+    fn space_keys(&self, camera: &str) -> Option<SpaceKeys>;
 
     /// Whether somebody takes this camera's overlays.
     fn wants_overlay(&self, camera: &str) -> bool;

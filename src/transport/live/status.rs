@@ -109,6 +109,9 @@ pub struct WaitsFor {
     pub keys: String,
     /// Publishers that are declared on it; `None` where nobody can tell.
     pub publishers: Option<usize>,
+    /// Who they are and how they publish, where that is known: `/camera (reliable, volatile)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<String>,
     /// Who publishes there what is no image, in sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
@@ -172,14 +175,18 @@ pub struct CameraStatus {
     /// Places in space, where they are looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub space: Option<SpaceStatus>,
+    /// The key or topic on which depth is waited for, where none has come yet and nobody asked for
+    /// places: they are looked for once it comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_have_places_with: Option<String>,
 }
 
 /// Places in space of one camera's detections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SpaceStatus {
-    /// The key or topic on which depth is waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub depth_key: Option<String>,
+    /// Where what places need is waited for.
+    #[serde(default, flatten, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<SpaceKeys>,
     /// Depth pictures that came.
     pub depths: u64,
     /// Calibrations that came.
@@ -204,6 +211,17 @@ pub struct SpaceStatus {
     /// Depth pictures and calibrations that cannot be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad: Option<Failure>,
+}
+
+/// Keys or topics, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceKeys {
+    /// Of depth.
+    #[serde(rename = "depth_key")]
+    pub depth: String,
+    /// Of the camera's calibration.
+    #[serde(rename = "calibration_key")]
+    pub calibration: String,
 }
 
 /// Transforms between frames.

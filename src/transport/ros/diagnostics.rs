@@ -1,9 +1,13 @@
 //! The status of a node as `/diagnostics` has it: one entry for the node, one for each camera.
 
-use crate::transport::live::{CameraStatus, Failure, State, Status};
+use crate::transport::live::{CameraStatus, Failure, SpaceStatus, State, Status};
 use crate::types::Stamp;
 use crate::wire::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus, KeyValue, level};
 use crate::wire::std_msgs::Header;
+
+/// Of a larger set only the first prompts have their best score shown, so that a message stays one
+/// that a person can read.
+const MOST_SCORES: usize = 32;
 
 /// `node` is the full name of the node, which every entry begins with.
 pub(super) fn diagnostics<'a>(node: &str, status: &'a Status, now: Stamp) -> DiagnosticArray<'a> {
@@ -26,7 +30,11 @@ fn of_node<'a>(node: &str, status: &'a Status) -> DiagnosticStatus<'a> {
     values.extend(status.memory_bytes.map(|bytes| number("memory_mib", bytes >> 20)));
     values.extend(of_failure("refused_images", "newest_refused_image", &status.refused_images));
     for waits in &status.waits_for {
-        let publishers = waits.publishers.map_or("?".to_owned(), |count| count.to_string());
+        let publishers = match (waits.publishers, waits.seen.join(", ")) {
+            (None, _) => "?".to_owned(),
+            (Some(count), seen) if seen.is_empty() => count.to_string(),
+            (Some(count), seen) => format!("{count}: {seen}"),
+        };
         values.push(KeyValue {
             key: format!("publishers on {}", waits.keys).into(),
             value: publishers.into(),
@@ -63,6 +71,9 @@ fn of_camera<'a>(
         number("detections", camera.detections),
         number("newest_image_age_secs", format_args!("{:.3}", camera.newest_image_age_secs)),
     ];
+    if let Some(age) = camera.newest_output_age_secs {
+        values.push(number("newest_output_age_secs", format_args!("{age:.3}")));
+    }
     if let Some([width, height]) = camera.size_px {
         values.push(number("size_px", format_args!("{width}x{height}")));
     }
@@ -73,6 +84,19 @@ fn of_camera<'a>(
         [("newest_bad", &camera.newest_bad), ("newest_failure", &camera.newest_failure)]
     {
         values.extend(failure.iter().map(|failure| value(key, &failure.newest)));
+    }
+    for best in camera.best_scores.iter().take(MOST_SCORES) {
+        values.push(KeyValue {
+            key: format!("best score of {}", best.prompt).into(),
+            value: format!("{:.3}, threshold {}", best.score, best.threshold).into(),
+        });
+    }
+    values.extend(camera.space.iter().flat_map(of_places));
+    if let Some(topic) = &camera.would_have_places_with {
+        values.push(KeyValue {
+            key: "places".into(),
+            value: format!("not looked for: no depth picture has come on {topic}").into(),
+        });
     }
     for (stage, milliseconds) in &camera.stages_ms {
         values.push(KeyValue {
@@ -94,6 +118,21 @@ fn of_camera<'a>(
         hardware_id: name.into(),
         values,
     }
+}
+
+fn of_places(space: &SpaceStatus) -> Vec<KeyValue<'_>> {
+    let mut values = vec![
+        number("depths", space.depths),
+        number("calibrations", space.calibrations),
+        number("places", space.located),
+    ];
+    let reasons = space.unlocated.iter();
+    values.extend(reasons.map(|(reason, count)| number_of(format!("no place: {reason}"), count)));
+    if let Some(keys) = &space.keys {
+        values.extend([value("depth", &keys.depth), value("camera_info", &keys.calibration)]);
+    }
+    values.extend(space.newest_reason.iter().map(|reason| value("newest_no_place", reason)));
+    values
 }
 
 fn level_of(state: State) -> u8 {
@@ -131,6 +170,10 @@ fn number(key: &str, value: impl ToString) -> KeyValue<'_> {
     KeyValue { key: key.into(), value: value.to_string().into() }
 }
 
+fn number_of(key: String, value: impl ToString) -> KeyValue<'static> {
+    KeyValue { key: key.into(), value: value.to_string().into() }
+}
+
 fn of_failure<'a>(
     count: &'a str,
     newest: &'a str,
@@ -151,13 +194,18 @@ mod tests {
         let camera = json!({
             "key": "/image", "received": 5, "bad": 2, "dropped": 1, "answered": 2, "failed": 0,
             "newest_bad": { "count": 2, "newest": "cut off", "age_secs": 0.5 },
-            "newest_image_age_secs": 0.1, "detections": 0, "best_scores": [], "stages_ms": {},
+            "newest_image_age_secs": 0.1, "newest_output_age_secs": 0.25, "detections": 0,
+            "best_scores": [{ "prompt": "a mug", "score": 0.21, "threshold": 0.5 }],
+            "stages_ms": {}, "would_have_places_with": "/depth",
         });
         serde_json::from_value(json!({
             "node": "owlet", "owlet": "0", "state": state, "why": why, "uptime_secs": 1.0,
             "model": { "name": "m", "device": "cpu", "dtype": "f32" },
             "prompts": { "version": 3, "names": ["a mug"] },
-            "waits_for": [{ "keys": "/image", "publishers": 1 }],
+            "waits_for": [
+                { "keys": "/image", "publishers": 1, "seen": ["/driver (best effort, volatile)"] },
+                { "keys": "/image/compressed", "publishers": 0 },
+            ],
             "cameras": { "front": camera, "rear": camera },
             "requests": { "answered": 0, "refused": 0 },
         }))
@@ -177,6 +225,16 @@ mod tests {
         let bad = front.values.iter().find(|value| value.key == "newest_bad");
         assert_eq!(bad.map(|bad| &*bad.value), Some("cut off"));
         assert_eq!(rear.level, level::OK);
+        for (entry, key, expected) in [
+            (node, "publishers on /image", "1: /driver (best effort, volatile)"),
+            (node, "publishers on /image/compressed", "0"),
+            (front, "newest_output_age_secs", "0.250"),
+            (front, "best score of a mug", "0.210, threshold 0.5"),
+            (front, "places", "not looked for: no depth picture has come on /depth"),
+        ] {
+            let found = entry.values.iter().find(|value| value.key == key);
+            assert_eq!(found.map(|value| &*value.value), Some(expected), "{key}");
+        }
         assert_eq!(array.header.stamp.nanosec, 5);
     }
 

@@ -185,6 +185,7 @@ impl ImageFeed {
             WaitsFor {
                 keys: topic.to_string(),
                 publishers: Some(right.len()),
+                seen: right.iter().map(|seen| format!("{} ({})", seen.node, seen.qos)).collect(),
                 remarks: wrong.iter().map(remark).collect(),
             }
         })

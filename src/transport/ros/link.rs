@@ -3,6 +3,7 @@
 //! them as ROS 2 does.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use super::super::live::Connections;
@@ -58,6 +59,21 @@ impl Qos {
         durability: Durability::TransientLocal,
         depth: 1,
     };
+}
+
+impl fmt::Display for Qos {
+    /// As the tools of ROS name it, without the depth, which no reader depends on.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reliability = match self.reliability {
+            Reliability::Reliable => "reliable",
+            Reliability::BestEffort => "best effort",
+        };
+        let durability = match self.durability {
+            Durability::TransientLocal => "transient local",
+            Durability::Volatile => "volatile",
+        };
+        write!(f, "{reliability}, {durability}")
+    }
 }
 
 /// A topic with what travels on it.

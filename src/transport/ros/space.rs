@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::topics::{Out, ros_type};
 use super::{Durability, Held, LinkError, Qos, Reliability, RosBytes, RosEndpoint, RosLink};
 use crate::transport::frames::{MessagePicture, frame_from_message};
-use crate::transport::live::{CameraPart, DepthMessage, ImageError, NodeInput, TransformKind};
+use crate::transport::live::{
+    CameraPart, DepthMessage, ImageError, NodeInput, SpaceKeys, TransformKind,
+};
 use crate::types::{Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, Picture};
 use crate::wire::Message;
 use crate::wire::sensor_msgs::{CameraInfo, Image, PointCloud2, point_bytes};
@@ -84,9 +86,12 @@ impl SpaceTopics {
         Ok(held)
     }
 
-    /// Where depth is waited for.
-    pub(super) fn depth(&self) -> &str {
-        &self.depth
+    /// Where depth and calibration are waited for.
+    pub(super) fn keys(&self, link: &dyn RosLink) -> SpaceKeys {
+        SpaceKeys {
+            depth: self.depth.to_string(),
+            calibration: link.resolve(&format!("{}camera_info", self.prefix)),
+        }
     }
 
     pub(super) fn places(&self, found: &FrameDetections, places: &FramePlaces) {

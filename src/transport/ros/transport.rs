@@ -12,7 +12,7 @@ use super::space::{SpaceTopics, listen_to_transforms};
 use super::topics::Out;
 use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
-    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, Status,
+    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, SpaceKeys, Status,
     TransportError, WaitsFor,
 };
 use crate::transport::records::LiveRecord;
@@ -270,9 +270,9 @@ impl NodeOutput for RosTransport {
         }
     }
 
-    fn depth_key(&self, camera: &str) -> Option<String> {
+    fn space_keys(&self, camera: &str) -> Option<SpaceKeys> {
         let camera = self.cameras.iter().find(|known| known.name == camera)?;
-        camera.space.as_ref().map(|space| space.depth().to_owned())
+        camera.space.as_ref().map(|space| space.keys(&*self.link))
     }
 
     fn wants_overlay(&self, camera: &str) -> bool {

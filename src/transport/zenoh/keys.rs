@@ -2,6 +2,12 @@
 
 use zenoh::key_expr::{OwnedKeyExpr, keyexpr};
 
+use super::super::live::SpaceKeys;
+
+/// The last part of a depth picture's key, and of a calibration's.
+pub(super) const DEPTH: &str = "depth";
+pub(super) const CAMERA_INFO: &str = "camera_info";
+
 /// All keys of one node.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
@@ -59,9 +65,25 @@ impl Keys {
         self.images.iter().filter_map(beside).collect()
     }
 
-    /// Where the depth of a camera comes with the default expression of images.
-    pub(super) fn default_depth(&self, camera: &str) -> Option<OwnedKeyExpr> {
-        OwnedKeyExpr::new(format!("{}/camera/{camera}/depth", self.node)).ok()
+    /// Where depth and calibration of a camera are waited for, in words; `None` where they cannot
+    /// come.
+    pub(super) fn space_of(&self, camera: &str) -> Option<SpaceKeys> {
+        Some(SpaceKeys {
+            depth: self.in_words(DEPTH, camera)?,
+            calibration: self.in_words(CAMERA_INFO, camera)?,
+        })
+    }
+
+    /// The key itself where images come on the default expression, or else the expressions.
+    fn in_words(&self, what: &str, camera: &str) -> Option<String> {
+        let beside = self.beside(what);
+        let default = OwnedKeyExpr::new(format!("{}/camera/{camera}/{what}", self.node)).ok();
+        let is_default = |keys: &OwnedKeyExpr| default.as_ref().is_some_and(|it| keys.includes(it));
+        if beside.iter().any(|(keys, _)| is_default(keys)) {
+            return default.map(|key| key.to_string());
+        }
+        let keys: Vec<_> = beside.iter().map(|(keys, _)| keys.to_string()).collect();
+        (!keys.is_empty()).then(|| keys.join(", "))
     }
 
     pub(super) fn transforms(&self) -> OwnedKeyExpr {
@@ -114,9 +136,14 @@ impl Keys {
     }
 }
 
+/// What image_transport adds to the name of a topic of images that are compressed.
+const COMPRESSED: &str = "/compressed";
+/// Parts of keys that say that there are images, and not whose.
+const NO_NAMES: [&str; 3] = ["image", "image_raw", "compressed"];
+
 /// The camera's name: what the wildcards of `expression` stand for in `key`, joined by `/`. Where
-/// they stand for nothing, the last part of the key that is not `image`. `None` where the key has
-/// wildcards itself, or does not match.
+/// they stand for nothing, the last part of the key that is none of [`NO_NAMES`]. `None` where the
+/// key has wildcards itself, or does not match.
 pub(super) fn camera_name(expression: &keyexpr, key: &str) -> Option<String> {
     if key.contains('*') {
         return None;
@@ -127,14 +154,14 @@ pub(super) fn camera_name(expression: &keyexpr, key: &str) -> Option<String> {
     if !captured.is_empty() {
         return Some(captured.join("/"));
     }
-    let last = chunks.iter().rev().find(|chunk| **chunk != "image")?;
+    let last = chunks.iter().rev().find(|chunk| !NO_NAMES.contains(chunk))?;
     Some((*last).to_owned())
 }
 
 /// The key beside that of images: its last part is `what`. `None` where that part has wildcards, or
-/// is `what` already.
+/// is `what` already. What belongs to compressed images stands where it stands for raw ones.
 pub(super) fn beside(images: &str, what: &str) -> Option<OwnedKeyExpr> {
-    let (rest, last) = images.rsplit_once('/')?;
+    let (rest, last) = raw(images).rsplit_once('/')?;
     if last.contains('*') || last == what {
         return None;
     }
@@ -143,9 +170,14 @@ pub(super) fn beside(images: &str, what: &str) -> Option<OwnedKeyExpr> {
 
 /// The camera of a key beside that of its images, named as for its images.
 pub(super) fn camera_beside(images: &keyexpr, key: &str) -> Option<String> {
-    let (_, last) = images.as_str().rsplit_once('/')?;
+    let (above, _) = raw(images).rsplit_once('/')?;
+    let last = &images.as_str()[above.len()..];
     let (rest, _) = key.rsplit_once('/')?;
-    camera_name(images, &format!("{rest}/{last}"))
+    camera_name(images, &format!("{rest}{last}"))
+}
+
+fn raw(images: &str) -> &str {
+    images.strip_suffix(COMPRESSED).unwrap_or(images)
 }
 
 /// The parts of `key` that the wildcards of `pattern` stand for.
@@ -188,6 +220,7 @@ mod tests {
             ("robot/cam$*/image", "robot/lidar/image", None),
             ("robot/*/image", "robot/*/image", None),
             ("image", "image", None),
+            ("robot/front/image_raw/compressed", "robot/front/image_raw/compressed", Some("front")),
         ] {
             let expression = keyexpr::new(expression).unwrap();
             assert_eq!(camera_name(expression, key).as_deref(), expected, "{expression} {key}");
@@ -201,6 +234,8 @@ mod tests {
             ("cell/*/arm/*/rgb", "cell/3/arm/left/depth", "3/left"),
             ("robot/**/image", "robot/head/left/depth", "head/left"),
             ("robot/front/image", "robot/front/depth", "front"),
+            ("robot/*/image_raw/compressed", "robot/front/depth", "front"),
+            ("robot/front/image_raw/compressed", "robot/front/depth", "front"),
         ] {
             let expression = keyexpr::new(images).unwrap();
             let depth = beside(images, "depth").unwrap();

@@ -20,8 +20,10 @@
 //! | `owlet/N` | liveliness token, while the node is active | |
 
 mod answers;
+mod around;
 mod error;
 mod keys;
+mod messages;
 mod options;
 mod payload;
 mod publishers;
@@ -30,7 +32,7 @@ mod space;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use zenoh::key_expr::OwnedKeyExpr;
 use zenoh::liveliness::LivelinessToken;
@@ -39,12 +41,12 @@ use zenoh::query::Queryable;
 use zenoh::sample::{Sample, SampleKind};
 use zenoh::{Session, Wait};
 
-pub use error::ZenohError;
+pub use error::{PayloadError, ZenohError};
 pub use options::ZenohOptions;
-pub use payload::PayloadError;
 pub use session::SessionOptions;
 
 use self::answers::QueryAnswer;
+use self::around::Around;
 use self::keys::Keys;
 use self::options::Prepared;
 use self::payload::ImagePayload;
@@ -53,16 +55,10 @@ use self::space::DepthPayload;
 use super::closing;
 use super::live::{
     CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
-    Status, TransformKind, TransportError, WaitsFor, now,
+    SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
 };
 use super::records::LiveRecord;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
-
-/// The last part of a depth picture's key.
-const DEPTH: &str = "depth";
-
-/// How often zenoh is asked who publishes where images are waited for.
-const PUBLISHERS_EVERY: Duration = Duration::from_secs(5);
 
 /// A session with everything that a node declares in it. Dropping it undeclares all.
 pub struct ZenohTransport {
@@ -71,7 +67,7 @@ pub struct ZenohTransport {
     publishers: Publishers,
     /// Whether places are looked for, so that what they need is waited for.
     locates: bool,
-    found_publishers: Mutex<Option<FoundPublishers>>,
+    around: Around,
     input: OnceLock<Arc<dyn NodeInput>>,
     served: Mutex<Option<Served>>,
     active: Mutex<Option<Active>>,
@@ -88,12 +84,6 @@ struct Served {
 struct Active {
     _subscribers: Vec<Subscriber<()>>,
     _token: LivelinessToken,
-}
-
-struct FoundPublishers {
-    asked_at: Instant,
-    /// For each key expression of images.
-    counts: Vec<Option<usize>>,
 }
 
 /// All options in the form that zenoh takes, checked.
@@ -117,16 +107,14 @@ impl ZenohTransport {
     /// taken.
     pub fn open(options: CheckedOptions) -> Result<Arc<Self>, ZenohError> {
         let Prepared { config, keys, cdr, locates } = options.0;
-        let session = zenoh::open(config)
-            .wait()
-            .map_err(|error| ZenohError::Open { reason: error.to_string() })?;
+        let session = zenoh::open(config).wait().map_err(|error| ZenohError::open(&error))?;
         let publishers = Publishers::new(session.clone(), keys.clone(), cdr);
         Ok(Arc::new(Self {
             session,
             keys,
             publishers,
             locates,
-            found_publishers: Mutex::new(None),
+            around: Around::default(),
             input: OnceLock::new(),
             served: Mutex::new(None),
             active: Mutex::new(None),
@@ -163,7 +151,7 @@ impl ZenohTransport {
         input: &Arc<dyn NodeInput>,
         subscribers: &mut Vec<Subscriber<()>>,
     ) -> Result<(), ZenohError> {
-        for (expression, images) in self.keys.beside(DEPTH) {
+        for (expression, images) in self.keys.beside(keys::DEPTH) {
             let input = Arc::clone(input);
             subscribers.push(self.subscribe(&expression, move |sample| {
                 let key = sample.key_expr().as_str();
@@ -173,7 +161,7 @@ impl ZenohTransport {
             })?);
         }
         for (what, part) in
-            [("camera_info", CameraPart::Colour), ("depth_camera_info", CameraPart::Depth)]
+            [(keys::CAMERA_INFO, CameraPart::Colour), ("depth_camera_info", CameraPart::Depth)]
         {
             for (expression, images) in self.keys.beside(what) {
                 let input = Arc::clone(input);
@@ -358,17 +346,8 @@ impl NodeOutput for ZenohTransport {
         self.publishers.cloud(camera, cloud);
     }
 
-    fn depth_key(&self, camera: &str) -> Option<String> {
-        let beside = self.keys.beside(DEPTH);
-        let default = self.keys.default_depth(camera);
-        let is_default = |(depth, _): &(OwnedKeyExpr, OwnedKeyExpr)| {
-            default.as_ref().is_some_and(|default| depth.includes(default))
-        };
-        if beside.iter().any(is_default) {
-            return default.map(|key| key.to_string());
-        }
-        let keys: Vec<_> = beside.iter().map(|(depth, _)| depth.to_string()).collect();
-        (!keys.is_empty()).then(|| keys.join(", "))
+    fn space_keys(&self, camera: &str) -> Option<SpaceKeys> {
+        self.keys.space_of(camera)
     }
 
     fn wants_overlay(&self, camera: &str) -> bool {
@@ -391,29 +370,12 @@ impl NodeOutput for ZenohTransport {
         })
     }
 
-    /// Asks routers for publishers now and then: a subscriber is not told of them.
     fn look_around(&self) {
-        let found = || self.found_publishers.lock().unwrap_or_else(PoisonError::into_inner);
-        if found().as_ref().is_some_and(|found| found.asked_at.elapsed() < PUBLISHERS_EVERY) {
-            return;
-        }
-        let images = self.keys.images();
-        let counts = images.map(|keys| publishers::declared_on(&self.session, keys)).collect();
-        *found() = Some(FoundPublishers { asked_at: Instant::now(), counts });
+        self.around.look(&self.session, &self.keys);
     }
 
     fn waits_for(&self) -> Vec<WaitsFor> {
-        let found = self.found_publishers.lock().unwrap_or_else(PoisonError::into_inner);
-        let images = self.keys.images().enumerate();
-        images
-            .map(|(index, keys)| WaitsFor {
-                keys: keys.to_string(),
-                publishers: found
-                    .as_ref()
-                    .and_then(|found| found.counts.get(index).copied().flatten()),
-                remarks: Vec::new(),
-            })
-            .collect()
+        self.around.waits_for(&self.keys)
     }
 
     fn prompts_key(&self) -> String {

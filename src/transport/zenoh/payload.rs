@@ -4,10 +4,13 @@
 //! | --- | --- |
 //! | `image/jpeg`, `image/png`, or none at all | a JPEG or PNG; which of them, its first bytes say |
 //! | `zenoh/bytes;ENCODING;WIDTHxHEIGHT[;step=BYTES][;bigendian]` | pixels as they are; ENCODING is one of [`known_encodings`], `step` the bytes from one row to the next (without it there is no padding) |
+//! | `application/cdr[;TYPE]`, or none at all | `sensor_msgs/msg/Image` or `CompressedImage` as CDR, which is what the bridge of ROS 2 over DDS sends, without an encoding |
 //!
 //! The attachment may be JSON with `stamp_ns` (an integer) and `frame_id` (a text). Without a stamp
-//! in it, zenoh's timestamp of the sample holds, or else the time of arrival.
+//! in it, zenoh's timestamp of the sample holds, or else the time of arrival. A message as CDR has
+//! both in its header, and its attachment is nobody's business.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -17,80 +20,27 @@ use zenoh::sample::{Sample, SampleKind};
 use zenoh::time::Timestamp;
 
 use super::super::live::{ImageError, ImageMessage, LiveImage, now};
+use super::error::PayloadError;
+use super::messages::ImageCdr;
 use crate::types::{DepthImage, FrameHeader, Picture, Stamp, StampSource};
 use crate::vision::decode::{
-    DecodeError, RawImage, decode_compressed, decode_raw, known_encodings, packed_step,
+    RawImage, decode_compressed, decode_raw, known_encodings, packed_step,
 };
+use crate::wire::Message;
+use crate::wire::std_msgs::Header;
 
 /// zenoh's encoding where none is given, and of raw images.
 const BYTES: &str = "zenoh/bytes";
+/// zenoh's encoding of ROS messages; the type may follow it.
+const CDR: &str = "application/cdr";
 /// What `image_transport` calls a PNG of millimetres.
 const DEPTH_PNG: &str = "16UC1; png compressed ";
 /// A longer attachment is refused: it holds a number and a name.
 const MAX_ATTACHMENT_BYTES: usize = 4 << 10;
+/// The header of a message holds a stamp and a name, and what is longer is refused as well.
+const MAX_HEADER_BYTES: usize = 4 << 10;
 /// Texts of a sender are cut to this many characters in errors.
 const MAX_SHOWN_CHARS: usize = 120;
-
-/// Why a sample is not an image.
-#[derive(Debug, thiserror::Error)]
-pub enum PayloadError {
-    /// A delete.
-    #[error("expected an image, found a delete")]
-    Deleted,
-    /// Another encoding than those of images.
-    #[error(
-        "encoding: expected image/jpeg, image/png or \
-         zenoh/bytes;ENCODING;WIDTHxHEIGHT[;step=BYTES][;bigendian], found {found:?}"
-    )]
-    Encoding {
-        /// What was found.
-        found: String,
-    },
-    /// A part of the description of a raw image.
-    #[error("encoding {encoding:?}: expected {expected}, found {found:?}")]
-    Layout {
-        /// The whole description.
-        encoding: String,
-        /// What was expected.
-        expected: String,
-        /// The part that is wrong.
-        found: String,
-    },
-    /// The attachment.
-    #[error(
-        "attachment: expected JSON such as {{\"stamp_ns\": 1, \"frame_id\": \"camera\"}}: {reason}"
-    )]
-    Attachment {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The payload.
-    #[error(transparent)]
-    Pixels(#[from] DecodeError),
-    /// A depth image.
-    #[error("expected a colour image, found depth ({encoding})")]
-    Depth {
-        /// Its encoding.
-        encoding: String,
-    },
-    /// A colour image.
-    #[error("expected depth (PNG of 16-bit grey, raw 16UC1 or 32FC1), found colour ({encoding})")]
-    Colour {
-        /// Its encoding.
-        encoding: String,
-    },
-    /// JSON of another form.
-    #[error("expected {what}: {reason}")]
-    Json {
-        /// What was expected.
-        what: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A broken message.
-    #[error(transparent)]
-    Cdr(#[from] crate::wire::DecodeError),
-}
 
 /// What is understood of an attachment; other keys are the sender's own.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -142,6 +92,10 @@ impl ImagePayload {
         if self.is_delete {
             return Err(PayloadError::Deleted);
         }
+        let start = self.start();
+        if message_type(&self.encoding, &start).is_some() {
+            return Ok((Header::decode(&start)?.to_frame_header(), StampSource::Camera));
+        }
         let attachment = self.attachment.as_ref().map(|bytes| parse_attachment(&bytes.to_bytes()));
         let Attachment { stamp_ns, frame_id } = attachment.transpose()?.unwrap_or_default();
         let (stamp, stamp_from) = match (stamp_ns, self.sent) {
@@ -153,33 +107,62 @@ impl ImagePayload {
         Ok((FrameHeader { stamp, frame_id }, stamp_from))
     }
 
+    /// The first bytes of the payload, in which a message has its header. What came in pieces is not
+    /// put together for it: that would be a copy of a whole picture.
+    fn start(&self) -> Cow<'_, [u8]> {
+        match self.payload.slices().next() {
+            None => Cow::Borrowed(&[]),
+            Some(first) if first.len() == self.payload.len() || first.len() >= MAX_HEADER_BYTES => {
+                Cow::Borrowed(first)
+            }
+            Some(_) => {
+                let bytes = self.payload.slices().flatten().copied();
+                Cow::Owned(bytes.take(MAX_HEADER_BYTES).collect())
+            }
+        }
+    }
+
+    /// The picture with its encoding. `meaning` is what an encoded file holds, where that is more
+    /// than colour.
+    fn picture(&self, meaning: &str) -> Result<(Picture, String), PayloadError> {
+        let bytes = self.payload.to_bytes();
+        if let Some(message_type) = message_type(&self.encoding, &bytes) {
+            let read = ImageCdr::read(message_type, &bytes)?.picture()?;
+            return Ok((read.picture, read.encoding));
+        }
+        Ok((decode_payload(&self.encoding, &bytes, meaning)?, shortened(&self.encoding)))
+    }
+
     /// The picture, where it is one of depth.
     pub(super) fn depth(&self) -> Result<DepthImage, PayloadError> {
-        match decode_payload(&self.encoding, &self.payload.to_bytes(), DEPTH_PNG)? {
-            Picture::Depth(depth) => Ok(depth),
-            Picture::Color(_) => Err(PayloadError::Colour { encoding: shortened(&self.encoding) }),
+        match self.picture(DEPTH_PNG)? {
+            (Picture::Depth(depth), _) => Ok(depth),
+            (Picture::Color(_), encoding) => Err(PayloadError::Colour { encoding }),
         }
     }
 
     fn decoded(&self) -> Result<LiveImage, PayloadError> {
         let (header, stamp_from) = self.header()?;
-        let picture = decode_payload(&self.encoding, &self.payload.to_bytes(), "")?;
-        let Picture::Color(image) = picture else {
-            return Err(PayloadError::Depth { encoding: shortened(&self.encoding) });
-        };
-        Ok(LiveImage {
-            header,
-            stamp_from,
-            received: self.received,
-            encoding: self.encoding.clone(),
-            image,
-        })
+        let (picture, encoding) = self.picture("")?;
+        let Picture::Color(image) = picture else { return Err(PayloadError::Depth { encoding }) };
+        Ok(LiveImage { header, stamp_from, received: self.received, encoding, image })
     }
 }
 
 impl ImageMessage for ImagePayload {
     fn decode(&self) -> Result<LiveImage, ImageError> {
         Ok(self.decoded()?)
+    }
+}
+
+/// The type of the message that a payload is, empty where its encoding names none; `None` where it
+/// is no message. What has no encoding is one where it starts as CDR does, which no JPEG and no PNG
+/// do.
+fn message_type<'a>(encoding: &'a str, payload: &[u8]) -> Option<&'a str> {
+    match encoding.split_once(';').unwrap_or((encoding, "")) {
+        (CDR, message_type) => Some(message_type),
+        (BYTES, "") if payload.first() == Some(&0) => Some(""),
+        _ => None,
     }
 }
 
@@ -303,7 +286,7 @@ mod tests {
         assert_eq!(image.as_raw(), &[1, 2, 3, 4, 5, 6]);
         let huge = format!("zenoh/bytes;rgb8;{0}x{0}", u32::MAX);
         for (encoding, payload, expected) in [
-            ("image/webp", &b"RIFF"[..], "expected image/jpeg, image/png or zenoh/bytes"),
+            ("image/webp", &b"RIFF"[..], "expected image/jpeg, image/png, application/cdr"),
             ("image/jpeg", b"{}", "JPEG"),
             ("zenoh/bytes", b"", "JPEG"),
             ("zenoh/bytes;rgb8;2x2", b"123", "12"),
@@ -311,6 +294,21 @@ mod tests {
         ] {
             let error = decode_payload(encoding, payload, "").unwrap_err().to_string();
             assert!(error.contains(expected), "{encoding}: {error}");
+        }
+    }
+
+    #[test]
+    fn messages_of_ros_are_known_by_their_encoding_or_their_first_byte() {
+        for (encoding, payload, expected) in [
+            ("application/cdr", &b""[..], Some("")),
+            ("application/cdr;sensor_msgs/msg/Image", b"", Some("sensor_msgs/msg/Image")),
+            ("zenoh/bytes", &[0, 1, 0, 0], Some("")),
+            ("zenoh/bytes", b"", None),
+            ("zenoh/bytes", b"\x89PNG", None),
+            ("zenoh/bytes;rgb8;1x1", &[0, 1, 0], None),
+            ("image/png", &[0, 1, 0, 0], None),
+        ] {
+            assert_eq!(message_type(encoding, payload), expected, "{encoding} {payload:?}");
         }
     }
 

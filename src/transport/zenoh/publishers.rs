@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -20,9 +19,6 @@ use crate::wire::sensor_msgs::{PointCloud2, point_bytes};
 use crate::wire::vision_msgs::{
     Detection2DArray, Detection3DArray, detection_2d_array, detection_3d_array,
 };
-
-/// How long routers may take to say who publishes.
-const ADMIN_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The publishers of a node, made as cameras turn up.
 pub(super) struct Publishers {
@@ -194,22 +190,6 @@ impl AnswerPublisher {
         let put = self.session.put(&self.key, json).encoding(Encoding::APPLICATION_JSON);
         log(&self.session, &self.key, put.wait());
     }
-}
-
-/// Publishers that are declared on `keys`, by what routers with an admin space say; `None` where
-/// there is none. Our own subscription shows whether there is one. A plain put declares nothing.
-pub(super) fn declared_on(session: &Session, keys: &keyexpr) -> Option<usize> {
-    let selector = format!("@/*/*/*/{keys}");
-    let replies = session.get(selector).timeout(ADMIN_PATIENCE).wait().ok()?;
-    let kinds: Vec<String> = replies
-        .into_iter()
-        .filter_map(|reply| {
-            let key = reply.result().ok()?.key_expr().to_string();
-            key.split('/').nth(3).map(str::to_owned)
-        })
-        .collect();
-    let publishers = kinds.iter().filter(|kind| *kind == "publisher").count();
-    kinds.iter().any(|kind| kind == "subscriber").then_some(publishers)
 }
 
 /// Plain data as JSON.

@@ -12,7 +12,8 @@ use serde::Deserialize;
 use zenoh::sample::{Sample, SampleKind};
 
 use super::super::live::{DepthMessage, ImageError};
-use super::payload::{ImagePayload, PayloadError};
+use super::error::PayloadError;
+use super::payload::ImagePayload;
 use crate::types::{Calibration, DepthImage, FrameHeader, FrameTransform, Stamp};
 use crate::wire::Message;
 use crate::wire::sensor_msgs::CameraInfo;

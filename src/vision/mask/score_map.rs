@@ -98,16 +98,16 @@ impl ScoreMap {
 }
 
 /// Where a sample lies between two of the map.
-struct Between {
-    first: usize,
-    second: usize,
+pub(super) struct Between {
+    pub(super) first: usize,
+    pub(super) second: usize,
     /// Of the second one, in `[0, 1]`.
-    share: f32,
+    pub(super) share: f32,
 }
 
 impl Between {
     /// For each of `count` samples that are spread over `places`. In f32, as in the reference.
-    fn all(places: u32, count: u32) -> Vec<Self> {
+    pub(super) fn all(places: u32, count: u32) -> Vec<Self> {
         let last = places.saturating_sub(1) as usize;
         let scale = places as f32 / count as f32;
         (0..count)

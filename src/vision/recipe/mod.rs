@@ -3,9 +3,9 @@
 //! The reference (transformers 5.23.0) has two variants of each processor, on torchvision and on
 //! Pillow, and they differ. Held here is the torchvision one: it is what `AutoProcessor` takes
 //! where torchvision is installed, so what the published numbers of the checkpoints are checked
-//! with today, and it does not change with the version of Pillow. OWL-ViT's, ViT's and BiT's are met to
-//! the last bit, OWLv2's to rounding in f32. timm resizes with Pillow; its steps are followed with the
-//! resize of torchvision, as those of all others.
+//! with today, and it does not change with the version of Pillow. OWL-ViT's, ViT's, BiT's and SAM's
+//! are met to the last bit, OWLv2's to rounding in f32. timm resizes with Pillow; its steps are
+//! followed with the resize of torchvision, as those of all others.
 //!
 //! How far the Pillow variant is from it, in levels of 8 bits on photographs at full size
 //! (`tools/make_preprocess_goldens.py --compare`): OWL-ViT at most 2, 0.004 in the mean, and where
@@ -33,6 +33,8 @@ pub enum Processor {
     Vit,
     /// Pad to a square with black, blur and sample in floats, then normalise.
     Owlv2,
+    /// Resize the longer side as OWL-ViT does it, normalise, then pad with zeros.
+    Sam,
     /// Scale the shorter side with an antialiased 8-bit resize, cut the canvas out of the middle,
     /// then normalise; DINOv2 uses it.
     Bit,
@@ -49,6 +51,7 @@ impl Processor {
             "OwlViTImageProcessor" | "OwlViTFeatureExtractor" => Some(Self::OwlVit),
             "Owlv2ImageProcessor" => Some(Self::Owlv2),
             "ViTImageProcessor" | "ViTFeatureExtractor" => Some(Self::Vit),
+            "SamImageProcessor" => Some(Self::Sam),
             "BitImageProcessor" => Some(Self::Bit),
             "CLIPImageProcessor" | "CLIPFeatureExtractor" => Some(Self::Clip),
             _ => None,
@@ -62,6 +65,7 @@ impl fmt::Display for Processor {
             Self::OwlVit => "OwlViTImageProcessor",
             Self::Owlv2 => "Owlv2ImageProcessor",
             Self::Vit => "ViTImageProcessor",
+            Self::Sam => "SamImageProcessor",
             Self::Bit => "BitImageProcessor",
             Self::Clip => "CLIPImageProcessor",
             Self::Timm => "timm's data configuration",
@@ -78,6 +82,9 @@ pub struct Recipe {
     pub canvas_width: u32,
     /// Height of the canvas in pixels.
     pub canvas_height: u32,
+    /// Longer side of the resized image in pixels, where it keeps its aspect ratio and the rest of
+    /// the canvas is padding (SAM); `None` where it fills the canvas in the processor's own way.
+    pub longest_edge: Option<u32>,
     /// Length in pixels that the shorter side of an image is scaled to before the canvas is cut
     /// out of its middle; `None` where the canvas holds the whole image.
     pub shortest_edge: Option<u32>,
@@ -196,6 +203,10 @@ impl Recipe {
                 half_to_even: self.processor == Processor::Timm,
             }),
             (Processor::Owlv2, None) => Placement::PadToSquare,
+            (Processor::Sam, None) => Placement::LongestEdge {
+                longest_edge: self.longest_edge.unwrap_or(self.canvas_width),
+                canvas_side: self.canvas_width,
+            },
             (_, None) => Placement::Stretch,
         }
     }
@@ -294,6 +305,52 @@ mod tests {
         let bare = read(r#"{"image_processor_type": "ViTImageProcessor"}"#).unwrap();
         assert_eq!((bare.canvas_width, bare.filter), (224, Filter::Bilinear));
         assert_eq!(bare.normalize, Some(([0.5; 3], [0.5; 3])));
+    }
+
+    #[test]
+    fn what_sam_says_is_understood() {
+        // As the released checkpoints have it.
+        let sam = read(
+            r#"{"do_convert_rgb": true, "do_normalize": true, "do_pad": true, "do_rescale": true,
+                "do_resize": true, "image_mean": [0.485, 0.456, 0.406],
+                "image_processor_type": "SamImageProcessor", "image_std": [0.229, 0.224, 0.225],
+                "pad_size": {"height": 1024, "width": 1024}, "processor_class": "SamProcessor",
+                "resample": 2, "rescale_factor": 0.00392156862745098,
+                "size": {"longest_edge": 1024}}"#,
+        )
+        .unwrap();
+        assert_eq!((sam.processor, sam.filter), (Processor::Sam, Filter::Bilinear));
+        assert_eq!(
+            (sam.canvas_width, sam.canvas_height, sam.longest_edge),
+            (1024, 1024, Some(1024))
+        );
+        let placement = Placement::LongestEdge { longest_edge: 1024, canvas_side: 1024 };
+        assert_eq!(sam.geometry(640, 480), CanvasGeometry::new(placement, 640, 480));
+        // transformers 5 says how masks for training are resized, too.
+        let bare = read(
+            r#"{"image_processor_type": "SamImageProcessorFast", "mask_size": {"longest_edge": 256},
+                "mask_pad_size": {"height": 256, "width": 256}}"#,
+        )
+        .unwrap();
+        assert_eq!(bare, sam);
+        let small = read(
+            r#"{"image_processor_type": "SamImageProcessor", "size": {"longest_edge": 60},
+                "pad_size": {"height": 64, "width": 64}}"#,
+        )
+        .unwrap();
+        assert_eq!((small.canvas_width, small.longest_edge), (64, Some(60)));
+    }
+
+    #[test]
+    fn what_sam_cannot_be_is_refused() {
+        let sam = |more: &str| {
+            refused_keys(&format!(r#"{{"image_processor_type": "SamImageProcessor", {more}}}"#))
+        };
+        assert_eq!(sam(r#""do_pad": false"#), ["do_pad"]);
+        assert_eq!(sam(r#""size": {"longest_edge": 65}, "pad_size": 64"#), ["size"]);
+        assert_eq!(sam(r#""pad_size": {"height": 64, "width": 96}"#), ["pad_size"]);
+        assert_eq!(sam(r#""size": {"height": 64, "width": 64}"#), ["size"]);
+        assert_eq!(sam(r#""size": {"longest_edge": 0}"#), ["size"]);
     }
 
     #[test]

@@ -9,6 +9,10 @@ use crate::vision::resize::Filter;
 pub(super) const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 pub(super) const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
+/// ImageNet's statistics, the default of SAM.
+const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
+
 /// The defaults of a processor.
 struct Defaults {
     side: u32,
@@ -33,6 +37,11 @@ impl Defaults {
             Some(Processor::Vit) => {
                 Self { mean: [0.5; 3], std: [0.5; 3], ..clip(224, None, Filter::Bilinear) }
             }
+            Some(Processor::Sam) => Self {
+                mean: IMAGENET_MEAN,
+                std: IMAGENET_STD,
+                ..clip(1024, None, Filter::Bilinear)
+            },
             Some(Processor::Bit | Processor::Clip) => clip(224, Some(224), Filter::Bicubic),
             // timm's configuration has a reader of its own.
             Some(Processor::OwlVit | Processor::Timm) | None => clip(768, None, Filter::Bicubic),
@@ -48,6 +57,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "disable_grouping",
     "do_convert_rgb", // the source is RGB already
     "input_data_format",
+    "mask_pad_size", // masks that a network is trained with
+    "mask_size",
     "processor_class",
     "return_tensors",
     "use_fast",
@@ -103,6 +114,7 @@ impl Reader<'_> {
         }
         let processor = self.processor();
         let owlv2 = processor == Some(Processor::Owlv2);
+        let sam = processor == Some(Processor::Sam);
         let defaults = Defaults::of(processor);
         self.demand("do_resize", true, true, "without it every image has a canvas of its own");
         let crops = defaults.shortest_edge.is_some();
@@ -111,13 +123,27 @@ impl Reader<'_> {
             true => "without it every image has a canvas of its own",
         };
         self.demand("do_center_crop", crops, crops, why);
-        self.demand("do_pad", owlv2, owlv2, "the processor pads in its own way or not at all");
-        if self.value("pad_size").is_some() {
+        let pads = owlv2 || sam;
+        self.demand("do_pad", pads, pads, "the processor pads in its own way or not at all");
+        if self.value("pad_size").is_some() && !sam {
             self.refuse("pad_size", "padding to a given size is not implemented".to_owned());
         }
-        let shortest_edge = defaults.shortest_edge.map(|default| self.shortest_edge(default));
-        let key = if crops { "crop_size" } else { "size" };
+        let shortest_edge =
+            defaults.shortest_edge.map(|default| self.edge("shortest_edge", default));
+        let longest_edge = sam.then(|| self.edge("longest_edge", defaults.side));
+        let key = match (crops, sam) {
+            (true, _) => "crop_size",
+            (false, true) => "pad_size",
+            (false, false) => "size",
+        };
         let (canvas_width, canvas_height) = self.canvas(key, defaults.side)?;
+        if sam && canvas_width != canvas_height {
+            let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
+            self.refuse("pad_size", reason);
+        } else if let Some(edge) = longest_edge.filter(|edge| *edge > canvas_width) {
+            let reason = format!("expected at most pad_size ({canvas_width}), found {edge}");
+            self.refuse("size", reason);
+        }
         if owlv2 && canvas_width != canvas_height {
             let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
             self.refuse("size", reason);
@@ -140,6 +166,7 @@ impl Reader<'_> {
             processor: processor?,
             canvas_width,
             canvas_height,
+            longest_edge,
             shortest_edge,
             filter,
             rescale_factor: rescale.then_some(factor),
@@ -160,7 +187,7 @@ impl Reader<'_> {
             .into_iter()
             .find(|key| self.value(key).is_some());
         let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor, ViTImageProcessor, \
-                        BitImageProcessor or CLIPImageProcessor";
+                        BitImageProcessor, CLIPImageProcessor or SamImageProcessor";
         let Some(key) = key else {
             self.refuse("image_processor_type", format!("{expected}, found nothing"));
             return None;
@@ -218,21 +245,20 @@ impl Reader<'_> {
         })
     }
 
-    /// `size` of a processor that cuts its canvas out: `{"shortest_edge": n}`, or `n`.
-    fn shortest_edge(&mut self, default: u32) -> u32 {
+    /// `size` of a processor that scales one side and keeps the aspect ratio: `{"shortest_edge": n}`
+    /// or `{"longest_edge": n}`, by `key`; or `n` for the former.
+    fn edge(&mut self, key: &str, default: u32) -> u32 {
         let Some(value) = self.value("size").cloned() else { return default };
+        let is_shortest = key == "shortest_edge";
         let edge = match &value {
-            Value::Number(_) if !self.flag("default_to_square", false) => side(&value),
-            Value::Object(fields) if fields.len() == 1 => {
-                fields.get("shortest_edge").and_then(side)
+            Value::Number(_) if is_shortest && !self.flag("default_to_square", false) => {
+                side(&value)
             }
+            Value::Object(fields) if fields.len() == 1 => fields.get(key).and_then(side),
             _ => None,
         };
         edge.unwrap_or_else(|| {
-            self.refuse(
-                "size",
-                format!("expected {{\"shortest_edge\": 1 to 16384}}, found {value}"),
-            );
+            self.refuse("size", format!("expected {{\"{key}\": 1 to 16384}}, found {value}"));
             default
         })
     }

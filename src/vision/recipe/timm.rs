@@ -87,6 +87,7 @@ pub(super) fn read(config: &Map<String, Value>) -> Result<Recipe, Vec<RecipeProb
         processor: Processor::Timm,
         canvas_width: width as u32,
         canvas_height: height as u32,
+        longest_edge: None,
         shortest_edge: (!squashes).then_some(scaled),
         filter,
         rescale_factor: Some(1.0 / 255.0),

@@ -2,6 +2,8 @@
 //! recordings.
 
 mod bags;
+mod bank;
+mod boxes;
 mod detect;
 mod detect_refusals;
 mod help;

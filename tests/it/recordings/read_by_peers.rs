@@ -20,6 +20,7 @@ fn frame(number: i64) -> FrameDetections {
         score,
         objectness: None,
         box_in_source_px: PixelBox::from_corners(corners),
+        mask: None,
     };
     FrameDetections {
         camera: Arc::from("/camera/image"),

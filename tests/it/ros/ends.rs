@@ -4,14 +4,21 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use owlet::transport::ros::RosLink;
+use owlet::vision::decode::decode_file;
 
-use super::{Client, Node, TOO_LONG};
-use crate::cli::{run, words};
+use super::{Client, Node, TOO_LONG, raw_image};
+use crate::cli::{picture, run, words};
 use crate::golden_models::fixture;
+
+/// An idle machine takes a fifth of a second (`owlet run` gives each step of the end 0.3 s at most);
+/// here other tests have the processor, too.
+const END: Duration = Duration::from_secs(5);
 
 #[test]
 fn sigint_and_sigterm_end_it_cleanly_and_everybody_is_told() {
-    for signal in ["INT", "TERM"] {
+    let image = decode_file(&picture("landscape.png")).unwrap();
+    let big = image::imageops::resize(&image, 1920, 1080, image::imageops::FilterType::Nearest);
+    for (signal, frames) in [("INT", 0), ("TERM", 0), ("INT", 20), ("TERM", 20)] {
         let client = Client::new();
         let mut node = Node::start(&client, "owlet", &["-p", "cat"]);
         let is_seen = || !client.link.publishers_on("/owlet/detections").is_empty();
@@ -19,6 +26,12 @@ fn sigint_and_sigterm_end_it_cleanly_and_everybody_is_told() {
         while !is_seen() {
             assert!(began.elapsed() < TOO_LONG, "{}", node.log());
             std::thread::sleep(Duration::from_millis(10));
+        }
+        if frames > 0 {
+            let camera = client.camera("/image");
+            for stamp in 0..frames {
+                camera.publish(&raw_image(&big, "rgb8", big.as_raw(), stamp)).unwrap();
+            }
         }
         let pid = node.process.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
@@ -31,6 +44,7 @@ fn sigint_and_sigterm_end_it_cleanly_and_everybody_is_told() {
             std::thread::sleep(Duration::from_millis(5));
         };
         assert_eq!(status.code(), Some(0), "{}", node.log());
+        assert!(began.elapsed() < END, "it took {:?}", began.elapsed());
         // Told, and not found out: zenoh notices a dead link after a minute.
         while is_seen() {
             assert!(began.elapsed() < Duration::from_secs(20), "its tokens are still there");

@@ -38,13 +38,16 @@ fn overlays_are_drawn_while_somebody_looks() {
     let path = picture("landscape.png");
     let (image, png) = (decode_file(&path).unwrap(), std::fs::read(&path).unwrap());
     let camera = client.compressed_camera("/image/compressed");
-    camera.publish(&compressed_image("png", &png, 1)).unwrap();
-    found.next();
+    // Whether the first one is drawn is settled when the second one is out.
+    for stamp in 1..3 {
+        camera.publish(&compressed_image("png", &png, stamp)).unwrap();
+        found.next();
+    }
 
     // Somebody comes: from some frame on there are overlays.
     let overlays =
         client.read("/owlet/overlay/compressed", CompressedImage::TYPE, Qos::SENSOR_DATA);
-    let mut stamp = 1;
+    let mut stamp = 2;
     let overlay = loop {
         stamp += 1;
         camera.publish(&compressed_image("png", &png, stamp)).unwrap();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use owlet::segment::masks;
 use owlet::tasks::Segmenter;
+use owlet::types::Mask;
 use owlet::types::{Prompt, PromptSet};
-use owlet::vision::mask::Mask;
 use serde_json::{Value, json};
 use tch::Tensor;
 

@@ -4,6 +4,7 @@ mod groupvit;
 mod masks;
 mod network;
 mod refusals;
+mod sam;
 mod segmenter;
 mod visual;
 

@@ -19,7 +19,7 @@ use super::{options, segmenter, texts};
 use crate::golden_models::fixture;
 use crate::golden_preprocess::picture;
 
-fn copy_of(name: &str) -> TempDir {
+pub(super) fn copy_of(name: &str) -> TempDir {
     let copy = TempDir::new().unwrap();
     for entry in fs::read_dir(fixture(name)).unwrap() {
         let path = entry.unwrap().path();
@@ -31,7 +31,7 @@ fn copy_of(name: &str) -> TempDir {
 }
 
 /// Changes one of the JSON files of a checkpoint.
-fn change(folder: &Path, file: &str, with: impl FnOnce(&mut Value)) {
+pub(super) fn change(folder: &Path, file: &str, with: impl FnOnce(&mut Value)) {
     let path = folder.join(file);
     let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     with(&mut value);

@@ -3,23 +3,34 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use owlet::vision::decode::decode_file;
 use zenoh::Wait;
 use zenoh::sample::SampleKind;
 
 use super::{Node, TOO_LONG, quiet_zenoh, router};
-use crate::cli::{run, settle, words};
+use crate::cli::{picture, run, settle, words};
 use crate::golden_models::fixture;
+
+/// An idle machine takes a fifth of a second (`owlet run` gives each step of the end 0.3 s at most);
+/// here other tests have the processor, too.
+const END: Duration = Duration::from_secs(5);
 
 /// Ends a node; everybody is told at once, not when zenoh finds the link dead (10 s).
 fn ends(name: &str, signal: &str) {
+    ends_at_work(name, signal, |_| {});
+}
+
+/// Ends a node in the middle of `work`.
+fn ends_at_work(name: &str, signal: &str, work: impl Fn(&Node)) {
     let mut node = Node::start(name, &["-p", "cat"]);
+    work(&node);
     let token = format!("owlet/{name}");
     let alive = node.session.liveliness().declare_subscriber(token).wait().unwrap();
     let pid = node.process.id().to_string();
+    let began = Instant::now();
     assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     let gone = alive.recv_timeout(Duration::from_secs(8)).unwrap().expect("it says that it goes");
     assert_eq!(gone.kind(), SampleKind::Delete);
-    let began = Instant::now();
     let status = loop {
         if let Some(status) = node.process.try_wait().unwrap() {
             break status;
@@ -28,12 +39,32 @@ fn ends(name: &str, signal: &str) {
         std::thread::sleep(Duration::from_millis(5));
     };
     assert_eq!(status.code(), Some(0), "{}", node.log());
+    assert!(began.elapsed() < END, "it took {:?}", began.elapsed());
 }
 
 #[test]
 fn sigint_and_sigterm_end_it_cleanly() {
     ends("ends_int", "INT");
     ends("ends_term", "TERM");
+}
+
+#[test]
+fn nothing_under_way_keeps_it_from_ending() {
+    let image = decode_file(&picture("landscape.png")).unwrap();
+    let big = image::imageops::resize(&image, 1920, 1080, image::imageops::FilterType::Nearest);
+    let frames = |node: &Node| {
+        for stamp in 0..20 {
+            node.send("front", "zenoh/bytes;rgb8;1920x1080", big.as_raw(), stamp);
+        }
+    };
+    ends_at_work("ends_looking", "TERM", frames);
+    // Texts that take seconds to encode, and frames behind them.
+    let texts: Vec<_> = (0..1000).map(|number| format!("thing number {number}")).collect();
+    let set = serde_json::json!({ "prompts": texts }).to_string();
+    ends_at_work("ends_encoding", "INT", |node| {
+        node.put(&node.key("prompts"), "application/json", set.as_bytes(), None);
+        frames(node);
+    });
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Clients that mean no good, or do not know better: a reason, and the node lives on.
 
+use owlet::wire::Message;
+use owlet::wire::sensor_msgs::Image;
+use owlet::wire::std_msgs::Header;
 use serde_json::Value;
 use zenoh::Wait;
 use zenoh::qos::CongestionControl;
@@ -16,7 +19,22 @@ fn bad_images_are_counted_with_their_reason_and_the_node_lives_on() {
     // zenoh carries 255 bytes of it; with more its own client panics.
     let long = format!("zenoh/bytes;{}", "rgb8;".repeat(50));
     let giant = format!("zenoh/bytes;rgb8;{0}x{0};step={0}", u32::MAX);
-    let cases: [(&str, &[u8], &[u8], &str); 13] = [
+    let message = |step, data| {
+        let header = Header { frame_id: "optical", ..Header::default() };
+        let image =
+            Image { header, height: 2, width: 2, encoding: "rgb8", step, ..Image::default() };
+        Image { data, ..image }.encode()
+    };
+    let whole = message(6, &[0; 12]);
+    let mut giant_string = whole.clone();
+    giant_string[12..16].fill(0xff);
+    let cases: [(&str, &[u8], &[u8], &str); 19] = [
+        ("zenoh/bytes", &whole[..whole.len() - 1], b"", "sensor_msgs/msg/Image: field `data`"),
+        ("zenoh/bytes", &giant_string, b"", "std_msgs/msg/Header: field `frame_id`"),
+        ("application/cdr", b"", b"", "field `encapsulation`"),
+        ("application/cdr", &message(5, &[0; 10]), b"", "step"),
+        ("application/cdr;sensor_msgs/msg/Image", &png, b"", "expected plain CDR"),
+        ("application/cdr;std_msgs/msg/String", &whole, b"", "found std_msgs/msg/String"),
         ("image/jpeg", &megabyte, b"", "neither JPEG nor PNG"),
         ("image/jpeg", b"", b"", "neither JPEG nor PNG"),
         ("image/png", &png[..png.len() / 2], b"", "PNG"),

@@ -1,7 +1,11 @@
 //! Images in, detections out.
 
+use owlet::types::Stamp;
 use owlet::vision::decode::decode_file;
 use owlet::vision::encode::encode_jpeg;
+use owlet::wire::Message;
+use owlet::wire::sensor_msgs::{CompressedImage, Image};
+use owlet::wire::std_msgs::Header;
 use serde_json::{Value, json};
 
 use super::{Node, detected, next};
@@ -64,6 +68,40 @@ fn every_form_of_an_image_gives_what_detect_gives() {
     let stamp = 1_700_000_000_123_456_789;
     node.send("front", "image/jpeg", &jpeg, stamp);
     is_as_detected(&next(&found), &detected(&jpeg_path, &CATS), stamp, "front");
+}
+
+#[test]
+fn messages_of_ros_as_a_bridge_sends_them_are_images_with_their_own_header() {
+    let node = Node::start(
+        "bridged",
+        &[&CATS[..], &["--param", "zenoh_images=[\"*/raw\", \"*/jpeg\"]"]].concat(),
+    );
+    let found = node.subscribe("detections/*");
+    let path = picture("landscape.png");
+    let (image, png) = (decode_file(&path).unwrap(), std::fs::read(&path).unwrap());
+    let expected = detected(&path, &CATS);
+    let (width, height) = image.dimensions();
+    let header = |camera, stamp_ns| Header { stamp: Stamp(stamp_ns).into(), frame_id: camera };
+    let raw = |stamp_ns, encoding, data| {
+        let header = header("left_optical", stamp_ns);
+        Image { header, height, width, encoding, is_bigendian: 0, step: 3 * width, data }.encode()
+    };
+    let bgr: Vec<u8> = image.as_raw().chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
+    // What travels with a message that is no JSON is not for us.
+    let attachment = Some(&b"\x01\xff of the middleware"[..]);
+    let key = "left/raw";
+    node.put(key, "zenoh/bytes", &raw(7_000_000_001, "rgb8", image.as_raw()), attachment);
+    is_as_detected(&next(&found), &expected, 7_000_000_001, "left");
+    let encoding = "application/cdr;sensor_msgs/msg/Image";
+    node.put(key, encoding, &raw(7_000_000_002, "bgr8", &bgr), None);
+    is_as_detected(&next(&found), &expected, 7_000_000_002, "left");
+    let header = header("right_optical", 5);
+    let message = CompressedImage { header, format: "png", data: &png }.encode();
+    node.put("right/jpeg", "application/cdr", &message, None);
+    is_as_detected(&next(&found), &expected, 5, "right");
+    let status = node.ask("status", None).unwrap();
+    assert_eq!(status["cameras"]["left"]["encoding"], "bgr8");
+    assert_eq!(status["cameras"]["right"]["encoding"], "png");
 }
 
 #[test]

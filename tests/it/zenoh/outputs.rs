@@ -18,12 +18,15 @@ fn overlays_are_drawn_while_somebody_looks() {
     let path = picture("landscape.png");
     let image = decode_file(&path).unwrap();
     let png = std::fs::read(&path).unwrap();
-    node.send("front", "image/png", &png, 1);
-    next(&found);
+    // Whether the first one is drawn is settled when the second one is out.
+    for stamp in 1..3 {
+        node.send("front", "image/png", &png, stamp);
+        next(&found);
+    }
 
     // Somebody comes: from some frame on there are overlays.
     let overlays = node.subscribe("overlay/front");
-    let mut stamp = 1;
+    let mut stamp = 2;
     let overlay = loop {
         stamp += 1;
         node.send("front", "image/png", &png, stamp);

@@ -40,6 +40,8 @@ pub fn manage(link: &Arc<dyn RosLink>, node: &Arc<ManagedNode>) -> Result<Manage
 }
 
 #[cfg(test)]
+mod mangled;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod tests;

@@ -93,6 +93,7 @@ impl Detector for Fake {
             score: 0.5,
             objectness: None,
             box_in_source_px: PixelBox::from_corners([0.0, 0.0, 1.0, 1.0]),
+            mask: None,
         };
         let found = (0..set.prompts.len()).filter(|prompt| set.threshold_of(*prompt) < 0.5);
         let detections: Vec<_> = found.map(one).take(self.rules.max_detections).collect();
@@ -173,7 +174,7 @@ impl Stage {
             }))
         };
         let clock = Arc::<NodeClock>::default();
-        let options = RosTransportOptions { cameras: Vec::new(), locates: false };
+        let options = RosTransportOptions { cameras: Vec::new(), locates: true };
         let transport =
             RosTransport::open(Arc::clone(&link), &options, Arc::clone(&clock)).unwrap();
         let node = ManagedNode::start(config, Arc::new(load), transport, clock).unwrap();
