@@ -13,6 +13,8 @@
 //! so many prompts, of the network with its score maps brought to the host (`forward/COUNT`) and of
 //! all that is done with a picture (`picture/COUNT`); CLIPSeg only.
 
+#![allow(clippy::print_stdout, reason = "its figures are what is asked for")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -114,36 +116,43 @@ fn groupvit(
     ])
 }
 
-/// Medians of `passes` pictures, after one that does not count.
+/// Medians of `passes` pictures for each number of prompts. The numbers take turns, so that a
+/// machine whose speed drifts slows all of them.
 fn time(
     segmenter: &mut ClipSegmenter,
     image: &Arc<RgbImage>,
     passes: usize,
     counts: &[usize],
 ) -> Result<()> {
-    let mut rows = serde_json::Map::new();
     let images = [Arc::clone(image)];
-    for count in counts {
-        let names: Vec<String> = (0..*count).map(|index| format!("a {index}")).collect();
-        let prompts = names.iter().map(|text| Prompt::from_text(text)).collect();
-        let set = PromptSet { version: 1, prompts, default_threshold: 0.5 };
-        segmenter.set_prompts(Arc::new(set)).map_err(|refused| anyhow::anyhow!("{refused}"))?;
-        segmenter.segment(&images)?;
-        let (mut forward, mut whole) = (Vec::new(), Vec::new());
-        for _ in 0..passes {
+    let mut spent: Vec<(String, Vec<f64>)> = counts
+        .iter()
+        .flat_map(|count| ["forward", "picture"].map(|work| (format!("{work}/{count}"), vec![])))
+        .collect();
+    for pass in 0..=passes {
+        for (count, spent) in counts.iter().zip(spent.chunks_exact_mut(2)) {
+            let names: Vec<String> = (0..*count).map(|index| format!("a {index}")).collect();
+            let prompts = names.iter().map(|text| Prompt::from_text(text)).collect();
+            let set = PromptSet { version: 1, prompts, default_threshold: 0.5 };
+            segmenter.set_prompts(Arc::new(set)).map_err(|refused| anyhow::anyhow!("{refused}"))?;
             let start = Instant::now();
             let found = segmenter.segment(&images)?;
-            whole.push(1e3 * start.elapsed().as_secs_f64());
+            let whole = start.elapsed().as_secs_f64();
             let timings = &found.first().context("one image gives one result")?.timings;
             let secs = [Stage::ImageTower, Stage::Heads]
                 .map(|stage| timings.get(stage).map_or(0.0, |spent| spent.as_secs_f64()));
-            forward.push(1e3 * (secs[0] + secs[1]));
+            // The first pass warms up.
+            if pass > 0 {
+                spent[0].1.push(1e3 * (secs[0] + secs[1]));
+                spent[1].1.push(1e3 * whole);
+            }
         }
-        for (name, mut spent) in [("forward", forward), ("picture", whole)] {
-            spent.sort_by(f64::total_cmp);
-            let median = spent.get(passes / 2).copied().context("at least one pass")?;
-            rows.insert(format!("{name}/{count}"), median.into());
-        }
+    }
+    let mut rows = serde_json::Map::new();
+    for (name, mut spent) in spent {
+        spent.sort_by(f64::total_cmp);
+        let median = spent.get(passes / 2).copied().context("at least one pass")?;
+        rows.insert(name, median.into());
     }
     println!("{}", serde_json::Value::Object(rows));
     Ok(())

@@ -8,9 +8,9 @@ use anyhow::Context;
 
 use super::super::Refused;
 use super::super::out_folder::{FolderLock, remove_matching, remove_written, results_in};
+use super::coco;
 use super::identity::RunIdentity;
 use super::known::KnownFrames;
-use super::coco;
 use super::outputs::{BAG, JSONL, OVERLAYS, REPORT, is_overlay_name};
 use super::run_file::{self, RunFile};
 use crate::app::args::ReplayArgs;

@@ -243,8 +243,8 @@ fn of_timm(
             }
         }
     }
-    let [image_size, patch_size, size, layers, heads] =
-        sizes.map(|(key, size, max)| problems.in_range(&format!("{key} of architecture"), size, max));
+    let [image_size, patch_size, size, layers, heads] = sizes
+        .map(|(key, size, max)| problems.in_range(&format!("{key} of architecture"), size, max));
     if patch_size > image_size {
         let expected = format!("at most img_size ({image_size})");
         problems.add("patch_size of architecture", expected, patch_size);

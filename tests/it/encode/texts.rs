@@ -24,10 +24,8 @@ fn ids_and_networks_are_the_reference() {
     for (name, roles, max_tokens) in FOLDERS {
         let golden = golden(name);
         let tokenizer = WordPieceTokenizer::open(&folder(name), roles).unwrap();
-        let ids: Vec<Vec<i64>> = texts(name)
-            .iter()
-            .map(|text| tokenizer.encode(text, max_tokens).unwrap())
-            .collect();
+        let ids: Vec<Vec<i64>> =
+            texts(name).iter().map(|text| tokenizer.encode(text, max_tokens).unwrap()).collect();
         for (index, row) in ids.iter().enumerate() {
             assert_eq!(Tensor::from_slice(row), golden[&format!("ids.{index}")], "{name} {index}");
         }
@@ -98,7 +96,10 @@ fn ids_that_the_network_does_not_have_are_refused() {
     let vocabulary = model.config().vocabulary;
     for bad in [vocabulary, -1] {
         let refused = model.tokens(&[vec![0, bad, 2]]).unwrap_err();
-        assert!(matches!(refused, ForwardError::TokenId { found, .. } if found == bad), "{refused}");
+        assert!(
+            matches!(refused, ForwardError::TokenId { found, .. } if found == bad),
+            "{refused}"
+        );
     }
     for rows in [vec![], vec![vec![0, 2], vec![]], vec![vec![3; 181]]] {
         let refused = model.tokens(&rows).unwrap_err();

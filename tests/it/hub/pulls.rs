@@ -358,7 +358,10 @@ fn a_sentence_encoder_comes_with_its_pooling() {
     // Damage in it is found, and mended by the next pull.
     fs::write(&below, br#"{"pooling_mode_mean_tokens": null}"#).unwrap();
     let damaged = client.resolve(name).unwrap_err();
-    assert!(matches!(damaged, HubError::DigestChanged { ref path, .. } if *path == below), "{damaged}");
+    assert!(
+        matches!(damaged, HubError::DigestChanged { ref path, .. } if *path == below),
+        "{damaged}"
+    );
     client.pull(name).unwrap();
     assert_eq!(fs::read(&below).unwrap(), pooling);
 

@@ -461,7 +461,7 @@ fn prompts_that_come_otherwise_are_parameters_too_and_survive_a_new_model() {
     };
     assert_eq!(names(&stage), ["mug", "plate"]);
     // While it is inactive, too.
-    assert_eq!(set_prompts(&stage, &["bowl"]).0, true);
+    assert!(set_prompts(&stage, &["bowl"]).0);
     assert_eq!(names(&stage), ["bowl"]);
 }
 
