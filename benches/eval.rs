@@ -40,7 +40,15 @@ fn truths() -> Vec<Truth> {
             let (image, category, box_in_source_px) = place(number);
             let area_px = 0.7 * box_in_source_px.area();
             let crowd = number % 100 == 0;
-            Truth { id: number as i64 + 1, image, category, box_in_source_px, area_px, crowd }
+            Truth {
+                id: number as i64 + 1,
+                image,
+                category,
+                box_in_source_px,
+                area_px,
+                crowd,
+                mask: None,
+            }
         })
         .collect()
 }

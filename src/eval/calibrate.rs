@@ -75,6 +75,7 @@ mod tests {
                 box_in_source_px: [0.0, 0.0, 9.0, 9.0].into(),
                 area_px: 81.0,
                 crowd: false,
+                mask: None,
             })
             .collect();
         let mut category = Evaluation::of(1, &truths, &[]).categories.remove(0);

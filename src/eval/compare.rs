@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::masks::MaskRecord;
 use super::metrics::Metrics;
 use super::record::{EvalRecord, FORMAT};
 
@@ -49,7 +50,7 @@ pub struct Comparison {
     pub path: String,
     /// The version of the program that wrote it.
     pub owlet: String,
-    /// The numbers over all categories, then and now.
+    /// The numbers over all categories, then and now; those of masks where there are some now.
     pub overall: Vec<NumberChange>,
     /// Groups, the largest difference of AP first.
     pub groups: Vec<Change>,
@@ -57,7 +58,7 @@ pub struct Comparison {
     pub prompts: Vec<Change>,
 }
 
-/// One of the twelve numbers.
+/// One of the numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NumberChange {
     /// Its short name.
@@ -125,7 +126,12 @@ impl Comparison {
                 images_now: now.dataset.images,
             });
         }
-        let overall = earlier.overall.named().into_iter().zip(now.overall.named());
+        let numbers = |record: &EvalRecord| -> Vec<(String, Option<f64>)> {
+            let boxes = record.overall.named().map(|(name, value)| (name.to_owned(), value));
+            let masks = record.masks.iter().flat_map(MaskRecord::named);
+            boxes.into_iter().chain(masks).collect()
+        };
+        let then: HashMap<_, _> = numbers(earlier).into_iter().collect();
         let groups = |record: &EvalRecord| -> Vec<(String, Metrics)> {
             record.groups.iter().map(|group| (group.name.clone(), group.metrics)).collect()
         };
@@ -135,11 +141,11 @@ impl Comparison {
         Ok(Self {
             path: path.to_owned(),
             owlet: earlier.owlet.clone(),
-            overall: overall
-                .map(|((number, before), (_, now))| NumberChange {
-                    number: number.to_owned(),
-                    before,
-                    now,
+            overall: numbers(now)
+                .into_iter()
+                .map(|(number, now)| {
+                    let before = then.get(&number).copied().flatten();
+                    NumberChange { number, before, now }
                 })
                 .collect(),
             groups: changes(groups(earlier), groups(now)),

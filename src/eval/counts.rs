@@ -198,11 +198,17 @@ mod tests {
 
     fn truth(id: i64, image: usize, category: usize, left: f64, crowd: bool) -> Truth {
         let box_in_source_px = [left, 0.0, 20.0, 20.0].into();
-        Truth { id, image, category, box_in_source_px, area_px: 400.0, crowd }
+        Truth { id, image, category, box_in_source_px, area_px: 400.0, crowd, mask: None }
     }
 
     fn found(image: usize, category: usize, left: f64, score: f64) -> Found {
-        Found { image, category, box_in_source_px: [left, 0.0, 20.0, 20.0].into(), score }
+        Found {
+            image,
+            category,
+            box_in_source_px: [left, 0.0, 20.0, 20.0].into(),
+            score,
+            mask: None,
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Detections held against a dataset.
 
 use super::curves::Curves;
-use super::matching::{self, AREA_RANGES_PX, AREAS, Found, Judged, MAX_PER_IMAGE, Truth};
+use super::matching::{self, AREA_RANGES_PX, AREAS, Found, Judged, MAX_PER_IMAGE, Overlap, Truth};
 use super::metrics::Metrics;
 
 /// What an evaluation came to.
@@ -52,10 +52,21 @@ impl Evaluation {
     /// among equal ones; images and categories are counted in the order of their ids.
     #[must_use]
     pub fn of(categories: usize, truths: &[Truth], found: &[Found]) -> Self {
+        Self::by(Overlap::Boxes, categories, truths, found)
+    }
+
+    /// The same by overlaps of masks (`segm` in pycocotools). What has none overlaps nothing.
+    #[must_use]
+    pub fn of_masks(categories: usize, truths: &[Truth], found: &[Found]) -> Self {
+        Self::by(Overlap::Masks, categories, truths, found)
+    }
+
+    fn by(overlap: Overlap, categories: usize, truths: &[Truth], found: &[Found]) -> Self {
         let truths = ByCategory::of(categories, truths, |truth| (truth.category, truth.image));
         let found = ByCategory::of(categories, found, |found| (found.category, found.image));
-        let categories = (0..categories)
-            .map(|category| evaluate(truths.of_category(category), found.of_category(category)));
+        let categories = (0..categories).map(|category| {
+            evaluate(truths.of_category(category), found.of_category(category), overlap)
+        });
         Self { categories: categories.collect() }
     }
 
@@ -90,7 +101,11 @@ impl<'a, T> ByCategory<'a, T> {
 }
 
 /// One category, its objects and detections sorted by image.
-fn evaluate(truths: &[(usize, &Truth)], found: &[(usize, &Found)]) -> CategoryResult {
+fn evaluate(
+    truths: &[(usize, &Truth)],
+    found: &[(usize, &Found)],
+    overlap: Overlap,
+) -> CategoryResult {
     let mut ranked: Vec<Judged> = Vec::with_capacity(found.len());
     let mut rest = truths;
     for of_image in found.chunk_by(|(_, a), (_, b)| a.image == b.image) {
@@ -100,7 +115,7 @@ fn evaluate(truths: &[(usize, &Truth)], found: &[(usize, &Found)]) -> CategoryRe
         let mut best = of_image.to_vec();
         best.sort_by(|(_, a), (_, b)| falling(a.score, b.score));
         best.truncate(MAX_PER_IMAGE);
-        ranked.extend(matching::judge(here, &best));
+        ranked.extend(matching::judge(here, &best, overlap));
     }
     // Stable: of equal scores the earlier image, and within it the earlier detection, comes first.
     ranked.sort_by(|a, b| falling(a.score, b.score));
@@ -128,11 +143,17 @@ mod tests {
 
     fn truth(image: usize, category: usize, left: f64) -> Truth {
         let box_in_source_px = [left, 0.0, 20.0, 20.0].into();
-        Truth { id: 1, image, category, box_in_source_px, area_px: 400.0, crowd: false }
+        Truth { id: 1, image, category, box_in_source_px, area_px: 400.0, crowd: false, mask: None }
     }
 
     fn found(image: usize, category: usize, left: f64, score: f64) -> Found {
-        Found { image, category, box_in_source_px: [left, 0.0, 20.0, 20.0].into(), score }
+        Found {
+            image,
+            category,
+            box_in_source_px: [left, 0.0, 20.0, 20.0].into(),
+            score,
+            mask: None,
+        }
     }
 
     #[test]

@@ -5,7 +5,10 @@
 //! most. An object that does not count (a crowd, or of a size outside of the range) is chosen only
 //! where no object that counts is left, and takes the detection out of the count with it.
 
+use std::sync::Arc;
+
 use super::boxes::CocoBox;
+use crate::types::Mask;
 
 /// The overlaps from which a detection has found an object: 0.50, 0.55 ... 0.95.
 pub const IOU_STEPS: usize = 10;
@@ -28,7 +31,7 @@ pub fn iou_thresholds() -> [f64; IOU_STEPS] {
 }
 
 /// An object as an evaluation sees it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Truth {
     /// The id of its annotation.
     pub id: i64,
@@ -42,10 +45,12 @@ pub struct Truth {
     pub area_px: f64,
     /// A region with many objects: what is found in it counts neither for nor against.
     pub crowd: bool,
+    /// Its pixels, where the dataset has them in a form that can be read.
+    pub mask: Option<Arc<Mask>>,
 }
 
 /// A detection as an evaluation sees it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// Position of its image in the dataset.
     pub image: usize,
@@ -55,6 +60,34 @@ pub struct Found {
     pub box_in_source_px: CocoBox,
     /// Finite; only the order counts.
     pub score: f64,
+    /// Its pixels, where it has a mask.
+    pub mask: Option<Arc<Mask>>,
+}
+
+/// What overlaps are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overlap {
+    Boxes,
+    /// Sizes of detections are those of their boxes all the same: pycocotools takes them from
+    /// `bbox` where a results file has both.
+    Masks,
+}
+
+impl Overlap {
+    fn of(self, seen: &Found, there: &Truth) -> f64 {
+        match (self, &seen.mask, &there.mask) {
+            (Self::Boxes, ..) => {
+                let (area, of) = (&seen.box_in_source_px, &there.box_in_source_px);
+                if there.crowd { area.share_inside(of) } else { area.iou(of) }
+            }
+            (Self::Masks, Some(seen), Some(of)) if there.crowd => match seen.area_px() {
+                0 => 0.0,
+                area_px => seen.common_px(of) as f64 / area_px as f64,
+            },
+            (Self::Masks, Some(seen), Some(of)) => seen.iou(of),
+            (Self::Masks, ..) => 0.0,
+        }
+    }
 }
 
 /// What became of a detection in one range of sizes: one bit for each step of overlap.
@@ -89,15 +122,14 @@ pub(super) fn counts(truth: &Truth, (low, high): (f64, f64)) -> bool {
 /// Judges the detections of one image and category. `truths` stand in the order of the file,
 /// `found` by falling score, at most [`MAX_PER_IMAGE`]; both with their positions in the lists of
 /// all.
-pub(super) fn judge(truths: &[(usize, &Truth)], found: &[(usize, &Found)]) -> Vec<Judged> {
+pub(super) fn judge(
+    truths: &[(usize, &Truth)],
+    found: &[(usize, &Found)],
+    overlap: Overlap,
+) -> Vec<Judged> {
     let overlaps: Vec<f64> = found
         .iter()
-        .flat_map(|(_, found)| {
-            truths.iter().map(|(_, truth)| {
-                let (seen, there) = (&found.box_in_source_px, &truth.box_in_source_px);
-                if truth.crowd { seen.share_inside(there) } else { seen.iou(there) }
-            })
-        })
+        .flat_map(|(_, found)| truths.iter().map(|(_, truth)| overlap.of(found, truth)))
         .collect();
     let mut judged: Vec<Judged> = found
         .iter()
@@ -182,17 +214,17 @@ mod tests {
     fn truth(numbers: [f64; 4], crowd: bool) -> Truth {
         let area: CocoBox = numbers.into();
         let area_px = area.area();
-        Truth { id: 1, image: 0, category: 0, box_in_source_px: area, area_px, crowd }
+        Truth { id: 1, image: 0, category: 0, box_in_source_px: area, area_px, crowd, mask: None }
     }
 
     fn found(numbers: [f64; 4], score: f64) -> Found {
-        Found { image: 0, category: 0, box_in_source_px: numbers.into(), score }
+        Found { image: 0, category: 0, box_in_source_px: numbers.into(), score, mask: None }
     }
 
     fn judged(truths: &[Truth], found: &[Found]) -> Vec<Judged> {
         let truths: Vec<_> = truths.iter().enumerate().collect();
         let found: Vec<_> = found.iter().enumerate().collect();
-        judge(&truths, &found)
+        judge(&truths, &found, Overlap::Boxes)
     }
 
     #[test]

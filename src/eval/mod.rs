@@ -9,9 +9,8 @@
 //!                                         └──> Calibrated              (threshold of best F1)
 //! ```
 //!
-//! The rules are those of COCO for boxes, and the numbers equal those of pycocotools on the same
-//! files; a test runs both. All arithmetic is f64, as there. What a mask needs besides (its own
-//! overlap) would stand beside [`CocoBox::iou`]: the rest sees overlaps only.
+//! The rules are those of COCO for boxes and masks, and the numbers equal those of pycocotools on the
+//! same files; a test runs both. All arithmetic is f64, as there.
 
 mod boxes;
 mod calibrate;
@@ -21,6 +20,7 @@ mod curves;
 mod dataset;
 mod evaluation;
 mod json;
+mod masks;
 mod matching;
 mod metrics;
 mod prompts;
@@ -36,6 +36,9 @@ pub use curves::{Curves, RECALL_LIMITS, RECALLS};
 pub use dataset::{Category, Dataset, DatasetImage, Part};
 pub use evaluation::{CategoryResult, Evaluation, Ranked};
 pub use json::DatasetError;
+pub use masks::{
+    BOUNDARY_SHARE, MaskNumbers, MaskPromptRecord, MaskRecord, boundary_iou, measure_masks,
+};
 pub use matching::{AREA_RANGES_PX, AREAS, Found, IOU_STEPS, MAX_PER_IMAGE, Truth, iou_thresholds};
 pub use metrics::Metrics;
 pub use prompts::{PLACE_OF_NAME, prompts_for_categories, prompts_of_categories};

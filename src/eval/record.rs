@@ -8,6 +8,7 @@ use super::counts::{AtThresholds, Counts};
 use super::curves::Curves;
 use super::dataset::Dataset;
 use super::evaluation::{CategoryResult, Evaluation};
+use super::masks::{MaskPromptRecord, MaskRecord};
 use super::metrics::Metrics;
 use super::remarks::Remark;
 
@@ -37,6 +38,9 @@ pub struct EvalRecord {
     pub settings: Value,
     /// The numbers over all categories with at least one object.
     pub overall: Metrics,
+    /// The same by masks, where detections and dataset have some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MaskRecord>,
     /// Detections, objects found and missed at the thresholds in use.
     pub at_threshold: Counts,
     /// The same at the thresholds of the calibration.
@@ -129,6 +133,9 @@ pub struct PromptRecord {
     /// Its numbers.
     #[serde(flatten)]
     pub metrics: Metrics,
+    /// Its masks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MaskPromptRecord>,
     /// At the threshold in use.
     pub at_threshold: Counts,
     /// At the threshold of the calibration.
@@ -212,6 +219,7 @@ pub fn prompt_records(
             texts: texts.get(at).cloned().unwrap_or_default(),
             objects: result.objects(),
             metrics: result.metrics(),
+            masks: None,
             at_threshold: at_threshold.categories[at].clone(),
             calibrated: calibrated.map(|calibrated| calibrated.categories[at].clone()),
             precision_at_recall: result.curves[0].as_deref().map(CurveRecord::of),

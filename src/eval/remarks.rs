@@ -27,6 +27,8 @@ pub enum RemarkKind {
     AnnotationOutsideImage,
     /// A mask (RLE) of another size than its image: of no use, its box is used.
     MaskOfAnotherSize,
+    /// A mask that is no run-length code that can be read, or polygons: its box is used.
+    MaskUnusable,
     /// A picture that is not there: left out.
     PictureMissing,
     /// A picture that cannot be read: left out.
@@ -47,6 +49,8 @@ pub enum RemarkKind {
     /// A result whose box has no or a negative width or height: used as pycocotools does, it can
     /// find nothing.
     ResultWithoutArea,
+    /// A result whose mask is of another size than its image or cannot be read: its box is used.
+    ResultMaskUnusable,
 }
 
 impl RemarkKind {
@@ -63,6 +67,7 @@ impl RemarkKind {
             Self::MaskOfAnotherSize => {
                 "masks of another size than their image, of no use; their boxes are used"
             }
+            Self::MaskUnusable => "masks that cannot be read; their boxes are used",
             Self::PictureMissing => "images left out, no such picture",
             Self::PictureUnreadable => "images left out, picture cannot be read",
             Self::PictureOfAnotherSize => {
@@ -74,13 +79,22 @@ impl RemarkKind {
             Self::ResultIncomplete => "results skipped, no `bbox` of four numbers or no `score`",
             Self::ResultNotFinite => "results skipped, a number is NaN or infinite",
             Self::ResultWithoutArea => "results without area, used though they can find nothing",
+            Self::ResultMaskUnusable => {
+                "masks of results that cannot be read or are of another size; their boxes are used"
+            }
         }
     }
 
     /// Whether something is missing from the evaluation for it.
     #[must_use]
     pub fn is_loss(self) -> bool {
-        !matches!(self, Self::MaskOfAnotherSize | Self::ResultWithoutArea)
+        !matches!(
+            self,
+            Self::MaskOfAnotherSize
+                | Self::MaskUnusable
+                | Self::ResultWithoutArea
+                | Self::ResultMaskUnusable
+        )
     }
 }
 

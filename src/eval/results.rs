@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::boxes::CocoBox;
-use super::dataset::{Dataset, coco_box};
+use super::dataset::{Dataset, RawMask, coco_box};
 use super::json::{self, DatasetError};
 use super::matching::Found;
 use super::remarks::{RemarkKind, Remarks};
+use crate::types::{CocoRle, Mask};
 
 const EXPECTED: &str =
     "a COCO results file: a list of {\"image_id\", \"category_id\", \"bbox\", \"score\"}";
@@ -22,6 +24,8 @@ struct RawResult {
     /// Missing, or a number that is none.
     #[serde(default, deserialize_with = "json::present")]
     score: Option<Option<f64>>,
+    #[serde(default)]
+    segmentation: RawMask,
 }
 
 #[derive(Serialize)]
@@ -30,6 +34,8 @@ struct ResultRecord {
     category_id: i64,
     bbox: CocoBox,
     score: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segmentation: Option<CocoRle>,
 }
 
 /// Reads a results file for a dataset, in the order of the file. Entries that cannot be used are
@@ -73,7 +79,14 @@ pub fn read_results(
         if area.width <= 0.0 || area.height <= 0.0 {
             remark(RemarkKind::ResultWithoutArea, shown());
         }
-        found.push(Found { image, category, box_in_source_px: area, score });
+        let mask = match result.segmentation.mask(dataset.images[image].size_px) {
+            Ok(mask) => mask.map(Arc::new),
+            Err(reason) => {
+                remark(RemarkKind::ResultMaskUnusable, format!("image {image_id}: {reason}"));
+                None
+            }
+        };
+        found.push(Found { image, category, box_in_source_px: area, score, mask });
     }
     if found.is_empty() && !raw.is_empty() {
         let reasons = remarks.iter().map(ToString::to_string);
@@ -96,6 +109,7 @@ pub fn results_text(found: &[Found], dataset: &Dataset) -> Result<String, serde_
             category_id: dataset.categories[one.category].id,
             bbox: one.box_in_source_px,
             score: one.score,
+            segmentation: one.mask.as_deref().map(Mask::rle),
         };
         text += if index == 0 { "\n" } else { ",\n" };
         text += &serde_json::to_string(&record)?;
@@ -111,7 +125,7 @@ mod tests {
     use super::*;
 
     fn dataset() -> Dataset {
-        let image = |id| DatasetImage { id, file_name: String::new(), size_px: None };
+        let image = |id| DatasetImage { id, file_name: String::new(), size_px: Some((3, 2)) };
         let category = Category { id: 4, name: "mug".to_owned(), group: None, texts: vec![] };
         Dataset { images: vec![image(10), image(20)], categories: vec![category], truths: vec![] }
     }
@@ -125,17 +139,25 @@ mod tests {
 
     #[test]
     fn results_come_back_as_they_were_written() {
+        let mask = Arc::new(Mask::new(3, 2, vec![false, true, true, false, false, true]));
         let found = vec![
             Found {
                 image: 1,
                 category: 0,
                 box_in_source_px: [0.1, 2.0, 30.25, 4.0].into(),
                 score: 0.1 + 0.2,
+                mask: Some(mask),
             },
-            Found { image: 0, category: 0, box_in_source_px: [0.0; 4].into(), score: 1.0 },
+            Found {
+                image: 0,
+                category: 0,
+                box_in_source_px: [0.0; 4].into(),
+                score: 1.0,
+                mask: None,
+            },
         ];
         let text = results_text(&found, &dataset()).unwrap();
-        let first = r#"{"image_id":20,"category_id":4,"bbox":[0.1,2.0,30.25,4.0],"score":0.30000000000000004}"#;
+        let first = r#"{"image_id":20,"category_id":4,"bbox":[0.1,2.0,30.25,4.0],"score":0.30000000000000004,"segmentation":{"size":[2,3],"counts":"2111"}}"#;
         assert_eq!(text.lines().nth(1).unwrap(), format!("{first},"));
         let (again, remarks) = read(&text);
         assert_eq!(again.unwrap(), found);

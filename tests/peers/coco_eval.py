@@ -1,6 +1,6 @@
 """Scores detections with pycocotools and prints all that came of it as JSON.
 
-    coco_eval.py ANNOTATIONS.json RESULTS.json
+    coco_eval.py ANNOTATIONS.json RESULTS.json bbox|segm
 
 `stats` are the twelve numbers. `precision` is pycocotools' array at its largest limit of
 detections, [overlap][recall][category][area]; `recall` is [overlap][category][area][limit].
@@ -14,10 +14,10 @@ import sys
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-annotations, results = sys.argv[1:]
+annotations, results, kind = sys.argv[1:]
 with contextlib.redirect_stdout(io.StringIO()):
     truth = COCO(annotations)
-    evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+    evaluation = COCOeval(truth, truth.loadRes(results), kind)
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()

@@ -19,6 +19,12 @@ category is asked on every image, and detections are made as by `owlet detect`, 
 threshold (--min-score) and max_detections=10000 unless --param says otherwise. The numbers are
 those of pycocotools on the same boxes.
 
+With masks (--param segmenter=NAME, or a model that segments by text), and a dataset that has them as
+run-length codes, masks are measured too: AP by their overlap (`segm` of pycocotools), and at the
+thresholds in use the mean overlap of objects with what was drawn for them, of their boundaries
+(Boundary IoU, 2 % of the diagonal), and of whole classes. Each detection costs a mask, so
+max_detections is 100 then.
+
 Written to the folder of --out, at the end:
   eval.json      all numbers, settings, fingerprints of model and dataset, what was skipped
   results.json   the detections in COCO's results format, for --results and pycocotools
@@ -33,8 +39,8 @@ Refused (2): a file that is not JSON or lacks a part; ids or category names that
 usable annotation; prompts that do not name each category once; --against an evaluation of another
 dataset or other images. Skipped, counted and named (3): annotations and results of unknown images
 or categories, without box, with NaN, annotations without area or outside of their image; missing,
-unreadable or differently sized pictures are left out with all that is in them. Masks of another
-size are told. Ctrl-C ends it with nothing written. --fail-below ends with 1, after all is written.";
+unreadable or differently sized pictures are left out with all that is in them. Masks that are of
+another size, damaged or polygons are told, and only their boxes are used. Ctrl-C ends it with nothing written. --fail-below ends with 1, after all is written.";
 
 #[derive(Args)]
 pub(crate) struct EvalArgs {
@@ -55,6 +61,10 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "RESULTS.json",
         conflicts_with_all = ["model", "device", "dtype", "template", "min_score", "calibrate"])]
     pub(crate) results: Option<PathBuf>,
+    /// Give the segmenter (--param segmenter=NAME) the true boxes and run no detector, so that its
+    /// masks alone are measured.
+    #[arg(long, conflicts_with_all = ["results", "calibrate", "calibrate_every", "template"])]
+    pub(crate) true_boxes: bool,
     /// The text for a category, with {} for its name; several are synonyms.
     #[arg(
         long = "template",

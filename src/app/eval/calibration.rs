@@ -102,7 +102,7 @@ impl Calibration {
             Self::Dataset { source, part } => (&**source, part, &detected.found_aside, None),
         };
         let truths = source.dataset.truths_in(part);
-        let found: Vec<Found> = found.iter().filter(|one| part.has(one.image)).copied().collect();
+        let found: Vec<Found> = found.iter().filter(|one| part.has(one.image)).cloned().collect();
         let evaluation = Evaluation::of(asked.thresholds.len(), &truths, &found);
         let mut thresholds = asked.thresholds.clone();
         let mut kept = Vec::new();

@@ -13,6 +13,7 @@ use super::calibration::Calibration;
 use super::files::about_results;
 use super::looking::look_at_all;
 use super::source::{Source, refused};
+use super::true_boxes;
 
 /// Where detections came from, and which there are.
 #[derive(Default)]
@@ -69,6 +70,30 @@ impl Detected {
             left_out: own.left_out,
             left_out_aside: aside.left_out,
             looking: Some(looked.took),
+        })
+    }
+
+    /// The objects themselves, with masks that the segmenter draws for their boxes.
+    pub(super) fn by_true_boxes(
+        settings: &Settings,
+        source: &Source,
+        chatter: &Chatter,
+        remarks: &mut Remarks,
+    ) -> anyhow::Result<Self> {
+        let looked = true_boxes::look_at_all(settings, source, chatter, remarks)?;
+        let own = looked.sources.into_iter().next().unwrap_or_default();
+        Ok(Self {
+            detector: json!({
+                "model": model_record(&looked.model),
+                "weights": settings.segmenter_dir.as_ref().map(weights),
+                "random_weights": settings.random_weights,
+                "boxes": "true",
+            }),
+            random_weights: settings.random_weights,
+            found: own.found,
+            left_out: own.left_out,
+            looking: Some(looked.took),
+            ..Self::default()
         })
     }
 

@@ -55,11 +55,7 @@ pub(super) fn look_at_all(
     remarks: &mut Remarks,
 ) -> anyhow::Result<Looked> {
     for source in sources {
-        // Known before gigabytes are read.
-        if let Some(folder) = source.folder_without_pictures() {
-            let first = &source.dataset.images[0].file_name;
-            bail!("there is none of the pictures in {} (the first is {first:?})", folder.display());
-        }
+        some_are_there(source)?;
     }
     let (pipeline, mut results) = start_lossless(settings, vec![CAMERA.into()])?;
     let places: Vec<Place> = sources
@@ -113,6 +109,18 @@ pub(super) fn look_at_all(
     Ok(Looked { model: pipeline.info().clone(), sources: looked, took: started.elapsed() })
 }
 
+/// Known before gigabytes are read.
+///
+/// # Errors
+/// There is none of the pictures.
+pub(super) fn some_are_there(source: &Source) -> anyhow::Result<()> {
+    if let Some(folder) = source.folder_without_pictures() {
+        let first = &source.dataset.images[0].file_name;
+        bail!("there is none of the pictures in {} (the first is {first:?})", folder.display());
+    }
+    Ok(())
+}
+
 /// The reader thread: pictures to frames in the mailbox. How many were posted, and which were not.
 fn post_all(
     sources: &[&Source],
@@ -147,7 +155,7 @@ fn post_all(
 }
 
 /// The picture of an image, or why it is left out.
-fn read(source: &Source, image: usize) -> Result<image::RgbImage, (RemarkKind, String)> {
+pub(super) fn read(source: &Source, image: usize) -> Result<image::RgbImage, (RemarkKind, String)> {
     let about = &source.dataset.images[image];
     let picture = decode_file(&source.picture(image)).map_err(|error| {
         let kind = match &error {
@@ -183,5 +191,6 @@ fn take(all: &mut Vec<Found>, image: usize, detections: &FrameDetections) {
         category: detection.prompt,
         box_in_source_px: CocoBox::from(detection.box_in_source_px),
         score: decimal(detection.score),
+        mask: detection.mask.as_ref().map(|one| Arc::new(one.mask.clone())),
     }));
 }

@@ -1,8 +1,9 @@
 //! All numbers of one evaluation.
 
 use owlet::eval::{
-    AtThresholds, Dataset, DatasetRecord, EvalRecord, Evaluation, FORMAT, Found, Part, Truth,
-    confusion_records, group_records, prompt_records,
+    AtThresholds, Dataset, DatasetRecord, EvalRecord, Evaluation, FORMAT, Found, MaskPromptRecord,
+    MaskRecord, Part, PromptRecord, Truth, confusion_records, group_records, measure_masks,
+    prompt_records,
 };
 use serde_json::Value;
 
@@ -15,6 +16,8 @@ pub(super) struct Measured {
     pub(super) truths: Vec<Truth>,
     pub(super) found: Vec<Found>,
     evaluation: Evaluation,
+    /// Where there are masks on both sides: over all, and for each category.
+    masks: Option<(MaskRecord, Vec<MaskPromptRecord>)>,
     at_thresholds: AtThresholds,
     pub(super) chosen: Option<(Chosen, AtThresholds)>,
 }
@@ -28,7 +31,7 @@ impl Measured {
         chosen: Option<Chosen>,
     ) -> Self {
         let truths = dataset.truths_in(&part);
-        let found: Vec<Found> = found.iter().filter(|one| part.has(one.image)).copied().collect();
+        let found: Vec<Found> = found.iter().filter(|one| part.has(one.image)).cloned().collect();
         let evaluation = Evaluation::of(dataset.categories.len(), &truths, &found);
         let at = |thresholds: &[f32]| AtThresholds::of(&evaluation, &truths, &found, thresholds);
         let at_thresholds = at(&asked.thresholds);
@@ -36,12 +39,30 @@ impl Measured {
             let at = at(&chosen.thresholds);
             (chosen, at)
         });
-        Self { part, truths, found, evaluation, at_thresholds, chosen }
+        let are_there = truths.iter().any(|one| one.mask.is_some());
+        let masks = (are_there && found.iter().any(|one| one.mask.is_some())).then(|| {
+            let used = chosen.as_ref().map_or(&asked.thresholds, |(chosen, _)| &chosen.thresholds);
+            measure_masks(&truths, &found, used)
+        });
+        Self { part, truths, found, evaluation, masks, at_thresholds, chosen }
     }
 
     /// At the thresholds that were chosen, or else at those in use.
     pub(super) fn best(&self) -> &AtThresholds {
         self.chosen.as_ref().map_or(&self.at_thresholds, |(_, at)| at)
+    }
+
+    fn prompt_records(&self, dataset: &Dataset, asked: &Asked) -> Vec<PromptRecord> {
+        let calibrated = self.chosen.as_ref().map(|(_, at)| at);
+        let texts = asked.texts();
+        let mut records =
+            prompt_records(dataset, &self.evaluation, &self.at_thresholds, calibrated, &texts);
+        if let Some((_, masks)) = &self.masks {
+            for (record, masks) in records.iter_mut().zip(masks) {
+                record.masks = Some(*masks);
+            }
+        }
+        records
     }
 
     /// The record, but for what only the command knows.
@@ -65,14 +86,9 @@ impl Measured {
             overall: self.evaluation.metrics(),
             at_threshold: self.at_thresholds.total.clone(),
             calibrated: calibrated.map(|at| at.total.clone()),
+            masks: self.masks.as_ref().map(|(all, _)| all.clone()),
             groups: group_records(dataset, &self.evaluation),
-            prompts: prompt_records(
-                dataset,
-                &self.evaluation,
-                &self.at_thresholds,
-                calibrated,
-                &asked.texts(),
-            ),
+            prompts: self.prompt_records(dataset, asked),
             confusions: confusion_records(dataset, self.best()),
             remarks: Vec::new(),
             against: None,

@@ -10,6 +10,7 @@ mod measured;
 mod pictures;
 mod print;
 mod source;
+mod true_boxes;
 
 use anyhow::bail;
 use owlet::config::Config;
@@ -27,14 +28,15 @@ use super::console::{PrintError, print_out};
 use super::settings::{Settings, load_config_without_prompts};
 use super::{Chatter, Finish, Refused};
 
+/// The same where each detection costs a mask: no more than COCO counts of an image and category.
+const MAX_WITH_MASKS: &str = "100";
+
 /// The most that the parameter allows, above the number of patches of every known model: COCO's 100
 /// for each image and category are then never cut by the limit of the frame.
 const MAX_DETECTIONS: &str = "10000";
 
 pub(crate) fn run(args: &EvalArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
-    let defaults = [("max_detections", MAX_DETECTIONS.to_owned())];
-    let prompts_file = args.prompts_file.as_deref();
-    let config = load_config_without_prompts(&args.model, args.threshold, prompts_file, &defaults)?;
+    let config = configuration(args)?;
     let mut remarks = Remarks::default();
     let source = Source::open(&args.dataset, args.images.as_deref(), &mut remarks)?;
     let mut calibration = Calibration::open(args, &source, &mut remarks)?;
@@ -51,6 +53,12 @@ pub(crate) fn run(args: &EvalArgs, chatter: &Chatter) -> anyhow::Result<Finish> 
     let mut part = calibration.rest_of(&source.dataset);
     let detected = match &args.results {
         Some(path) => Detected::read(path, &source, &mut remarks)?,
+        None if args.true_boxes => {
+            let settings = Settings::new(config.clone(), asked.prompt_set())?;
+            let detected = Detected::by_true_boxes(&settings, &source, chatter, &mut remarks)?;
+            detected.leave_out(&mut part, &mut calibration);
+            detected
+        }
         None => {
             let settings = Settings::new(config.clone(), asked.prompt_set())?;
             let aside = calibration.source();
@@ -105,6 +113,21 @@ pub(crate) fn run(args: &EvalArgs, chatter: &Chatter) -> anyhow::Result<Finish> 
     Ok(if remarks.is_loss() { Finish::DataLost } else { Finish::Done })
 }
 
+fn configuration(args: &EvalArgs) -> Result<Config, Refused> {
+    let load = |max_detections: &str| {
+        let defaults = [("max_detections", max_detections.to_owned())];
+        let prompts_file = args.prompts_file.as_deref();
+        load_config_without_prompts(&args.model, args.threshold, prompts_file, &defaults)
+    };
+    let config = load(MAX_DETECTIONS)?;
+    if args.true_boxes && config.segmenter.is_none() {
+        let text = "--true-boxes: expected a segmenter that draws masks for them (--param \
+                    segmenter=NAME), found none";
+        return Err(Refused(text.to_owned()));
+    }
+    if config.segmenter.is_some() { load(MAX_WITH_MASKS) } else { Ok(config) }
+}
+
 fn record(
     source: &Source,
     asked: &Asked,
@@ -113,6 +136,9 @@ fn record(
     config: &Config,
 ) -> EvalRecord {
     let mut record = measured.record(&source.dataset, asked);
+    if let Some(masks) = &mut record.masks {
+        masks.true_boxes = detected.detector["boxes"] == "true";
+    }
     record.owlet = env!("CARGO_PKG_VERSION").to_owned();
     record.dataset.path = source.path.display().to_string();
     record.dataset.left_out =
@@ -126,6 +152,7 @@ fn record(
             "nms_iou": config.nms_iou,
             "names_per_box": config.names_per_box,
             "max_detections": config.max_detections,
+            "segmenter": config.segmenter,
             "max_batch": config.max_batch,
             "threads": config.threads,
             "prompts": asked.identities(),

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use comfy_table::Table;
-use owlet::eval::{Change, Comparison, Counts, EvalRecord, Metrics, PromptRecord, rise};
+use owlet::eval::{
+    Change, Comparison, Counts, EvalRecord, MaskRecord, Metrics, PromptRecord, rise,
+};
 
 use super::super::{plain_table, visible};
 
@@ -17,6 +19,9 @@ pub(super) fn tables(record: &EvalRecord) -> String {
     let mut text = heading(record) + "\n";
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}\n", averages(record));
+    if let Some(record) = &record.masks {
+        let _ = writeln!(text, "{}\n", masks(record));
+    }
     let (prompts, hidden) = prompts(record);
     let _ = writeln!(text, "{prompts}");
     if hidden > 0 {
@@ -76,6 +81,27 @@ fn averages(record: &EvalRecord) -> Table {
     table
 }
 
+/// The numbers of masks.
+fn masks(record: &MaskRecord) -> Table {
+    let named = record.named();
+    let what = match record.true_boxes {
+        true => "masks of true boxes",
+        false => "masks",
+    };
+    let names = named.iter().map(|(name, _)| name.trim_start_matches("mask ").to_owned());
+    let header: Vec<String> = std::iter::once(String::new())
+        .chain(names)
+        .chain(["objects".to_owned(), "drawn".to_owned()])
+        .collect();
+    let header: [&str; 11] = std::array::from_fn(|at| header[at].as_str());
+    let mut table = plain_table(header, &(1..11).collect::<Vec<_>>());
+    let numbers = named.iter().map(|(_, value)| number(*value));
+    let counts = [record.overall.objects, record.overall.drawn].map(|count| count.to_string());
+    table
+        .add_row(std::iter::once(what.to_owned()).chain(numbers).chain(counts).collect::<Vec<_>>());
+    table
+}
+
 /// Prompts by falling AP, and how many are not listed.
 fn prompts(record: &EvalRecord) -> (Table, usize) {
     let header = [
@@ -83,6 +109,7 @@ fn prompts(record: &EvalRecord) -> (Table, usize) {
         "objects",
         "AP",
         "AP50",
+        "mask IoU",
         "threshold",
         "hits",
         "false",
@@ -91,7 +118,7 @@ fn prompts(record: &EvalRecord) -> (Table, usize) {
         "recall",
         "F1",
     ];
-    let mut table = plain_table(header, &(1..11).collect::<Vec<_>>());
+    let mut table = plain_table(header, &(1..12).collect::<Vec<_>>());
     let mut sorted: Vec<&PromptRecord> = record.prompts.iter().collect();
     // Without a number comes last.
     sorted.sort_by(|a, b| b.metrics.ap.unwrap_or(-1.0).total_cmp(&a.metrics.ap.unwrap_or(-1.0)));
@@ -106,6 +133,7 @@ fn prompts(record: &EvalRecord) -> (Table, usize) {
             prompt.objects.to_string(),
             number(prompt.metrics.ap),
             number(prompt.metrics.ap50),
+            number(prompt.masks.and_then(|masks| masks.numbers.mean_iou)),
             counts.threshold.map_or(String::new(), |threshold| threshold.to_string()),
             counts.hits.to_string(),
             counts.false_positives.to_string(),

@@ -59,6 +59,7 @@ mod tests {
             box_in_source_px: [0.0, 1.0, 2.0, 3.0].into(),
             area_px: 6.0,
             crowd: false,
+            mask: None,
         };
         Dataset {
             images: vec![image(1), image(2)],

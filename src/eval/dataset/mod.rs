@@ -9,7 +9,7 @@ use super::json::DatasetError;
 use super::matching::Truth;
 use super::remarks::Remarks;
 
-pub(super) use self::read::coco_box;
+pub(super) use self::read::{RawMask, coco_box};
 
 /// Images, categories and objects whose parts belong together.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,7 +104,7 @@ impl Dataset {
     /// The objects in a part.
     #[must_use]
     pub fn truths_in(&self, part: &Part) -> Vec<Truth> {
-        self.truths.iter().filter(|truth| part.has(truth.image)).copied().collect()
+        self.truths.iter().filter(|truth| part.has(truth.image)).cloned().collect()
     }
 
     /// The names of the groups, sorted.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -12,6 +13,7 @@ use crate::eval::boxes::CocoBox;
 use crate::eval::json::{self, DatasetError};
 use crate::eval::matching::Truth;
 use crate::eval::remarks::{RemarkKind, Remarks};
+use crate::types::{CocoRle, Mask};
 
 const EXPECTED: &str = "a COCO annotation file with `images`, `categories` and `annotations`";
 
@@ -82,9 +84,63 @@ impl<'de> Deserialize<'de> for Flag {
     }
 }
 
-/// Of a mask only its size, `(height, width)`, which run-length codes say and polygons do not.
-#[derive(Clone, Copy, Default)]
-struct RawMask(Option<(u64, u64)>);
+/// A mask as it stands in the file.
+#[derive(Default)]
+pub(in crate::eval) enum RawMask {
+    #[default]
+    None,
+    Polygons,
+    Code {
+        size: [u32; 2],
+        counts: RawCounts,
+    },
+    /// A code whose parts are of another form.
+    Broken,
+}
+
+/// Compressed, or the runs themselves.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(in crate::eval) enum RawCounts {
+    Text(String),
+    Runs(Vec<u32>),
+    Other(IgnoredAny),
+}
+
+impl RawMask {
+    /// The mask for an image of this size, where it is known; `None` where there is none.
+    ///
+    /// # Errors
+    /// Why it cannot be used, in words.
+    pub(in crate::eval) fn mask(
+        &self,
+        size_px: Option<(u32, u32)>,
+    ) -> Result<Option<Mask>, String> {
+        let (size, counts) = match self {
+            Self::None => return Ok(None),
+            Self::Polygons => return Err("polygons, of which only the box is used".to_owned()),
+            Self::Broken => return Err("expected `size` and `counts` of a mask".to_owned()),
+            Self::Code { size, counts } => (*size, counts),
+        };
+        if let Some((width, height)) = size_px.filter(|(width, height)| size != [*height, *width]) {
+            let [mask_height, mask_width] = size;
+            return Err(format!("{mask_width}x{mask_height} in an image of {width}x{height}"));
+        }
+        let mask = match counts {
+            RawCounts::Text(counts) => CocoRle { size, counts: counts.clone() }.mask(),
+            RawCounts::Runs(runs) => CocoRle::mask_of_runs(size, runs),
+            RawCounts::Other(_) => return Err("expected `counts` of a mask".to_owned()),
+        };
+        mask.map(Some).map_err(|error| error.to_string())
+    }
+
+    fn size(&self) -> Option<[u32; 2]> {
+        match self {
+            Self::Code { size, .. } => Some(*size),
+            Self::None | Self::Polygons | Self::Broken => None,
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for RawMask {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -97,23 +153,33 @@ impl<'de> Deserialize<'de> for RawMask {
             }
 
             fn visit_unit<E>(self) -> Result<RawMask, E> {
-                Ok(RawMask(None))
+                Ok(RawMask::None)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawMask, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(RawMask(None))
+                let mut any = false;
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    any = true;
+                }
+                Ok(if any { RawMask::Polygons } else { RawMask::None })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMask, A::Error> {
-                let mut size = None;
+                let (mut size, mut counts) = (None, None);
+                let mut any = false;
                 while let Some(key) = map.next_key::<String>()? {
+                    any = true;
                     match key.as_str() {
-                        "size" => size = Some(map.next_value::<(u64, u64)>()?),
+                        "size" => size = Some(map.next_value::<[u32; 2]>()?),
+                        "counts" => counts = Some(map.next_value::<RawCounts>()?),
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
-                Ok(RawMask(size))
+                Ok(match (size, counts) {
+                    (Some(size), Some(counts)) => RawMask::Code { size, counts },
+                    _ if any => RawMask::Broken,
+                    _ => RawMask::None,
+                })
             }
         }
         deserializer.deserialize_any(AnyMask)
@@ -225,17 +291,22 @@ impl Reader<'_> {
                 let found = format!("{} in {width}x{height}", shown());
                 return Err((RemarkKind::AnnotationOutsideImage, found));
             }
-            if let RawMask(Some((mask_height, mask_width))) = annotation.segmentation
-                && (mask_height, mask_width) != (u64::from(height), u64::from(width))
-            {
-                remarks.add(RemarkKind::MaskOfAnotherSize, || {
-                    let mask = format!("{mask_width}x{mask_height}");
-                    format!("annotation {id}: {mask} in an image of {width}x{height}")
-                });
-            }
         }
+        let size_px = self.images[image].width.zip(self.images[image].height);
+        let mask = annotation.segmentation.mask(size_px).unwrap_or_else(|reason| {
+            let of_another_size = annotation.segmentation.size().zip(size_px);
+            let kind = match of_another_size {
+                Some((size, (width, height))) if size != [height, width] => {
+                    RemarkKind::MaskOfAnotherSize
+                }
+                _ => RemarkKind::MaskUnusable,
+            };
+            remarks.add(kind, || format!("annotation {id}: {reason}"));
+            None
+        });
+        let mask = mask.map(Arc::new);
         let crowd = annotation.iscrowd.0;
-        Ok(Truth { id, image, category, box_in_source_px: area, area_px, crowd })
+        Ok(Truth { id, image, category, box_in_source_px: area, area_px, crowd, mask })
     }
 }
 
@@ -316,7 +387,8 @@ mod tests {
     fn a_dataset_is_read_and_sorted_by_id() {
         let (dataset, remarks) = read_text(&base().to_string());
         let dataset = dataset.unwrap();
-        assert_eq!(remarks, Remarks::default());
+        // Polygons, and runs that do not fill the image.
+        assert_eq!(remarks.count(RemarkKind::MaskUnusable), 2);
         let ids: Vec<_> = dataset.images.iter().map(|image| image.id).collect();
         assert_eq!(ids, [3, 7]);
         assert_eq!(dataset.images[1].size_px, Some((100, 50)));
@@ -324,7 +396,7 @@ mod tests {
         assert_eq!(names, ["mug", "dog"]);
         assert_eq!(dataset.categories[0].texts, ["a mug", "a cup"]);
         assert_eq!(dataset.groups(), ["animal"]);
-        let [first, second] = dataset.truths[..] else { panic!("{:?}", dataset.truths) };
+        let [first, second] = &dataset.truths[..] else { panic!("{:?}", dataset.truths) };
         assert_eq!((first.image, first.category, first.area_px, first.crowd), (1, 0, 99.0, false));
         // No area given: that of the box.
         assert_eq!(

@@ -88,6 +88,7 @@ impl<'a> EvalReport<'a> {
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
         let bodies = [
             ("averages", "Averages", sections::averages(self)),
+            ("masks", "Masks", sections::masks(self)),
             ("against", "Against an earlier run", sections::against(self)),
             ("curves", "Precision and recall", sections::curves(self)),
             ("prompts", "Prompts", prompts::table(self)),

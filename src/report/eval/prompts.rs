@@ -13,6 +13,7 @@ pub(super) fn table(report: &EvalReport<'_>) -> Option<Markup> {
     // Without a number comes last.
     prompts.sort_by(|a, b| b.metrics.ap.unwrap_or(-1.0).total_cmp(&a.metrics.ap.unwrap_or(-1.0)));
     let has_groups = !report.record.groups.is_empty();
+    let has_masks = report.record.masks.is_some();
     let chosen = report.record.calibration.is_some();
     Some(html! {
         p {
@@ -30,6 +31,11 @@ pub(super) fn table(report: &EvalReport<'_>) -> Option<Markup> {
                 th.number scope="col" { "AP" }
                 th.number scope="col" { "AP50" }
                 th.number scope="col" { "AR 100" }
+                @if has_masks {
+                    th.number scope="col" { "Mask AP" }
+                    th.number scope="col" { "Mask IoU" }
+                    th.number scope="col" { "Boundary IoU" }
+                }
                 th scope="col" { "Curve" }
                 th scope="col" { "Scores" }
                 th.number scope="col" { "Threshold" }
@@ -37,12 +43,12 @@ pub(super) fn table(report: &EvalReport<'_>) -> Option<Markup> {
                 th.number scope="col" { "Recall" }
                 th.number scope="col" { "F1" }
             } }
-            tbody { @for prompt in prompts { (row(prompt, has_groups)) } }
+            tbody { @for prompt in prompts { (row(prompt, has_groups, has_masks)) } }
         } }
     })
 }
 
-fn row(prompt: &PromptRecord, has_groups: bool) -> Markup {
+fn row(prompt: &PromptRecord, has_groups: bool, has_masks: bool) -> Markup {
     let PromptRecord { metrics, objects, .. } = prompt;
     let counts = prompt.calibrated.as_ref().unwrap_or(&prompt.at_threshold);
     let seen: u64 = prompt.scores.hits.iter().chain(&prompt.scores.false_positives).sum();
@@ -56,6 +62,12 @@ fn row(prompt: &PromptRecord, has_groups: bool) -> Markup {
             td.number { (number(metrics.ap)) }
             td.number { (number(metrics.ap50)) }
             td.number { (number(metrics.ar100)) }
+            @if has_masks {
+                @let masks = prompt.masks;
+                td.number { (number(masks.and_then(|masks| masks.metrics.ap))) }
+                td.number { (number(masks.and_then(|masks| masks.numbers.mean_iou))) }
+                td.number { (number(masks.and_then(|masks| masks.numbers.mean_boundary_iou))) }
+            }
             td {
                 @if let Some(curve) = &prompt.precision_at_recall {
                     (charts::small_curve(&curve.iou_50, &format!("Precision over recall of {}", prompt.name)))

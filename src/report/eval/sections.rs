@@ -30,6 +30,9 @@ pub(super) fn header(report: &EvalReport<'_>) -> Markup {
             dl.tiles {
                 (tile("AP", &number(record.overall.ap)))
                 (tile("AP50", &number(record.overall.ap50)))
+                @if let Some(masks) = &record.masks {
+                    (tile("Mean IoU of masks", &number(masks.overall.mean_iou)))
+                }
                 (tile("F1 at the thresholds", &number(best_counts(record).f1)))
                 (tile("Images", &count(record.dataset.images as u64)))
                 (tile("Objects", &count(record.dataset.objects)))
@@ -102,6 +105,33 @@ pub(super) fn averages(report: &EvalReport<'_>) -> Option<Markup> {
                 (row("all", with_objects, &record.overall))
                 @for group in &record.groups { (row(&group.name, group.categories, &group.metrics)) }
             }
+        } }
+    })
+}
+
+/// How good masks are.
+pub(super) fn masks(report: &EvalReport<'_>) -> Option<Markup> {
+    let masks = report.record.masks.as_ref()?;
+    let named = masks.named();
+    Some(html! {
+        p {
+            "AP by the overlap of masks, by the rules of COCO. mIoU: the mean overlap of each object with \
+             what was drawn for it at its threshold, 0 where nothing was; boundary IoU: the same within \
+             2 % of the diagonal from the contours; class IoU: all pixels of a category in all images, \
+             mean over categories."
+            @if masks.true_boxes { " The segmenter was given the true boxes: these are its masks alone." }
+        }
+        div.scroll { table {
+            thead { tr {
+                @for (title, _) in &named { th.number scope="col" { (title) } }
+                th.number scope="col" { "objects" }
+                th.number scope="col" { "drawn at 0.5" }
+            } }
+            tbody { tr {
+                @for (_, value) in &named { td.number { (number(*value)) } }
+                td.number { (count(masks.overall.objects)) }
+                td.number { (count(masks.overall.drawn)) }
+            } }
         } }
     })
 }

@@ -1,5 +1,6 @@
 //! Around masks: the score maps that they are made from, and what is made of them.
 
+mod boundary;
 mod canvas_mask;
 mod components;
 mod painted;
@@ -7,6 +8,7 @@ mod score_map;
 mod shape;
 mod window;
 
+pub use boundary::boundary;
 pub use canvas_mask::{CanvasMaskSizes, CanvasMasks};
 pub use components::components;
 pub use painted::{classes, instances};

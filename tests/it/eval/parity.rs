@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use owlet::eval::{AREAS, Dataset, Evaluation, Remarks, iou_thresholds, read_results};
+use owlet::eval::{
+    AREAS, Dataset, Evaluation, Remarks, boundary_iou, iou_thresholds, read_results,
+};
+use owlet::types::Mask;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -47,9 +50,24 @@ struct Recipe {
     score_steps: f64,
     /// Boxes lie on whole pixels, so that many overlaps are equal.
     whole_pixels: bool,
+    /// Everything has a mask: the ellipse in its box.
+    masks: bool,
+}
+
+/// The ellipse in a box, in an image of [`CANVAS`] pixels.
+fn ellipse([left, top, width, height]: [f64; 4]) -> Value {
+    let inside = |x: u32, y: u32| {
+        let across = (f64::from(x) + 0.5 - left) / width * 2.0 - 1.0;
+        let down = (f64::from(y) + 0.5 - top) / height * 2.0 - 1.0;
+        across * across + down * down <= 1.0
+    };
+    let (columns, rows) = CANVAS;
+    let pixels = (0..rows).flat_map(|y| (0..columns).map(move |x| inside(x, y))).collect();
+    serde_json::to_value(Mask::new(columns, rows, pixels).rle()).unwrap()
 }
 
 const SIDE: f64 = 400.0;
+const CANVAS: (u32, u32) = (660, 640);
 
 fn boxed(random: &mut Random, whole: bool) -> [f64; 4] {
     // Squared: small boxes are more frequent, and some are below 32 pixels a side.
@@ -80,9 +98,13 @@ fn make(recipe: &Recipe) -> (Value, Value) {
             (random.share() * recipe.score_steps).round() / recipe.score_steps
         };
         let mut detect = |image_id: i64, category_id: i64, bbox: [f64; 4], score: f64| {
-            results.push(json!({
+            let mut result = json!({
                 "image_id": image_id, "category_id": category_id, "bbox": bbox, "score": score,
-            }));
+            });
+            if recipe.masks {
+                result["segmentation"] = ellipse(bbox);
+            }
+            results.push(result);
         };
         // Some images have no annotation, some no detection.
         let objects = if random.chance(0.15) { 0 } else { random.below(recipe.objects + 1) };
@@ -100,14 +122,18 @@ fn make(recipe: &Recipe) -> (Value, Value) {
                 2 => 1e11,
                 _ => bbox[2] * bbox[3] * (0.4 + 0.6 * random.share()),
             };
-            annotations.push(json!({
+            let mut annotation = json!({
                 "id": annotations.len() + 1,
                 "image_id": image_id(image),
                 "category_id": category_id(category),
                 "bbox": bbox,
                 "area": area,
                 "iscrowd": u8::from(crowd),
-            }));
+            });
+            if recipe.masks {
+                annotation["segmentation"] = ellipse(bbox);
+            }
+            annotations.push(annotation);
             if !is_seen {
                 continue;
             }
@@ -130,7 +156,7 @@ fn make(recipe: &Recipe) -> (Value, Value) {
     let images: Vec<_> = (0..recipe.images)
         .map(|index| {
             let id = image_id(index);
-            json!({"id": id, "file_name": format!("{id}.jpg"), "width": 1000, "height": 1000})
+            json!({"id": id, "file_name": format!("{id}.jpg"), "width": CANVAS.0, "height": CANVAS.1})
         })
         .collect();
     let categories: Vec<_> = (0..recipe.categories)
@@ -164,14 +190,16 @@ fn hold(recipe: &Recipe) {
     let (dataset, results) = make(recipe);
     let dataset_path = write(folder.path(), "annotations.json", &dataset);
     let results_path = write(folder.path(), "results.json", &results);
-    let theirs: Value =
-        serde_json::from_str(&peers::run("coco_eval.py", &[&dataset_path, &results_path])).unwrap();
+    let kind = if recipe.masks { "segm" } else { "bbox" };
+    let words = [dataset_path.as_path(), &results_path, Path::new(kind)];
+    let theirs: Value = serde_json::from_str(&peers::run("coco_eval.py", &words)).unwrap();
 
     let mut remarks = Remarks::default();
     let dataset = Dataset::read(&dataset_path, &mut remarks).unwrap();
     let found = read_results(&results_path, &dataset, &mut remarks).unwrap();
     assert_eq!(remarks, Remarks::default(), "nothing of it is skipped");
-    let ours = Evaluation::of(dataset.categories.len(), &dataset.truths, &found);
+    let evaluate = if recipe.masks { Evaluation::of_masks } else { Evaluation::of };
+    let ours = evaluate(dataset.categories.len(), &dataset.truths, &found);
 
     assert_eq!(numbers(&theirs["overlaps"]), iou_thresholds());
     let near = |ours: f64, theirs: f64, what: &str| {
@@ -224,6 +252,7 @@ fn random_datasets_have_the_numbers_of_pycocotools() {
             strays: 12,
             score_steps: 1e6,
             whole_pixels: false,
+            masks: false,
         });
     }
 }
@@ -239,6 +268,7 @@ fn equal_scores_and_equal_overlaps_are_parted_as_there() {
             strays: 10,
             score_steps: 8.0,
             whole_pixels: true,
+            masks: false,
         });
     }
 }
@@ -253,6 +283,7 @@ fn beyond_a_hundred_detections_of_an_image_and_category_the_same_are_cut() {
         strays: 700,
         score_steps: 50.0,
         whole_pixels: false,
+        masks: false,
     });
 }
 
@@ -266,5 +297,59 @@ fn thousands_of_boxes_have_the_numbers_of_pycocotools() {
         strays: 30,
         score_steps: 1e9,
         whole_pixels: false,
+        masks: false,
     });
+}
+
+#[test]
+fn masks_have_the_numbers_of_pycocotools() {
+    for seed in 40..43 {
+        hold(&Recipe {
+            seed,
+            images: 12,
+            categories: 5,
+            objects: 8,
+            strays: 8,
+            score_steps: 1e6,
+            whole_pixels: false,
+            masks: true,
+        });
+    }
+}
+
+#[test]
+fn overlaps_of_masks_and_their_boundaries_are_those_of_a_reference() {
+    let random = &mut Random(50);
+    let sizes = [(1, 1), (7, 3), (64, 48), (101, 57), (320, 240)];
+    let mut pairs = Vec::new();
+    for (width, height) in sizes.into_iter().cycle().take(60) {
+        // Patches of noise on ellipses that overlap: holes, islands, and pixels at the border.
+        let (noise, kind) = ([0.0, 0.02, 0.3][random.below(3)], random.below(5));
+        let mut mask = |shift: f64| {
+            let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| {
+                let across = (f64::from(x) + 0.5) / f64::from(width) * 2.0 - 1.0 - shift;
+                let down = (f64::from(y) + 0.5) / f64::from(height) * 2.0 - 1.0;
+                let inside = match kind {
+                    0 => true,
+                    1 => false,
+                    _ => across * across + down * down < 0.7,
+                };
+                inside != random.chance(noise)
+            });
+            Mask::new(width, height, pixels.collect())
+        };
+        pairs.push([mask(0.0), mask(0.3)]);
+    }
+    let folder = TempDir::new().unwrap();
+    let codes: Vec<_> = pairs.iter().map(|pair| pair.each_ref().map(Mask::rle)).collect();
+    let path = write(folder.path(), "pairs.json", &serde_json::to_value(codes).unwrap());
+    let told: Vec<[f64; 2]> =
+        serde_json::from_str(&peers::run("mask_overlaps.py", &[&path])).unwrap();
+    assert_eq!(told.len(), pairs.len());
+    for ([a, b], [iou, of_boundaries]) in pairs.iter().zip(told) {
+        // Quotients of the same whole numbers; of no pixels pycocotools makes 0, too.
+        assert!((a.iou(b) - iou).abs() < 1e-12, "{} and {iou}", a.iou(b));
+        let ours = boundary_iou(a, b);
+        assert!((ours - of_boundaries).abs() < 1e-12, "{ours} and {of_boundaries}");
+    }
 }
