@@ -35,6 +35,12 @@ fn replay_with_builtin(bag: &Path, out: &Path, more: Vec<OsString>) -> Ran {
     run(words, 0)
 }
 
+/// The words that have the built-in segmenter draw masks.
+fn segmenter() -> Vec<OsString> {
+    let folder = repository("models/owlet-nano-seg");
+    words!["--param", format!("segmenter={}", folder.display())]
+}
+
 /// The messages of one topic, in their order.
 fn on<'a>(messages: &'a [RawMessage], topic: &str) -> Vec<&'a RawMessage> {
     messages.iter().filter(|message| &*message.topic == topic).collect()
