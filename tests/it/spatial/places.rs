@@ -77,7 +77,7 @@ pub(super) fn is_named(prompt: &str, thing: &str) -> bool {
     prompt.trim_start_matches("the ").trim_start_matches("an ").trim_start_matches("a ") == thing
 }
 
-fn records(out: &Path) -> Vec<Value> {
+pub(super) fn records(out: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(out.join("detections.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
