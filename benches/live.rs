@@ -103,13 +103,16 @@ fn start_over(link: Arc<dyn RosLink>) -> (Arc<ManagedNode>, Arc<RosTransport>) {
 #[derive(Default)]
 struct InMemory {
     subscribed: Mutex<HashMap<String, OnMessage>>,
-    published: Mutex<HashMap<String, Sender<(Vec<u8>, Instant)>>>,
+    published: Mutex<HashMap<String, Sender<Arrival>>>,
 }
+
+/// What was published, and when.
+type Arrival = (Vec<u8>, Instant);
 
 type OnMessage = Arc<dyn Fn(Box<dyn RosBytes>) + Send + Sync>;
 
 impl InMemory {
-    fn watch(&self, topic: &str) -> Receiver<(Vec<u8>, Instant)> {
+    fn watch(&self, topic: &str) -> Receiver<Arrival> {
         let (sender, receiver) = channel();
         lock(&self.published).insert(topic.to_owned(), sender);
         receiver
@@ -158,7 +161,7 @@ impl RosLink for InMemory {
     fn close(&self, _patience: Duration) {}
 }
 
-struct Published(Option<Sender<(Vec<u8>, Instant)>>);
+struct Published(Option<Sender<Arrival>>);
 
 impl RosPublisher for Published {
     fn publish(&self, cdr: &[u8]) -> Result<(), LinkError> {
@@ -218,7 +221,7 @@ fn cpu_secs() -> f64 {
 fn measure(
     what: &str,
     frames: usize,
-    answers: &Receiver<(Vec<u8>, Instant)>,
+    answers: &Receiver<Arrival>,
     send: impl Fn(&Arc<Vec<u8>>),
 ) -> f64 {
     // Made before anything is measured; one is under way at a time.

@@ -14,6 +14,8 @@
 //! output there is a line of JSON instead: medians in milliseconds of the image encoder, and of
 //! the decoder and a whole frame with the first `COUNT` boxes each.
 
+#![allow(clippy::print_stdout, reason = "its figures are what is asked for")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;

@@ -13,6 +13,8 @@
 //! so many prompts, of the network with its score maps brought to the host (`forward/COUNT`) and of
 //! all that is done with a picture (`picture/COUNT`); CLIPSeg only.
 
+#![allow(clippy::print_stdout, reason = "its figures are what is asked for")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;

@@ -22,6 +22,12 @@ pub trait Detector: Send {
     /// Every problem of every prompt; the set in use before stays in use.
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused>;
 
+    /// What encodes texts while this detector looks at images on another thread, so that
+    /// [`set_prompts`](Self::set_prompts) has little to do; `None` where nothing can.
+    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+        None
+    }
+
     /// Changes what happens to boxes after the network, from the next batch on.
     fn set_rules(&mut self, rules: DetectionRules);
 
@@ -31,6 +37,13 @@ pub trait Detector: Send {
     /// [`DetectError::NoPrompts`] before the first [`set_prompts`](Self::set_prompts), and what
     /// the backend reports.
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError>;
+}
+
+/// Encodes the texts of prompt sets before they are put into use.
+pub trait TextsAhead: Send + Sync {
+    /// Encodes the texts of a set for the detector that this is of. Whether the set can be used at
+    /// all is told by [`Detector::set_prompts`].
+    fn encode(&self, prompts: &PromptSet);
 }
 
 /// What happens to boxes after the network.

@@ -139,6 +139,9 @@ pub(crate) struct ReplayArgs {
 pub(crate) struct NodeArgs {
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    /// Read the file of --prompts again whenever it changes.
+    #[arg(long)]
+    pub(crate) watch: bool,
     /// What to speak: zenoh, rmw_zenoh (ROS 2 with no ROS installed) or ros2.
     #[arg(long, value_name = "TRANSPORT")]
     pub(crate) transport: Option<Transport>,

@@ -58,8 +58,11 @@ pub(crate) fn find_model(name: &str, task: Task) -> anyhow::Result<ModelDir> {
              clipseg-rd64-refined`"
         ))
         .into()),
-        (Some(found @ "clip"), _) => Err(Refused(format!(
-            "{name} is an encoder ({found}): it tells pictures and texts apart, finds no boxes and \
+        (
+            Some(found @ ("clip" | "vit" | "dinov2" | "bert" | "mpnet")),
+            Task::Detect | Task::Segment | Task::SegmentBoxes,
+        ) => Err(Refused(format!(
+            "{name} is an encoder ({found}): it tells pictures or texts apart, finds no boxes and \
              draws no masks"
         ))
         .into()),

@@ -21,6 +21,7 @@ mod running;
 pub(crate) mod segment;
 mod settings;
 mod transports;
+mod watch;
 
 use std::path::Path;
 

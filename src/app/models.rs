@@ -11,7 +11,7 @@ use owlet::models::clip::ClipConfig;
 use owlet::models::clipseg::ClipSegConfig;
 use owlet::models::groupvit::GroupVitConfig;
 use owlet::models::owl::OwlConfig;
-use owlet::models::random::{RandomConfig, write_checkpoint};
+use owlet::models::random::{RandomConfig, known_names, write_checkpoint};
 use owlet::models::sam::SamConfig;
 
 use super::loading::refused_name;
@@ -165,7 +165,7 @@ pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
         .or(clip.as_ref().map(RandomConfig::from))
         .or(sam.as_ref().map(RandomConfig::from));
     let Some(config) = config else {
-        let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
+        let known: Vec<_> = known_names().collect();
         let known = known.join(", ");
         return Err(Refused(format!("unknown model {name:?}: expected one of {known}")).into());
     };

@@ -17,11 +17,12 @@ use super::console::{end_at_once, in_words};
 use super::interrupt::Interrupt;
 use super::settings::{RosSettings, Settings, node_config};
 use super::transports;
+use super::watch::PromptsWatch;
 use super::{Finish, Refused};
 use crate::app::args::NodeArgs;
 
-/// How often it is looked whether the node is still alive.
-const ALIVE_EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked whether the node is still alive, and the prompts file the same.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long the node may take to end, and then the session to close: together well below a second.
 const END_PATIENCE: Duration = Duration::from_millis(300);
 const CLOSE_PATIENCE: Duration = Duration::from_millis(300);
@@ -31,6 +32,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
     let checked = transports::check(&config)?;
     keep_freed_memory();
     let (autostart, metrics_listen) = (config.autostart, config.metrics_listen);
+    let mut watch = config.watch_prompts.then(|| PromptsWatch::start(&config)).flatten();
     let interrupt = Interrupt::listen()?;
     let Some(opened) = interrupt.unless_requested(move || checked.open())? else {
         end_at_once();
@@ -63,7 +65,10 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
             Err(_) => tracing::warn!("waiting to be configured: {}", opened.in_words()),
         }
     }
-    while !interrupt.wait(ALIVE_EVERY) {
+    while !interrupt.wait(LOOK_EVERY) {
+        if let Some(watch) = &mut watch {
+            watch.look(&node);
+        }
         if node.has_failed() {
             node.end(END_PATIENCE);
             transport.close(CLOSE_PATIENCE);
@@ -114,7 +119,12 @@ fn bring_up(node: &Arc<ManagedNode>, interrupt: &Interrupt) -> anyhow::Result<()
 
 fn load(config: &Config) -> anyhow::Result<Box<dyn Detector>> {
     let none = PromptSet { version: 0, prompts: Vec::new(), default_threshold: config.threshold };
-    Settings::new(config.clone(), none)?.detector_source().load()
+    let settings = Settings::new(config.clone(), none)?;
+    let mut source = settings.detector_source();
+    if config.text_cache {
+        source.detector.text_store = settings.text_store();
+    }
+    source.load()
 }
 
 fn not_done(error: anyhow::Error) -> NotDone {

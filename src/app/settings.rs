@@ -1,16 +1,17 @@
 //! From the command line to what a command runs with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
-use owlet::detect::DetectorOptions;
+use owlet::detect::{DetectorOptions, TextStoreOptions};
 use owlet::hub::ModelDir;
 use owlet::segment::SegmenterOptions;
 use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
 
 use super::Refused;
+use super::fingerprint;
 use super::loading::{DetectorSource, Task, find_model, is_text_segmenter};
 use super::models::RANDOM_MARK;
 use crate::app::args::{ModelArgs, NodeArgs, RunArgs};
@@ -118,6 +119,7 @@ impl Settings {
                 nms_iou: config.nms_iou,
                 names_per_box: config.names_per_box,
                 max_detections: config.max_detections,
+                text_store: None,
             },
             architecture: self.model_dir.architecture().map(str::to_owned),
             segmenter: self.segmenter_dir.as_ref().map(|folder| SegmenterOptions {
@@ -128,6 +130,19 @@ impl Settings {
                 threads,
             }),
         }
+    }
+
+    /// Where a node keeps the texts that it has encoded: `owlet/texts` under `XDG_CACHE_HOME`, or
+    /// under `~/.cache`; `None` where neither is set.
+    pub(crate) fn text_store(&self) -> Option<TextStoreOptions> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        // The XDG specification tells to ignore a relative path.
+        let cache = set("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
+        let weights = fingerprint::weights(&self.model_dir);
+        Some(TextStoreOptions { folder: cache.join("owlet/texts"), weights })
     }
 
     /// Whether what is found has masks.
@@ -189,6 +204,7 @@ pub(crate) fn node_config(args: &NodeArgs) -> anyhow::Result<Config> {
     let mut config = load_config(&args.run, loader, &ros.args, |loading| {
         loading.problems.extend(ros.problems);
         loading.set("node", args.node.clone());
+        loading.set("watch_prompts", args.watch.then(|| "true".to_owned()));
         loading.set("transport", args.transport.map(|transport| transport.to_string()));
         for (name, given) in [("zenoh_connect", &args.connect), ("zenoh_listen", &args.listen)] {
             if !given.is_empty() {

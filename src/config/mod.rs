@@ -114,6 +114,10 @@ pub struct Config {
     pub node: String,
     /// Whether a live node is configured and activated at once.
     pub autostart: bool,
+    /// Whether a live node reads `prompts_file` again when it changes.
+    pub watch_prompts: bool,
+    /// Whether a live node keeps encoded texts from one start to the next.
+    pub text_cache: bool,
     /// Whether a node in ROS 2 takes the time from `/clock`.
     pub use_sim_time: bool,
     /// What the live node speaks.
@@ -179,6 +183,8 @@ impl Default for Config {
             jpeg_quality: 85,
             node: DEFAULT_NODE.trim_start_matches('/').to_owned(),
             autostart: true,
+            watch_prompts: false,
+            text_cache: true,
             use_sim_time: false,
             transport: Transport::Zenoh,
             cameras: Vec::new(),

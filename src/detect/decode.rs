@@ -220,6 +220,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::models::prompts::PromptEncoder;
     use crate::tokenize::ClipTokenizer;
     use crate::types::{Prompt, PromptSet};
 
@@ -231,7 +232,9 @@ mod tests {
         let prompts = texts.iter().map(|text| Prompt::from_text(text)).collect();
         let set = PromptSet { version: 1, prompts, default_threshold };
         let tokenizer = ClipTokenizer::open(&folder()).unwrap();
-        ActivePrompts::encode(Arc::new(set), None, &tokenizer, model).unwrap()
+        let max_tokens = model.config().text.max_tokens;
+        let encoder = PromptEncoder::new(tokenizer, max_tokens, model.device(), None);
+        ActivePrompts::encode(Arc::new(set), &encoder, model).unwrap()
     }
 
     #[test]

@@ -11,4 +11,5 @@ mod prompts;
 
 pub use owl::{
     DetectorError, DetectorOptions, Distance, OwlDetector, Profile, ProfileOptions, Quantiles,
+    TextStoreOptions,
 };

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::RgbImage;
-use tch::{Kind, TchError, Tensor, no_grad};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::decode::{HeadOutput, LOGITS_PER_PASS};
 use super::prompts::ActivePrompts;
-use crate::models::owl::Owl;
-use crate::models::{ForwardError, LoadError};
+use crate::models::owl::{Owl, OwlTexts};
+use crate::models::prompts::PromptEncoder;
+use crate::models::{ForwardError, LoadError, TextStore};
 use crate::nn::{DeviceRefused, StageClock, device_name, kind_name, resolve_device};
-use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo};
+use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead};
 use crate::tokenize::{ClipTokenizer, TokenizerError};
 use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
 use crate::vision::preprocess::BatchPreprocessor;
@@ -43,6 +44,19 @@ pub struct DetectorOptions {
     /// CPU threads for libtorch and for preprocessing; `None` leaves libtorch its own choice. For
     /// the whole process. At least 1.
     pub threads: Option<usize>,
+    /// Where encoded texts are kept from one start to the next. `None` encodes them anew, which
+    /// alone gives the same bits each time: a text's vector is not bit for bit the same in another
+    /// company of texts.
+    pub text_store: Option<TextStoreOptions>,
+}
+
+/// Where encoded texts are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextStoreOptions {
+    /// The folder, for all models.
+    pub folder: PathBuf,
+    /// What tells the weights from any others.
+    pub weights: String,
 }
 
 impl DetectorOptions {
@@ -58,6 +72,7 @@ impl DetectorOptions {
             max_detections: 300,
             names_per_box: 1,
             threads: None,
+            text_store: None,
         }
     }
 }
@@ -110,7 +125,7 @@ pub enum DetectorError {
 pub struct OwlDetector {
     info: ModelInfo,
     model: Owl,
-    tokenizer: ClipTokenizer,
+    encoder: Arc<PromptEncoder>,
     preprocessor: BatchPreprocessor,
     rules: DetectionRules,
     prompts: Option<ActivePrompts>,
@@ -141,6 +156,9 @@ impl OwlDetector {
                 image_size,
             });
         }
+        let max_tokens = model.config().text.max_tokens;
+        let store = options.text_store.as_ref().and_then(open_store(device, kind));
+        let encoder = Arc::new(PromptEncoder::new(tokenizer, max_tokens, device, store));
         if let Some(threads) = options.threads.and_then(|threads| i32::try_from(threads).ok()) {
             tch::set_num_threads(threads);
         }
@@ -158,7 +176,7 @@ impl OwlDetector {
             },
             preprocessor: BatchPreprocessor::new(recipe, options.threads.unwrap_or(available)),
             model,
-            tokenizer,
+            encoder,
             rules: DetectionRules {
                 nms_iou: options.nms_iou,
                 max_detections: options.max_detections,
@@ -209,10 +227,14 @@ impl Detector for OwlDetector {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let before = self.prompts.as_ref();
-        let encode = || ActivePrompts::encode(prompts, before, &self.tokenizer, &self.model);
+        let encode = || ActivePrompts::encode(prompts, &self.encoder, &self.model);
         self.prompts = Some(no_grad(encode)?);
         Ok(())
+    }
+
+    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+        let (encoder, texts) = (Arc::clone(&self.encoder), self.model.texts());
+        Some(Arc::new(OwlAhead { encoder, texts }))
     }
 
     fn set_rules(&mut self, rules: DetectionRules) {
@@ -277,6 +299,33 @@ impl Detector for OwlDetector {
                 timings: timings.clone(),
             })
             .collect())
+    }
+}
+
+/// The texts of an OWL-ViT or OWLv2, on another thread.
+struct OwlAhead {
+    encoder: Arc<PromptEncoder>,
+    texts: OwlTexts,
+}
+
+impl TextsAhead for OwlAhead {
+    fn encode(&self, prompts: &PromptSet) {
+        // What is wrong with the set is told when it is put into use.
+        let _ = self.encoder.encode(prompts, |ids| self.texts.embed(ids));
+    }
+}
+
+/// Opens a store of texts, or does without.
+fn open_store(device: Device, kind: Kind) -> impl Fn(&TextStoreOptions) -> Option<TextStore> {
+    move |options| {
+        let TextStoreOptions { folder, weights } = options;
+        let device = if device.is_cuda() { "cuda" } else { "cpu" };
+        let model = format!("{weights} in {} on {device}", kind_name(kind));
+        TextStore::open(folder, &model)
+            .inspect_err(|error| {
+                tracing::warn!("encoded texts are not kept: {}: {error}", folder.display());
+            })
+            .ok()
     }
 }
 

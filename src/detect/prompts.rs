@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tch::{TchError, Tensor};
 
 use crate::models::owl::Owl;
-use crate::models::prompts::EncodedTexts;
-use crate::tokenize::ClipTokenizer;
+use crate::models::prompts::{EncodedTexts, PromptEncoder};
 use crate::types::{PromptProblem, PromptSet, PromptSetRefused};
 use crate::vision::mask::logit_of_score;
 
@@ -22,21 +21,16 @@ pub(super) struct ActivePrompts {
 }
 
 impl ActivePrompts {
-    /// Checks and encodes `set`. Texts that are those of `before` are not encoded again: a new
-    /// threshold costs nothing.
+    /// Checks and encodes `set`.
     ///
     /// # Errors
-    /// As [`EncodedTexts::new`].
+    /// As [`PromptEncoder::encode`].
     pub(super) fn encode(
         set: Arc<PromptSet>,
-        before: Option<&Self>,
-        tokenizer: &ClipTokenizer,
+        encoder: &PromptEncoder,
         model: &Owl,
     ) -> Result<Self, PromptSetRefused> {
-        let before = before.map(|before| &before.texts);
-        let max_tokens = model.config().text.max_tokens;
-        let texts =
-            EncodedTexts::new(&set, before, tokenizer, max_tokens, |ids| model.embed_texts(ids))?;
+        let texts = encoder.encode(&set, |ids| model.embed_texts(ids))?;
         let thresholds: Vec<f32> = texts
             .prompt_of_text
             .iter()

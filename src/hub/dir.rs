@@ -17,6 +17,9 @@ pub(super) const CONFIG_FILE: &str = "config.json";
 pub(super) const WEIGHTS_FILE: &str = "model.safetensors";
 pub(super) const INDEX_FILE: &str = "model.safetensors.index.json";
 
+/// The one file below a checkpoint's folder: how a sentence encoder pools its tokens.
+pub(super) const POOLING_FILE: &str = "1_Pooling/config.json";
+
 /// No JSON file of a checkpoint comes near; a file beyond it is not read into memory.
 const JSON_LIMIT_BYTES: u64 = 64 << 20;
 
@@ -218,6 +221,12 @@ pub(super) fn is_plain_name(name: &str) -> bool {
         && !name.starts_with(['.', '-'])
         && !name.is_empty()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// Whether a path is that of a file that a checkpoint may have: a plain name, or the one file
+/// below the folder.
+pub(super) fn is_checkpoint_path(path: &str) -> bool {
+    is_plain_name(path) || path == POOLING_FILE
 }
 
 /// Whether a file name is that of weights in a format that is never loaded: pickles, and the

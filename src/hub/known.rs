@@ -15,7 +15,7 @@ pub struct KnownModel {
     pub architecture: &'static str,
     /// Licence of the weights, as an SPDX identifier.
     pub licence: &'static str,
-    /// Side of the network's square input, in pixels.
+    /// Side of the network's square input, in pixels; 0 where it takes texts only.
     pub input_side_px: u32,
     /// Bytes of its weights in f32, from the number of parameters: the hub tells the exact size.
     pub approximate_bytes: u64,
@@ -156,6 +156,54 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
         licence: "MIT",
         input_side_px: 224,
         approximate_bytes: 1_710_000_000,
+    },
+    KnownModel {
+        name: "dinov2-small",
+        repo: "facebook/dinov2-small",
+        architecture: "dinov2",
+        licence: "Apache-2.0",
+        input_side_px: 224,
+        approximate_bytes: 88_200_000,
+    },
+    KnownModel {
+        name: "dinov2-base",
+        repo: "facebook/dinov2-base",
+        architecture: "dinov2",
+        licence: "Apache-2.0",
+        input_side_px: 224,
+        approximate_bytes: 346_300_000,
+    },
+    KnownModel {
+        name: "dino-vits16",
+        repo: "facebook/dino-vits16",
+        architecture: "vit",
+        licence: "Apache-2.0",
+        input_side_px: 224,
+        approximate_bytes: 86_700_000,
+    },
+    KnownModel {
+        name: "vit-base-patch16-224",
+        repo: "google/vit-base-patch16-224",
+        architecture: "vit",
+        licence: "Apache-2.0",
+        input_side_px: 224,
+        approximate_bytes: 346_300_000,
+    },
+    KnownModel {
+        name: "all-minilm-l6-v2",
+        repo: "sentence-transformers/all-MiniLM-L6-v2",
+        architecture: "bert",
+        licence: "Apache-2.0",
+        input_side_px: 0,
+        approximate_bytes: 90_900_000,
+    },
+    KnownModel {
+        name: "all-mpnet-base-v2",
+        repo: "sentence-transformers/all-mpnet-base-v2",
+        architecture: "mpnet",
+        licence: "Apache-2.0",
+        input_side_px: 0,
+        approximate_bytes: 437_900_000,
     },
 ];
 

@@ -8,6 +8,7 @@ pub mod owl;
 pub mod prompts;
 pub mod random;
 pub mod sam;
+mod text_store;
 pub mod vit;
 
 mod config;
@@ -16,3 +17,4 @@ mod inputs;
 
 pub use config::architecture;
 pub use error::{ConfigError, ForwardError, LoadError};
+pub use text_store::TextStore;

@@ -1,50 +1,77 @@
 //! From a prompt set to rows of token ids, and from those to queries.
 
-use tch::{Kind, Tensor};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tch::{Device, Kind, Tensor};
 
 use super::ForwardError;
+use super::text_store::TextStore;
 use crate::tokenize::ClipTokenizer;
 use crate::types::{PromptProblem, PromptSet, PromptSetRefused};
 
 /// Texts that are encoded in one pass: bounds the memory that a set of any size takes.
 const TEXTS_PER_PASS: usize = 256;
 
+/// Texts that are remembered: 8 MB of vectors of 512 numbers. Where there are more, those of the
+/// newest set are.
+const MAX_REMEMBERED: usize = 4096;
+
+/// What makes queries of prompt sets for one model: its tokenizer, and the vectors of the texts
+/// that it has encoded. Threads may share it: what one has encoded another finds.
+#[derive(Debug)]
+pub struct PromptEncoder {
+    tokenizer: ClipTokenizer,
+    max_tokens: usize,
+    device: Device,
+    remembered: Mutex<HashMap<Vec<i64>, Arc<[f32]>>>,
+    store: Option<TextStore>,
+}
+
 /// Every text of a prompt set, encoded by a model.
 #[derive(Debug)]
 pub struct EncodedTexts {
-    /// The token ids of each text.
-    ids: Vec<Vec<i64>>,
     /// f32 `[texts, size]`, on the model's device.
     pub queries: Tensor,
     /// The prompt that each text belongs to, as its index in the set.
     pub prompt_of_text: Vec<usize>,
 }
 
-impl EncodedTexts {
-    /// Checks `set`, splits its texts into tokens and gives them to `embed`, which takes
-    /// `[texts, tokens]` i64 on the CPU and gives one row for each. Texts that are those of
-    /// `before` are not encoded again: a new threshold costs nothing.
+impl PromptEncoder {
+    /// For a model on `device` that takes texts of `max_tokens` tokens. Texts that are in `store`
+    /// are not encoded, and those that are encoded are put there.
+    #[must_use]
+    pub fn new(
+        tokenizer: ClipTokenizer,
+        max_tokens: i64,
+        device: Device,
+        store: Option<TextStore>,
+    ) -> Self {
+        let max_tokens = usize::try_from(max_tokens).unwrap_or(0);
+        Self { tokenizer, max_tokens, device, remembered: Mutex::default(), store }
+    }
+
+    /// Checks `set`, splits its texts into tokens and gives those that it does not remember to
+    /// `embed`, which takes `[texts, tokens]` i64 on the CPU and gives one row for each. The caller
+    /// switches gradients off.
     ///
     /// # Errors
     /// Every problem of every prompt: what [`PromptSet::check`] finds, texts that the tokenizer
     /// refuses, and what `embed` reports.
-    pub fn new(
+    pub fn encode(
+        &self,
         set: &PromptSet,
-        before: Option<&Self>,
-        tokenizer: &ClipTokenizer,
-        max_tokens: i64,
         embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
-    ) -> Result<Self, PromptSetRefused> {
+    ) -> Result<EncodedTexts, PromptSetRefused> {
         let mut problems = match set.check() {
             Ok(()) => Vec::new(),
             Err(refused) => refused.problems,
         };
-        let max_tokens = usize::try_from(max_tokens).unwrap_or(0);
         let mut ids = Vec::new();
         let mut prompt_of_text = Vec::new();
         for (index, prompt) in set.prompts.iter().enumerate() {
             for text in prompt.texts.iter().filter(|text| !text.trim().is_empty()) {
-                match tokenizer.encode(text, max_tokens) {
+                match self.tokenizer.encode(text, self.max_tokens) {
                     Ok(of_text) => {
                         ids.push(of_text);
                         prompt_of_text.push(index);
@@ -59,12 +86,8 @@ impl EncodedTexts {
         if !problems.is_empty() {
             return Err(PromptSetRefused { problems });
         }
-        let queries = match before.filter(|before| before.ids == ids) {
-            Some(before) => Ok(before.queries.shallow_clone()),
-            None => embed_rows(&ids, i64::from(tokenizer.end_id()), embed),
-        };
-        match queries {
-            Ok(queries) => Ok(Self { ids, queries, prompt_of_text }),
+        match self.queries(&ids, embed) {
+            Ok(queries) => Ok(EncodedTexts { queries, prompt_of_text }),
             Err(error) => Err(PromptSetRefused {
                 problems: vec![PromptProblem {
                     prompt: String::new(),
@@ -72,6 +95,81 @@ impl EncodedTexts {
                 }],
             }),
         }
+    }
+
+    /// Remembers nothing any more, as before the first set.
+    pub fn forget(&self) {
+        self.remembered().clear();
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, HashMap<Vec<i64>, Arc<[f32]>>> {
+        // Each change of it is whole.
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// f32 `[rows, size]` on the device.
+    fn queries(
+        &self,
+        rows: &[Vec<i64>],
+        embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
+    ) -> Result<Tensor, ForwardError> {
+        self.learn(rows, embed)?;
+        let remembered = self.remembered();
+        let mut values = Vec::new();
+        let mut found: i64 = 0;
+        for vector in rows.iter().filter_map(|row| remembered.get(row)) {
+            values.extend_from_slice(vector);
+            found += 1;
+        }
+        drop(remembered);
+        Ok(Tensor::f_from_slice(&values)?.f_view([found, -1])?.f_to_device(self.device)?)
+    }
+
+    /// Encodes what is not remembered yet. It is not locked meanwhile.
+    fn learn(
+        &self,
+        rows: &[Vec<i64>],
+        embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
+    ) -> Result<(), ForwardError> {
+        let wanted: HashSet<&Vec<i64>> = rows.iter().collect();
+        let mut missing = {
+            let mut remembered = self.remembered();
+            if remembered.len() + wanted.len() > MAX_REMEMBERED {
+                remembered.retain(|row, _| wanted.contains(row));
+            }
+            let mut missing: Vec<Vec<i64>> = Vec::new();
+            let mut seen = HashSet::new();
+            for row in rows {
+                if !remembered.contains_key(row) && seen.insert(row) {
+                    missing.push(row.clone());
+                }
+            }
+            missing
+        };
+        if let Some(store) = &self.store {
+            missing.retain(|row| match store.read(row) {
+                Some(vector) => {
+                    self.remembered().insert(row.clone(), vector.into());
+                    false
+                }
+                None => true,
+            });
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let embeds = embed_rows(&missing, i64::from(self.tokenizer.end_id()), embed)?;
+        let (_, size) = embeds.size2()?;
+        let embeds = embeds.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut values = vec![0.0_f32; embeds.numel()];
+        embeds.f_copy_data(&mut values, embeds.numel())?;
+        for (row, vector) in missing.into_iter().zip(values.chunks_exact(size.max(1) as usize)) {
+            if let Some(store) = &self.store {
+                store.write(&row, vector);
+            }
+            self.remembered().insert(row, vector.into());
+        }
+        Ok(())
     }
 }
 
@@ -103,12 +201,12 @@ pub fn embed_rows(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::path::Path;
-
-    use tch::Device;
 
     use super::*;
     use crate::models::owl::Owl;
+    use crate::types::Prompt;
 
     #[test]
     fn many_texts_are_encoded_in_passes_and_without_their_padding() {
@@ -132,5 +230,62 @@ mod tests {
             // Unit vectors; f32 sums in another order.
             assert!(off < 1e-5, "text {index} is off by {off}");
         }
+    }
+    fn set(texts: &[String]) -> PromptSet {
+        let prompts = texts.iter().map(|text| Prompt::from_text(text)).collect();
+        PromptSet { version: 1, prompts, default_threshold: 0.1 }
+    }
+
+    /// Ones, of as many rows as are asked for, which are counted.
+    fn counting(counted: &Cell<i64>) -> impl Fn(&Tensor) -> Result<Tensor, ForwardError> {
+        |ids| {
+            let (rows, _) = ids.size2()?;
+            counted.set(counted.get() + rows);
+            Ok(Tensor::ones([rows, 4], (Kind::Float, Device::Cpu)))
+        }
+    }
+
+    fn encoder(store: Option<TextStore>) -> PromptEncoder {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/owlvit_tiny");
+        PromptEncoder::new(ClipTokenizer::open(&folder).unwrap(), 16, Device::Cpu, store)
+    }
+
+    #[test]
+    fn a_text_is_encoded_once_and_memory_is_bounded() {
+        let encoder = encoder(None);
+        let counted = Cell::new(0);
+        let texts = |from: usize, to: usize| -> Vec<String> {
+            (from..to).map(|n| format!("cat {n}")).collect()
+        };
+        let first = encoder.encode(&set(&texts(0, 10)), counting(&counted)).unwrap();
+        assert_eq!((first.queries.size(), counted.get()), (vec![10, 4], 10));
+        encoder.encode(&set(&texts(5, 12)), counting(&counted)).unwrap();
+        assert_eq!(counted.get(), 12);
+        // Of one text under two names.
+        let mut twice = set(&texts(20, 22));
+        twice.prompts[1].texts = twice.prompts[0].texts.clone();
+        let twice = encoder.encode(&twice, counting(&counted)).unwrap();
+        assert_eq!((twice.queries.size(), counted.get()), (vec![2, 4], 13));
+        encoder.encode(&set(&texts(100, 100 + MAX_REMEMBERED)), counting(&counted)).unwrap();
+        assert_eq!(encoder.remembered().len(), MAX_REMEMBERED);
+        encoder.forget();
+        counted.set(0);
+        encoder.encode(&set(&texts(0, 10)), counting(&counted)).unwrap();
+        assert_eq!(counted.get(), 10);
+    }
+
+    #[test]
+    fn what_was_encoded_is_found_on_disk_by_another_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |model: &str| Some(TextStore::open(folder.path(), model).unwrap());
+        let counted = Cell::new(0);
+        let texts = set(&["a cat".to_owned(), "a dog".to_owned()]);
+        encoder(open("one")).encode(&texts, counting(&counted)).unwrap();
+        let again = encoder(open("one")).encode(&texts, counting(&counted)).unwrap();
+        assert_eq!(counted.get(), 2);
+        assert_eq!(Vec::<Vec<f32>>::try_from(again.queries).unwrap(), vec![vec![1.0; 4]; 2]);
+        // Vectors of another model are others.
+        encoder(open("two")).encode(&texts, counting(&counted)).unwrap();
+        assert_eq!(counted.get(), 4);
     }
 }

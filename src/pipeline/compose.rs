@@ -8,7 +8,7 @@ use image::RgbImage;
 use crate::segment::masks;
 use crate::tasks::{
     DetectError, DetectionRules, Detector, ImageDetections, ImageScores, MaskPrompt, ModelInfo,
-    PromptableSegmenter, Segmenter,
+    PromptableSegmenter, Segmenter, TextsAhead,
 };
 use crate::types::{Detection, InstanceMask, PromptSet, PromptSetRefused, Stage};
 use crate::vision::mask::{components, score_of_logit};
@@ -47,6 +47,10 @@ impl Detector for MaskingDetector {
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
         self.detector.set_prompts(prompts)
+    }
+
+    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+        self.detector.texts_ahead()
     }
 
     fn set_rules(&mut self, rules: DetectionRules) {

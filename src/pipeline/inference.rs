@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::mailbox::{
     CameraCounts, CameraId, Inbox, Incoming, MAX_REQUESTS, NotTaken, Policy, Posted, Work,
 };
-use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo};
+use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead};
 use crate::types::{Frame, FrameDetections, PromptSet, PromptSetRefused, Stage};
 
 /// How a pipeline is set up.
@@ -105,6 +105,7 @@ type Mailboxes = Inbox<Command, Request>;
 /// A running inference thread. Dropping it closes the mailboxes and waits for the thread.
 pub struct Pipeline {
     info: ModelInfo,
+    texts_ahead: Option<Arc<dyn TextsAhead>>,
     cameras: Mutex<Vec<Arc<str>>>,
     inbox: Arc<Mailboxes>,
     thread: Option<thread::JoinHandle<()>>,
@@ -132,7 +133,7 @@ impl Pipeline {
             .spawn(move || match make_detector() {
                 Ok(detector) => {
                     // Either fails only where the starter is gone; there is nothing to do then.
-                    if ready.send(Ok(detector.info().clone())).is_ok()
+                    if ready.send(Ok((detector.info().clone(), detector.texts_ahead()))).is_ok()
                         && let Ok(inbox) = handed_over.blocking_recv()
                     {
                         InferenceLoop { detector, prompts: None, inbox, results }.run();
@@ -144,14 +145,14 @@ impl Pipeline {
             })
             .map_err(|error| StartError::Thread { reason: error.to_string() })?;
         match started.blocking_recv() {
-            Ok(Ok(info)) => {
+            Ok(Ok((info, texts_ahead))) => {
                 let max_batch = options.max_batch.min(info.useful_batch);
                 let inbox = Inbox::new(options.cameras.len(), options.policy, max_batch);
                 if hand_over.send(Arc::clone(&inbox)).is_err() {
                     inbox.close();
                 }
                 let cameras = Mutex::new(options.cameras);
-                let pipeline = Self { info, cameras, inbox, thread: Some(thread) };
+                let pipeline = Self { info, texts_ahead, cameras, inbox, thread: Some(thread) };
                 Ok((pipeline, receiver))
             }
             Ok(Err(error)) => Err(StartError::Detector(error)),
@@ -206,11 +207,15 @@ impl Pipeline {
         (refused.answer)(failure(refused.incoming, reason));
     }
 
-    /// Replaces the prompts between two frames and waits for the answer.
+    /// Replaces the prompts between two frames and waits for the answer. Texts are encoded on the
+    /// thread of the caller first, where the detector can do that beside its images.
     ///
     /// # Errors
     /// Every problem of every prompt, or that the pipeline has ended.
     pub fn set_prompts(&self, prompts: Arc<PromptSet>) -> Result<(), SetPromptsError> {
+        if let Some(ahead) = &self.texts_ahead {
+            ahead.encode(&prompts);
+        }
         let (reply, answer) = oneshot::channel();
         self.inbox.command(Command::SetPrompts(prompts, reply)).map_err(|_| PipelineClosed)?;
         Ok(answer.blocking_recv().map_err(|_| PipelineClosed)??)

@@ -9,7 +9,7 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 use super::inputs::{Pictures, backend, check_threads, no_numbers, too_many};
 use super::visual::{self, VisualPrompt};
 use crate::models::clipseg::{ClipSeg, DecoderInput};
-use crate::models::prompts::EncodedTexts;
+use crate::models::prompts::{EncodedTexts, PromptEncoder};
 use crate::models::{ForwardError, LoadError};
 use crate::nn::{DeviceRefused, StageClock, device_name, kind_name, resolve_device};
 use crate::tasks::{DetectError, ImageScores, ModelInfo, Segmenter};
@@ -144,7 +144,7 @@ pub enum SegmenterError {
 pub struct ClipSegmenter {
     info: ModelInfo,
     model: ClipSeg,
-    tokenizer: ClipTokenizer,
+    encoder: PromptEncoder,
     pictures: Pictures,
     prompts: Option<ActivePrompts>,
 }
@@ -182,6 +182,8 @@ impl ClipSegmenter {
         }
         let tokenizer = ClipTokenizer::open(&options.model_dir)?;
         let model = ClipSeg::load(&options.model_dir, width, device, kind)?;
+        let max_tokens = model.config().text.max_tokens;
+        let encoder = PromptEncoder::new(tokenizer, max_tokens, device, None);
         if let Some(threads) = options.threads.and_then(|threads| i32::try_from(threads).ok()) {
             tch::set_num_threads(threads);
         }
@@ -198,7 +200,7 @@ impl ClipSegmenter {
             },
             pictures: Pictures::new(recipe, options.threads),
             model,
-            tokenizer,
+            encoder,
             prompts: None,
         })
     }
@@ -358,13 +360,8 @@ impl Segmenter for ClipSegmenter {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let max_tokens = self.model.config().text.max_tokens;
-        let before = self.prompts.as_ref().map(|prompts| &prompts.texts);
-        let encoded = no_grad(|| {
-            EncodedTexts::new(&prompts, before, &self.tokenizer, max_tokens, |ids| {
-                self.model.embed_texts(ids)
-            })
-        });
+        let encode = || self.encoder.encode(&prompts, |ids| self.model.embed_texts(ids));
+        let encoded = no_grad(encode);
         let texts = match (encoded, too_many(&prompts)) {
             (Ok(texts), None) => texts,
             (Ok(_), Some(problem)) => return Err(PromptSetRefused { problems: vec![problem] }),

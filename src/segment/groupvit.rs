@@ -9,7 +9,7 @@ use super::inputs::{Pictures, backend, check_threads, no_numbers, too_many};
 use super::{SegmenterError, SegmenterOptions};
 use crate::models::ForwardError;
 use crate::models::groupvit::{GroupVit, ImageGroups};
-use crate::models::prompts::EncodedTexts;
+use crate::models::prompts::{EncodedTexts, PromptEncoder};
 use crate::nn::{StageClock, device_name, kind_name, resolve_device};
 use crate::tasks::{DetectError, ImageScores, ModelInfo, Segmenter};
 use crate::tokenize::ClipTokenizer;
@@ -64,7 +64,7 @@ const LARGEST_LOGIT: f32 = 16.0;
 pub struct GroupVitSegmenter {
     info: ModelInfo,
     model: GroupVit,
-    tokenizer: ClipTokenizer,
+    encoder: PromptEncoder,
     pictures: Pictures,
     prompts: Option<ActivePrompts>,
 }
@@ -73,14 +73,13 @@ pub struct GroupVitSegmenter {
 #[derive(Debug)]
 struct ActivePrompts {
     set: Arc<PromptSet>,
-    texts: EncodedTexts,
     /// f32 `[prompts, projection]`: the sum of the vectors of a prompt's texts, which has the
     /// direction of their mean.
     vectors: Tensor,
 }
 
 impl ActivePrompts {
-    fn new(set: Arc<PromptSet>, texts: EncodedTexts) -> Result<Self, TchError> {
+    fn new(set: Arc<PromptSet>, texts: &EncodedTexts) -> Result<Self, TchError> {
         let count = set.prompts.len() as i64;
         let (_, size) = texts.queries.size2()?;
         let of: Vec<i64> = texts.prompt_of_text.iter().map(|prompt| *prompt as i64).collect();
@@ -88,7 +87,7 @@ impl ActivePrompts {
         let of = Tensor::f_from_slice(&of)?.f_to_device(device)?;
         let zeros = Tensor::f_zeros([count, size], (Kind::Float, device))?;
         let vectors = zeros.f_index_add(0, &of, &texts.queries)?;
-        Ok(Self { set, texts, vectors })
+        Ok(Self { set, vectors })
     }
 }
 
@@ -116,6 +115,8 @@ impl GroupVitSegmenter {
                 height,
             });
         }
+        let max_tokens = model.config().text.max_tokens;
+        let encoder = PromptEncoder::new(tokenizer, max_tokens, device, None);
         if let Some(threads) = options.threads.and_then(|threads| i32::try_from(threads).ok()) {
             tch::set_num_threads(threads);
         }
@@ -131,7 +132,7 @@ impl GroupVitSegmenter {
                 useful_batch: if device.is_cuda() { 32 } else { 1 },
             },
             model,
-            tokenizer,
+            encoder,
             pictures: Pictures::new(recipe, options.threads),
             prompts: None,
         })
@@ -235,13 +236,8 @@ impl Segmenter for GroupVitSegmenter {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let max_tokens = self.model.config().text.max_tokens;
-        let before = self.prompts.as_ref().map(|prompts| &prompts.texts);
-        let encoded = no_grad(|| {
-            EncodedTexts::new(&prompts, before, &self.tokenizer, max_tokens, |ids| {
-                self.model.embed_texts(ids)
-            })
-        });
+        let encode = || self.encoder.encode(&prompts, |ids| self.model.embed_texts(ids));
+        let encoded = no_grad(encode);
         let alone = (prompts.prompts.len() == 1).then(|| PromptProblem {
             prompt: prompts.prompts[0].name.clone(),
             reason: "expected at least two prompts, found one: GroupViT compares prompts with \
@@ -259,7 +255,7 @@ impl Segmenter for GroupVitSegmenter {
                 return Err(refused);
             }
         };
-        let active = no_grad(|| ActivePrompts::new(prompts, texts)).map_err(|error| {
+        let active = no_grad(|| ActivePrompts::new(prompts, &texts)).map_err(|error| {
             let reason = format!("the texts could not be put together: {error}");
             PromptSetRefused { problems: vec![PromptProblem { prompt: String::new(), reason }] }
         })?;

@@ -134,6 +134,8 @@ fn every_parameter_can_be_set_in_a_file() {
     jpeg_quality: 100
     node: cell/left
     autostart: false
+    watch_prompts: true
+    text_cache: false
     transport: rmw_zenoh
     cameras: [front, rear/left]
     ros_remap: [\"image:=/camera/image_raw\"]
@@ -183,6 +185,8 @@ fn every_parameter_can_be_set_in_a_file() {
         jpeg_quality: 100,
         node: "cell/left".to_owned(),
         autostart: false,
+        watch_prompts: true,
+        text_cache: false,
         use_sim_time: true,
         transport: Transport::RmwZenoh,
         cameras: vec!["front".to_owned(), "rear/left".to_owned()],

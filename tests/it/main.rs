@@ -6,6 +6,7 @@ mod bad_checkpoints;
 mod cli;
 mod config;
 mod detect;
+mod encode;
 mod eval;
 mod floors;
 mod geometry;

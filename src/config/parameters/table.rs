@@ -452,6 +452,28 @@ pub static PARAMETERS: &[Parameter] = &[
         },
     },
     Parameter {
+        name: "watch_prompts",
+        description: "Whether a live node reads `prompts_file` again whenever it changes. A file \
+                      that is refused leaves the prompts in use.",
+        changes: Changes::AtStart,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.watch_prompts,
+            set: |config, value| config.watch_prompts = value,
+        },
+    },
+    Parameter {
+        name: "text_cache",
+        description: "Whether a live node keeps the vectors of texts that it has encoded, in \
+                      `owlet/texts` of the user's cache, and finds them there when it starts again.",
+        changes: Changes::WhenConfigured,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.text_cache,
+            set: |config, value| config.text_cache = value,
+        },
+    },
+    Parameter {
         name: "use_sim_time",
         description: "Whether a node in ROS 2 takes the time from `/clock`, for ages and for the \
                       stamps that it makes itself.",

@@ -110,13 +110,9 @@ impl OwlDetector {
         for &count in &options.prompt_counts {
             let set = numbered_prompts(count);
             let encode = |detector: &Self| {
+                detector.encoder.forget();
                 no_grad(|| {
-                    ActivePrompts::encode(
-                        Arc::clone(&set),
-                        None,
-                        &detector.tokenizer,
-                        &detector.model,
-                    )
+                    ActivePrompts::encode(Arc::clone(&set), &detector.encoder, &detector.model)
                 })
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
@@ -217,7 +213,7 @@ impl OwlDetector {
         set: &Arc<PromptSet>,
     ) -> Result<(Tensor, Tensor), DetectError> {
         let prompts =
-            no_grad(|| ActivePrompts::encode(Arc::clone(set), None, &self.tokenizer, &self.model))
+            no_grad(|| ActivePrompts::encode(Arc::clone(set), &self.encoder, &self.model))
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
                     message: refused.to_string(),

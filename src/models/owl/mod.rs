@@ -15,6 +15,7 @@ mod heads;
 mod known;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
@@ -25,7 +26,8 @@ pub use known::KNOWN_NAMES;
 use super::inputs::{check_pixel_values, check_token_ids};
 use super::{ForwardError, LoadError};
 use crate::nn::{
-    self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower, unit_length,
+    self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower, TextTowerConfig,
+    unit_length,
 };
 use crate::weights::Weights;
 use heads::{ClassHead, PatchMlp};
@@ -40,6 +42,14 @@ pub struct Owl {
     network: Network,
     /// f32 `[patches, 4]` on the device.
     box_bias: Tensor,
+}
+
+/// The part of an [`Owl`] that reads texts, for another thread than the one that looks at images.
+#[derive(Clone, Debug)]
+pub struct OwlTexts {
+    config: TextTowerConfig,
+    device: Device,
+    half: Arc<Mutex<TextHalf>>,
 }
 
 /// All that is learned.
@@ -71,12 +81,18 @@ impl Network {
 /// The part that is CLIP: keys below `owlvit` or `owlv2`.
 #[derive(Debug)]
 struct Clip {
-    text_model: TextTower,
+    /// Behind a lock, since a tensor may be sent to another thread and not shared with it.
+    texts: Arc<Mutex<TextHalf>>,
     vision_model: ImageTower,
-    text_projection: Linear,
     visual_projection: Linear,
     /// A scalar: the logarithm of CLIP's temperature. Detection does not use it.
     logit_scale: Tensor,
+}
+
+#[derive(Debug)]
+struct TextHalf {
+    text_model: TextTower,
+    text_projection: Linear,
 }
 
 impl Clip {
@@ -84,17 +100,37 @@ impl Clip {
         let projection = |name: &str, inputs: i64| {
             Linear::without_bias(&scope.at(name), inputs, config.projection)
         };
-        Self {
+        let texts = TextHalf {
             text_model: TextTower::new(&scope.at("text_model"), &config.text),
+            text_projection: projection("text_projection", config.text.encoder.size),
+        };
+        Self {
+            texts: Arc::new(Mutex::new(texts)),
             vision_model: ImageTower::new(
                 &scope.at("vision_model"),
                 &config.image,
                 "pre_layernorm",
             ),
-            text_projection: projection("text_projection", config.text.encoder.size),
             visual_projection: projection("visual_projection", config.image.encoder.size),
             logit_scale: scope.take("logit_scale", &[]),
         }
+    }
+}
+
+impl OwlTexts {
+    /// As [`Owl::embed_texts`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn embed(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
+        check_token_ids(ids, &self.config)?;
+        // Nothing is changed under the lock.
+        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
+        no_grad(|| {
+            let pooled = half.text_model.forward(&ids.f_to_device(self.device)?)?;
+            unit_length(&half.text_projection.forward(&pooled)?)
+        })
+        .map_err(ForwardError::from)
     }
 }
 
@@ -149,12 +185,17 @@ impl Owl {
     /// # Errors
     /// Another shape, an id outside the vocabulary, what libtorch reports.
     pub fn embed_texts(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
-        check_token_ids(ids, &self.config.text)?;
-        no_grad(|| {
-            let pooled = self.network.clip.text_model.forward(&ids.f_to_device(self.device)?)?;
-            unit_length(&self.network.clip.text_projection.forward(&pooled)?)
-        })
-        .map_err(ForwardError::from)
+        self.texts().embed(ids)
+    }
+
+    /// The part that reads texts. It shares its weights with this network.
+    #[must_use]
+    pub fn texts(&self) -> OwlTexts {
+        OwlTexts {
+            config: self.config.text,
+            device: self.device,
+            half: Arc::clone(&self.network.clip.texts),
+        }
     }
 
     /// Runs the image tower.

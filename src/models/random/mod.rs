@@ -121,6 +121,15 @@ impl RandomConfig<'_> {
     }
 }
 
+/// Names of the released checkpoints that can be written with random weights.
+pub fn known_names() -> impl Iterator<Item = &'static str> {
+    (owl::KNOWN_NAMES.into_iter())
+        .chain(clipseg::KNOWN_NAMES)
+        .chain(sam::KNOWN_NAMES)
+        .chain(groupvit::KNOWN_NAMES)
+        .chain(clip::KNOWN_NAMES)
+}
+
 /// Why a checkpoint was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum RandomError {

@@ -22,14 +22,14 @@ const VIT_DEFAULTS: EncoderConfig = EncoderConfig {
 /// The same of `configuration_dinov2.py`.
 const DINOV2_DEFAULTS: EncoderConfig = EncoderConfig { layer_norm_eps: 1e-6, ..VIT_DEFAULTS };
 
-/// timm's plain ViTs by the second word of their names: channels, layers, heads, channels of the
-/// perceptron.
-const TIMM_SIZES: [(&str, [i64; 4]); 5] = [
-    ("tiny", [192, 12, 3, 768]),
-    ("small", [384, 12, 6, 1536]),
-    ("base", [768, 12, 12, 3072]),
-    ("large", [1024, 24, 16, 4096]),
-    ("huge", [1280, 32, 16, 5120]),
+/// timm's plain ViTs by the second word of their names: channels, layers, heads. Their
+/// perceptrons are four times as wide.
+const TIMM_SIZES: [(&str, [i64; 3]); 5] = [
+    ("tiny", [192, 12, 3]),
+    ("small", [384, 12, 6]),
+    ("base", [768, 12, 12]),
+    ("large", [1024, 24, 16]),
+    ("huge", [1280, 32, 16]),
 ];
 
 /// Whose network and key names.
@@ -219,26 +219,49 @@ fn of_timm(
         let expected = format!("vit_SIZE_patchP_SIDE with SIZE one of {sizes}");
         problems.add("architecture", expected, format!("{name:?}"));
     }
-    // Each of them would be another network or another pooling.
-    for (key, value) in model_args {
-        problems.add(&format!("model_args.{key}"), "nothing", value);
-    }
     if let Some(pool) = global_pool.filter(|pool| pool != "token") {
         problems.add("global_pool", "\"token\"", format!("{pool:?}"));
     }
-    let (((_, [size, layers, heads, intermediate]), patch_size), image_size) =
+    let (((_, [size, layers, heads]), patch_size), image_size) =
         named.unwrap_or(((&TIMM_SIZES[0], 16), 224));
-    let image_size = problems.in_range("image size of architecture", image_size, 16_384);
-    let patch_size = problems.in_range("patch size of architecture", patch_size, image_size);
+    // What a checkpoint was made with instead of what its name says.
+    let mut sizes = [
+        ("img_size", image_size, 16_384),
+        ("patch_size", patch_size, 16_384),
+        ("embed_dim", *size, 65_536),
+        ("depth", *layers, 1024),
+        ("num_heads", *heads, 65_536),
+    ];
+    for (key, value) in model_args {
+        let known = sizes.iter_mut().find(|(known, ..)| *known == key);
+        match (known, value.as_i64()) {
+            (Some((_, size, _)), Some(found)) => *size = found,
+            // Each of the others would be another network or another pooling.
+            (known, _) => {
+                let expected = if known.is_some() { "a whole number" } else { "nothing" };
+                problems.add(&format!("model_args.{key}"), expected, value);
+            }
+        }
+    }
+    let [image_size, patch_size, size, layers, heads] = sizes
+        .map(|(key, size, max)| problems.in_range(&format!("{key} of architecture"), size, max));
+    if patch_size > image_size {
+        let expected = format!("at most img_size ({image_size})");
+        problems.add("patch_size of architecture", expected, patch_size);
+    }
+    if heads > 0 && size % heads != 0 {
+        let expected = format!("a divisor of embed_dim ({size})");
+        problems.add("num_heads of architecture", expected, heads);
+    }
     VitConfig {
         family: VitFamily::Timm,
         image_size,
         patch_size,
         encoder: EncoderConfig {
-            size: *size,
-            intermediate: *intermediate,
-            layers: *layers,
-            heads: *heads,
+            size,
+            intermediate: size.saturating_mul(4),
+            layers,
+            heads,
             activation: Activation::Gelu,
             layer_norm_eps: 1e-6,
         },
@@ -293,7 +316,15 @@ mod tests {
             (r#"{"model_type": "dinov2", "num_attention_heads": 5}"#, "a divisor"),
             (r#"{"architecture": "resnet50"}"#, "vit_SIZE_patchP_SIDE"),
             (r#"{"architecture": "vit_tiny_patch16_clip_224"}"#, "architecture"),
-            (r#"{"architecture": "vit_tiny_patch0_224"}"#, "patch size"),
+            (r#"{"architecture": "vit_tiny_patch0_224"}"#, "patch_size of architecture"),
+            (
+                r#"{"architecture": "vit_base_patch16_224", "model_args": {"num_heads": 7}}"#,
+                "a divisor of embed_dim (768)",
+            ),
+            (
+                r#"{"architecture": "vit_base_patch16_224", "model_args": {"depth": "two"}}"#,
+                "a whole number",
+            ),
             (r#"{"architecture": "vit_base_patch16_224", "global_pool": "avg"}"#, "global_pool"),
             (
                 r#"{"architecture": "vit_base_patch16_224", "model_args": {"pre_norm": true}}"#,

@@ -22,7 +22,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use self::model::LoadModel;
-pub use self::parameters::{OnParameters, ParametersReply, Together};
+pub use self::parameters::{OnParameters, ParametersReply, RereadReply, Together};
 
 use self::model::ManagedModel;
 use super::lifecycle::{ChangeReply, Lifecycle, LifecycleState, NotDone, OnTransition};

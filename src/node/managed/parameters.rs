@@ -22,6 +22,9 @@ pub type OnParameters = Box<dyn Fn(&[&'static Parameter], &Config) + Send + Sync
 /// Takes what became of each parameter, in the order of the request. Called once, on any thread.
 pub type ParametersReply = Box<dyn FnOnce(Vec<Result<(), String>>) + Send>;
 
+/// Takes why prompts that were read again are not in use. Called once, on any thread.
+pub type RereadReply = Box<dyn FnOnce(Result<(), String>) + Send>;
+
 /// What one parameter that is refused means for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Together {
@@ -87,6 +90,26 @@ impl ManagedNode {
     }
 }
 
+impl ManagedNode {
+    /// Puts `prompts` and `prompts_file` of a configuration into use as the file stands now,
+    /// whatever is in use. `reply` is called once.
+    pub fn reread_prompts(&self, of: &Config, reply: RereadReply) {
+        let of = of.clone();
+        let reply = Arc::new(Mutex::new(Some(reply)));
+        let answer = move |reply: &Mutex<Option<RereadReply>>, became| {
+            let reply = reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(reply) = reply {
+                reply(became);
+            }
+        };
+        let for_task = Arc::clone(&reply);
+        let task = move |model: &mut ManagedModel| answer(&for_task, model.reread_prompts(&of));
+        if let Err(refused) = self.lifecycle.run(task) {
+            answer(&reply, Err(refused.to_string()));
+        }
+    }
+}
+
 impl ManagedModel {
     fn set_parameters(
         &mut self,
@@ -103,7 +126,9 @@ impl ManagedModel {
         if together == Together::AllOrNone && results.iter().any(Result::is_err) {
             return none_of(&results);
         }
-        if let Err(reason) = self.put_prompts(&before, &config) {
+        let changed_prompts =
+            config.prompts != before.prompts || config.prompts_file != before.prompts_file;
+        if let Err(reason) = self.put_prompts(&before, &config, changed_prompts) {
             for ((name, _), result) in wanted.iter().zip(&mut results) {
                 if OF_PROMPTS.contains(&name.as_str()) && result.is_ok() {
                     *result = Err(reason.clone());
@@ -141,11 +166,23 @@ impl ManagedModel {
         results
     }
 
+    fn reread_prompts(&self, of: &Config) -> Result<(), String> {
+        let before = self.shared.config().clone();
+        let mut config = before.clone();
+        config.prompts.clone_from(&of.prompts);
+        config.prompts_file.clone_from(&of.prompts_file);
+        self.put_prompts(&before, &config, true)
+    }
+
     /// Puts the prompts and the threshold of `config` into use, where they are other than before,
     /// and then into the parameters.
-    fn put_prompts(&self, before: &Config, config: &Config) -> Result<(), String> {
-        let same_prompts =
-            config.prompts == before.prompts && config.prompts_file == before.prompts_file;
+    fn put_prompts(
+        &self,
+        before: &Config,
+        config: &Config,
+        changed_prompts: bool,
+    ) -> Result<(), String> {
+        let same_prompts = !changed_prompts;
         if same_prompts && config.threshold == before.threshold {
             return Ok(());
         }

@@ -55,10 +55,10 @@ fn known_models_are_listed_with_nothing_pulled() {
     assert_eq!(known.len(), owlet::hub::KNOWN_MODELS.len(), "{list}");
     // Beside them there is what comes with Owlet.
     let installed = list["installed"].as_array().unwrap();
-    assert_eq!(installed.len(), 1, "{list}");
-    assert_eq!(
-        (&installed[0]["name"], &installed[0]["builtin"]),
-        (&"owlet-nano".into(), &true.into())
-    );
-    assert_eq!(installed[0]["state"]["state"], "no_manifest");
+    let names: Vec<_> = installed.iter().map(|model| &model["name"]).collect();
+    assert_eq!(names, ["owlet-nano", "owlet-nano-seg"], "{list}");
+    for model in installed {
+        assert_eq!(model["builtin"], true);
+        assert_eq!(model["state"]["state"], "no_manifest");
+    }
 }

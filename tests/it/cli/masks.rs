@@ -19,7 +19,15 @@ fn sample() -> std::path::PathBuf {
 fn every_output_has_the_same_masks() {
     let out = TempDir::new().unwrap();
     let prompts = words!["-p", "a red bowl", "-p", "the blue block", "-p", "an orange ball"];
-    let options = words!["--param", "segmenter=owlet-nano-seg", "--threshold", "0.3", "-q"];
+    let options = words![
+        "--param",
+        "segmenter=owlet-nano-seg",
+        "--param",
+        "nms_iou=0.5",
+        "--threshold",
+        "0.3",
+        "-q"
+    ];
     let first = words!["replay", sample(), "--out", out.path()];
     run([first, prompts, options].concat(), 0);
     let told = peers::run("read_masks.py", &[out.path()]);

@@ -210,7 +210,7 @@ impl Node {
         let domain = format!("ros_domain_id={domain}");
         command
             .args(["run", "--transport", "rmw_zenoh", "--node", name, "--connect", endpoint])
-            .args(["--param", &domain])
+            .args(["--param", &domain, "--param", "text_cache=false"])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

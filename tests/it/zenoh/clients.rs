@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{Node, detected, router};
+use super::{Node, are_alike, detected, router};
 use crate::cli::picture;
 use crate::peers::python;
 
@@ -26,8 +26,8 @@ fn speaks(mut client: Command, name: &str) {
     let [prompts, answer, found] = lines(client.arg(&path)).try_into().expect("three lines");
     let expected = detected(&path, &["-p", "a dog", "-p", "cat"]);
     assert_eq!(prompts["version"], 2);
-    assert_eq!(answer["detections"], expected);
-    assert_eq!(found["detections"], expected);
+    are_alike(&answer["detections"], &expected);
+    are_alike(&found["detections"], &expected);
     assert_eq!(found["topic"], node.key("camera/example/image"));
     assert_eq!((&found["stamp_from"], &found["frame_id"]), (&"camera".into(), &"example".into()));
 }

@@ -127,7 +127,7 @@ fn a_second_node_of_one_name_is_told() {
     let mut second = command
         .args(["run", "--node", "twin", "-p", "cat", "--connect", router(), "--model"])
         .arg(fixture("owlvit_tiny"))
-        .args(["--param", "zenoh_mode=client", "--param", &config])
+        .args(["--param", "zenoh_mode=client", "--param", &config, "--param", "text_cache=false"])
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();

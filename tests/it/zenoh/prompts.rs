@@ -1,9 +1,13 @@
 //! Prompts that change while the node runs.
 
-use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use super::{Node, detected, next};
+use serde_json::{Value, json};
+
+use super::{Node, TOO_LONG, are_alike, detected, next};
 use crate::cli::picture;
+use crate::golden_models::fixture;
 
 #[test]
 fn a_set_is_replaced_as_a_whole_and_every_output_says_which_one_made_it() {
@@ -27,7 +31,7 @@ fn a_set_is_replaced_as_a_whole_and_every_output_says_which_one_made_it() {
     let file = folder.path().join("prompts.yaml");
     std::fs::write(&file, yaml).unwrap();
     assert_eq!(record["prompts_version"], 2);
-    assert_eq!(record["detections"], detected(&path, &["--prompts", file.to_str().unwrap()]));
+    are_alike(&record["detections"], &detected(&path, &["--prompts", file.to_str().unwrap()]));
 
     // A put is answered on a key of its own; what was got can be put back.
     let answers = node.subscribe("prompts/answer");
@@ -45,7 +49,7 @@ fn a_set_is_replaced_as_a_whole_and_every_output_says_which_one_made_it() {
     node.send("front", "image/png", &png, 3);
     let record = next(&found);
     assert_eq!(record["prompts_version"], 3);
-    assert_eq!(record["detections"], detected(&path, &["-p", "cat"]));
+    are_alike(&record["detections"], &detected(&path, &["-p", "cat"]));
 }
 
 #[test]
@@ -84,4 +88,83 @@ fn a_refused_set_names_every_reason_and_changes_nothing() {
     let prompts = node.ask("prompts", None).unwrap();
     assert_eq!((&prompts["version"], &prompts["prompts"][0]["name"]), (&json!(1), &json!("cat")));
     assert!(set(b"prompts: [a mug]").is_ok(), "the node lives on");
+}
+
+/// The prompts in use, once they have this version.
+fn at_version(node: &Node, version: u64) -> Value {
+    let began = Instant::now();
+    loop {
+        let prompts = node.ask("prompts", None).unwrap();
+        if prompts["version"] == version {
+            return prompts;
+        }
+        assert!(began.elapsed() < TOO_LONG, "{prompts}\n{}", node.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn logged(node: &Node, text: &str) {
+    let began = Instant::now();
+    while !node.log().contains(text) {
+        assert!(began.elapsed() < TOO_LONG, "{}", node.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_file_that_is_watched_is_in_use_as_it_stands() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("prompts.yaml");
+    std::fs::write(&file, "prompts: [cat]\n").unwrap();
+    let node = Node::start("watch", &["--prompts", file.to_str().unwrap(), "--watch"]);
+    at_version(&node, 1);
+    std::fs::write(&file, "prompts: [cat, dog]\n").unwrap();
+    assert_eq!(at_version(&node, 2)["prompts"][1]["name"], "dog");
+
+    // As most editors do it; and what is refused changes nothing.
+    let put_in_place = |text: &str| {
+        let new = folder.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &file).unwrap();
+    };
+    put_in_place("prompts: [cat, dog, \"\"]\n");
+    logged(&node, "is refused, what was in use stays");
+    std::fs::remove_file(&file).unwrap();
+    logged(&node, "is not there any more");
+    assert_eq!(node.ask("prompts", None).unwrap()["version"], 2);
+
+    // The newest change wins, whoever makes it.
+    node.ask("prompts", Some(("application/json", br#"{"prompts": ["cup"]}"#))).unwrap();
+    at_version(&node, 3);
+    put_in_place("prompts: [bird]\n");
+    assert_eq!(at_version(&node, 4)["prompts"][0]["name"], "bird");
+}
+
+#[test]
+fn texts_that_were_encoded_are_found_by_the_next_start() {
+    let cache = tempfile::TempDir::new().unwrap();
+    let kept = || -> Vec<PathBuf> {
+        let entries = |folder: &Path| -> Vec<PathBuf> {
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+        };
+        let models = entries(&cache.path().join("owlet/texts"));
+        assert_eq!(models.len(), 1, "{models:?}");
+        entries(&models[0])
+    };
+    let found = |name: &str| {
+        let model = fixture("owlvit_tiny");
+        let node = Node::start_in(cache.path(), &model, name, &["-p", "cat", "-p", "a red dog"]);
+        let found = node.subscribe("detections/*");
+        node.send("front", "image/png", &std::fs::read(picture("square.png")).unwrap(), 1);
+        next(&found)["detections"].take()
+    };
+    let first = found("learns");
+    let files = kept();
+    assert_eq!(files.len(), 2);
+    assert_eq!(found("knows"), first);
+    assert_eq!(kept().len(), 2);
+    // What is damaged is encoded again.
+    std::fs::write(&files[0], b"cut").unwrap();
+    are_alike(&found("learns_again"), &first);
+    assert!(std::fs::metadata(&files[0]).unwrap().len() > 32);
 }

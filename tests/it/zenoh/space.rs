@@ -77,8 +77,11 @@ fn every_reason_for_having_no_place_is_told_until_there_is_one() {
     // Transforms that are none do no harm, and are told.
     node.put(&node.key("tf"), "application/json", b"{}", None);
     node.delete("tf_static");
-    let status = node
-        .status("with refused transforms", |status| status["transforms"]["refused"]["count"] == 2);
+    // A frame is counted after it was published.
+    let status = node.status("with refused transforms", |status| {
+        status["transforms"]["refused"]["count"] == 2
+            && status["cameras"]["front"]["space"]["frames"] == 7
+    });
     let space = &status["cameras"]["front"]["space"];
     assert_eq!(space["bad"]["count"], 2, "{space:#}");
     assert_eq!(space["frames_without"]["bad_depth"], 2, "{space:#}");
