@@ -8,7 +8,7 @@ use crate::types::{Detection, FrameDetections, Heightmap};
 
 impl View {
     /// What the depth picture shows of the grid, with scores and colours of what is on top.
-    pub(super) fn from_above(
+    pub(super) fn seen_from_above(
         &self,
         grid: &HeightGrid,
         scene: &Scene<'_>,

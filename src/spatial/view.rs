@@ -154,7 +154,7 @@ impl View {
         let heightmap = self
             .heightmap
             .zip(extras.heightmap)
-            .map(|(grid, image)| self.from_above(&grid, &scene, found, image));
+            .map(|(grid, image)| self.seen_from_above(&grid, &scene, found, image));
         let picks = self.picks.map(|settings| self.picks(&scene, found, &settings));
         let pick_prompt = self.pick_prompt.clone();
         let places = FramePlaces { header: header.clone(), places, picks, pick_prompt };
