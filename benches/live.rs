@@ -93,7 +93,7 @@ fn start(transport: Arc<dyn LiveTransport>, clock: Arc<NodeClock>) -> Arc<Manage
 
 fn start_over(link: Arc<dyn RosLink>) -> (Arc<ManagedNode>, Arc<RosTransport>) {
     let clock = Arc::<NodeClock>::default();
-    let options = RosTransportOptions { cameras: Vec::new(), locates: true };
+    let options = RosTransportOptions { locates: true, ..Default::default() };
     let transport = RosTransport::open(link, &options, Arc::clone(&clock)).expect("topics");
     let node = start(Arc::clone(&transport) as Arc<dyn LiveTransport>, clock);
     (node, transport)
@@ -443,6 +443,7 @@ fn plain_zenoh(kind: &str, frames: usize, shared_memory: bool) {
         images: vec!["robot/*/image".to_owned()],
         cdr: true,
         locates: true,
+        ..Default::default()
     };
     let checked = options.check().unwrap_or_else(|error| panic!("{error}"));
     let transport = ZenohTransport::open(checked).expect("a session");

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use owlet::config::{Config, Transport};
 use owlet::node::managed::ManagedNode;
 use owlet::node::managed::ros::{Management, manage};
-use owlet::transport::live::{LiveTransport, NodeClock};
+use owlet::transport::live::{LiveTransport, NodeClock, SpaceOutputs};
 use owlet::transport::rmw_zenoh::{CheckedRmwZenoh, RmwZenohLink, RmwZenohOptions, SharedMemory};
 use owlet::transport::ros::{LinkError, RosLink, RosTransport, RosTransportOptions};
 #[cfg(feature = "ros2")]
@@ -54,9 +54,11 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
         connect: config.zenoh_connect.clone(),
         listen: config.zenoh_listen.clone(),
     };
+    let space = SpaceOutputs { picks: config.picks, heightmap: config.heightmap };
     let topics = || RosTransportOptions {
         cameras: config.cameras.clone(),
         locates: config.locate != LocateMode::Never,
+        space,
     };
     match config.transport {
         Transport::Zenoh => {
@@ -66,6 +68,7 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
                 images: config.zenoh_images.clone(),
                 cdr: config.zenoh_cdr,
                 locates: config.locate != LocateMode::Never,
+                space,
             };
             let options = options.check().map_err(|error| Refused(error.to_string()))?;
             Ok(Checked::Zenoh { options: Box::new(options), node: config.node.clone() })

@@ -85,6 +85,20 @@ pub struct Config {
     pub sync_slop_secs: f32,
     /// Whether clouds of what was found are made.
     pub clouds: bool,
+    /// Whether masks have outlines in JSON.
+    pub polygons: bool,
+    /// Whether pick points are looked for.
+    pub picks: bool,
+    /// The prompt whose objects are to be picked; `None` for all.
+    pub pick_prompt: Option<String>,
+    /// Radius of the patch that a gripper needs, in metres.
+    pub pick_radius_m: f32,
+    /// Whether heightmaps are made.
+    pub heightmap: bool,
+    /// Lowest and highest x, y and z of heightmaps, in metres.
+    pub heightmap_bounds_m: [[f64; 2]; 3],
+    /// Side of a cell of heightmaps, in metres.
+    pub heightmap_m_per_px: f32,
     /// Depth topics of a recording, in the order of the image topics; empty for a choice by frame
     /// and name.
     pub depth_topics: Vec<String>,
@@ -155,6 +169,13 @@ impl Default for Config {
             target_frame: None,
             sync_slop_secs: 0.05,
             clouds: false,
+            polygons: false,
+            picks: false,
+            pick_prompt: None,
+            pick_radius_m: 0.01,
+            heightmap: false,
+            heightmap_bounds_m: [[0.25, 0.75], [-0.5, 0.5], [0.0, 0.28]],
+            heightmap_m_per_px: 0.003_125,
             depth_topics: Vec::new(),
             image_topics: Vec::new(),
             overlay: true,

@@ -220,7 +220,7 @@ mod tests {
             let before = parameter.yaml(&config);
             match parameter.kind {
                 ParameterKind::Text { set, .. } => {
-                    let taken = ["cpu", "f16", "client", "ros2", "never", "9464"]
+                    let taken = ["0 1 0 1 0 2", "cpu", "f16", "client", "ros2", "never", "9464"]
                         .map(|text| set(&mut config, text, Path::new("")));
                     assert!(taken.contains(&true), "{}", parameter.name);
                 }

@@ -13,12 +13,14 @@
 
 pub mod camera;
 pub mod depth;
+pub mod heightmap;
 pub mod tf;
 pub mod transform;
 
 pub use camera::{CameraError, CameraFields, CameraModel, PictureKind, RayError, SensorRegion};
 pub use depth::{
     ColouredPoint, DepthNoise, Foreground, LocateError, LocateSettings, Located, OrientedBox,
-    Region, Registrar, Scene,
+    PickError, PickPoint, PickSettings, Region, Registrar, Scene,
 };
+pub use heightmap::{GridError, HeightGrid, Heights};
 pub use transform::{TransformError, rigid};

@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use super::Node;
 use super::arrivals::{Arrival, Stored};
 use super::cameras::{CameraKey, Mishap};
+use super::outcomes::record;
 use crate::pipeline::{Incoming, Outcome};
 use crate::transport::live::{
     CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveImage, NodeInput, PromptsRecord,
     PromptsReply, Status, TransformKind,
 };
-use crate::transport::records::{FrameRecord, LiveRecord};
+use crate::transport::records::LiveRecord;
 use crate::types::{Calibration, Frame, FrameTransform, Stage, StageTimings};
 
 impl NodeInput for Node {
@@ -110,10 +111,12 @@ impl Node {
                 let stamp_from = image.stamp_from.name();
                 let incoming = Incoming { frame: frame(topic.into(), image), timings };
                 let requests = Arc::clone(&self.requests);
+                let polygons = self.polygons;
                 self.pipeline.request(incoming, move |outcome| match outcome {
                     Outcome::Found { detections, .. } => {
                         requests.answered.fetch_add(1, Ordering::Relaxed);
-                        answer(Ok(LiveRecord { frame: FrameRecord::new(&detections), stamp_from }));
+                        let frame = record(&detections, polygons);
+                        answer(Ok(LiveRecord { frame, stamp_from }));
                     }
                     Outcome::Failed(failure) => {
                         requests.refused.fetch_add(1, Ordering::Relaxed);

@@ -59,6 +59,8 @@ pub struct NodeOptions {
     pub threshold: f32,
     /// Whether objects get ids that stay the same from frame to frame.
     pub tracking: bool,
+    /// Whether masks have outlines in JSON.
+    pub polygons: bool,
     /// How places in space are looked for.
     pub space: SpaceOptions,
     /// What may change while it runs.
@@ -66,7 +68,7 @@ pub struct NodeOptions {
 }
 
 /// What may change from one frame to the next.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
     /// Whether overlays are drawn for who takes them.
     pub overlay: bool,
@@ -74,12 +76,15 @@ pub struct Tuning {
     pub jpeg_quality: u8,
     /// The most images of one camera in a second; 0 for no limit.
     pub max_rate_hz: f32,
+    /// The prompt whose objects are to be picked; `None` for all.
+    pub pick_prompt: Option<Arc<str>>,
 }
 
 /// A live node on a model that is loaded.
 pub struct Node {
     name: String,
     tuning: Mutex<Tuning>,
+    polygons: bool,
     pipeline: Pipeline,
     arrivals: Arrivals,
     cameras: Cameras,
@@ -131,6 +136,7 @@ impl Node {
             prompts: PromptDesk::new(options.prompts, options.threshold),
             name: options.name,
             tuning: Mutex::new(options.tuning),
+            polygons: options.polygons,
             tracker: options.tracking.then(Mutex::default),
             space: SpaceDesk::new(&options.space, Arc::clone(&clock)),
             pipeline,
@@ -162,11 +168,12 @@ impl Node {
 
     /// Changes what may change from one frame to the next.
     pub fn tune(&self, tuning: Tuning) {
+        self.space.set_pick_prompt(tuning.pick_prompt.clone());
         *self.tuning.lock().unwrap_or_else(PoisonError::into_inner) = tuning;
     }
 
     fn tuning(&self) -> Tuning {
-        *self.tuning.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tuning.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Changes what happens to boxes after the network, from the next frame on.

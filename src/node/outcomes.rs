@@ -14,6 +14,12 @@ use crate::types::{Frame, FrameDetections};
 use crate::vision::encode::encode_jpeg;
 use crate::vision::overlay;
 
+/// The record of a frame, with the outlines of its masks where they are asked for.
+pub(super) fn record(found: &FrameDetections, polygons: bool) -> FrameRecord {
+    let record = FrameRecord::new(found);
+    if polygons { record.with_polygons(found) } else { record }
+}
+
 impl Node {
     /// The results thread.
     pub(super) fn pass_on_results(&self, mut results: mpsc::Receiver<Outcome>) {
@@ -38,7 +44,7 @@ impl Node {
                     let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
                     tracker.assign(&mut detections);
                 }
-                let record = LiveRecord { frame: FrameRecord::new(&detections), stamp_from };
+                let record = LiveRecord { frame: record(&detections, self.polygons), stamp_from };
                 output.detections(&name, &record, Some(&detections));
                 self.draw(&name, &frame, &detections, output);
                 self.cameras.update(key, |camera| {

@@ -7,18 +7,20 @@ use std::time::{Duration, Instant};
 
 use super::Node;
 use super::cameras::{MAX_NAME_BYTES, Mishap};
+use super::outcomes::record;
 use crate::pipeline::Posted;
 use crate::spatial::{
-    CalibrationOf, Depth, LazyDepth, LocatedFrame, PlaceCounts, Resolution, Spatial,
+    CalibrationOf, Depth, Extras, LazyDepth, LocatedFrame, PlaceCounts, Resolution, Spatial,
     SpatialSettings, View, picture_kind_of,
 };
 use crate::transport::live::{
     CameraPart, DepthMessage, Moment, NodeClock, SpaceKeys, SpaceStatus, TransformKind,
     TransformsStatus,
 };
-use crate::transport::records::{FrameRecord, LiveRecord};
+use crate::transport::records::LiveRecord;
 use crate::types::{
-    Calibration, Frame, FrameDetections, FrameTransform, LocateMode, NoPlace, NoPlaceKind, Stamp,
+    Calibration, Frame, FrameDetections, FramePlaces, FrameTransform, LocateMode, NoPlace,
+    NoPlaceKind, Stamp,
 };
 
 /// How places are looked for.
@@ -43,6 +45,7 @@ struct Job {
 pub(super) struct SpaceDesk {
     mode: LocateMode,
     clouds: bool,
+    maps: bool,
     started: Instant,
     state: Mutex<State>,
     changed: Condvar,
@@ -63,6 +66,8 @@ struct State {
 struct CameraPlaces {
     counts: PlaceCounts,
     newest_reason_at: Option<Moment>,
+    /// Why nothing of the newest frame is the one to be picked.
+    no_best_pick: Option<String>,
     /// Depth pictures and calibrations that cannot be used.
     bad: Option<Mishap>,
 }
@@ -80,6 +85,7 @@ impl SpaceDesk {
         Self {
             mode: options.mode,
             clouds: options.clouds,
+            maps: options.settings.heightmap.is_some(),
             started: Instant::now(),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -165,6 +171,10 @@ impl SpaceDesk {
         self.changed.notify_all();
     }
 
+    pub(super) fn set_pick_prompt(&self, prompt: Option<Arc<str>>) {
+        self.lock().spatial.set_pick_prompt(prompt);
+    }
+
     /// An image of a camera is on its way to the model.
     pub(super) fn image(&self, camera: &str, topic: &str, stamp: Stamp) {
         if self.is_off() {
@@ -239,8 +249,12 @@ impl SpaceDesk {
         }
     }
 
-    fn count(&self, camera: &Arc<str>, located: &LocatedFrame) {
-        self.lock().count(camera, located);
+    fn count(&self, camera: &Arc<str>, located: &LocatedFrame, no_best_pick: Option<String>) {
+        let mut state = self.lock();
+        state.count(camera, located);
+        if let Some(camera) = state.cameras.get_mut(camera) {
+            camera.no_best_pick = no_best_pick;
+        }
     }
 
     pub(super) fn close(&self) {
@@ -262,7 +276,7 @@ impl SpaceDesk {
             return None;
         }
         let none = CameraPlaces::default();
-        let CameraPlaces { counts, newest_reason_at, bad } = known.unwrap_or(&none);
+        let CameraPlaces { counts, newest_reason_at, no_best_pick, bad } = known.unwrap_or(&none);
         let named = |by_kind: &BTreeMap<NoPlaceKind, u64>| {
             by_kind.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect()
         };
@@ -275,6 +289,11 @@ impl SpaceDesk {
             located: counts.located,
             unlocated: named(&counts.unlocated),
             newest_located: counts.newest,
+            picked: counts.newest_picks.map(|_| counts.picked),
+            unpicked: named(&counts.unpicked),
+            newest_picked: counts.newest_picks,
+            newest_no_pick: counts.newest_pick_reason.as_ref().map(NoPlace::to_string),
+            no_pick_of_prompt: no_best_pick.clone(),
             newest_reason: counts.newest_reason.as_ref().map(NoPlace::to_string),
             newest_reason_age_secs: newest_reason_at.map(|at| state.clock.age_secs(at)),
             bad: bad.as_ref().map(|mishap| mishap.to_record(&state.clock)),
@@ -318,6 +337,24 @@ impl State {
     }
 }
 
+/// Why nothing that the prompt names is to be picked in a frame; `None` where something is, or
+/// where no prompt is named.
+fn no_pick_of_prompt(found: &FrameDetections, places: &FramePlaces) -> Option<String> {
+    let prompt = places.pick_prompt.as_deref().filter(|_| places.picks.is_some())?;
+    if places.best_pick(found).is_some() {
+        return None;
+    }
+    let known = &found.prompts.prompts;
+    let Some(index) = known.iter().position(|known| known.name == prompt) else {
+        return Some(format!("no prompt of the set is called {prompt:?} (pick_prompt)"));
+    };
+    let count = found.detections.iter().filter(|detection| detection.prompt == index).count();
+    Some(match count {
+        0 => format!("nothing of {prompt:?} (pick_prompt) was found in the newest image"),
+        _ => format!("none of {count} of {prompt:?} (pick_prompt) has a pick point"),
+    })
+}
+
 impl Node {
     /// The places thread.
     pub(super) fn look_for_places(&self) {
@@ -327,7 +364,12 @@ impl Node {
             let located = match answer {
                 Ok(view) => {
                     let with_cloud = self.space.clouds && output.wants_cloud(&camera);
-                    view.locate(&found, with_cloud.then_some(&*frame.image))
+                    let with_map = self.space.maps && output.wants_heightmap(&camera);
+                    let extras = Extras {
+                        cloud: with_cloud.then_some(&*frame.image),
+                        heightmap: with_map.then_some(&*frame.image),
+                    };
+                    view.locate(&found, extras)
                 }
                 Err(missing) => {
                     let header = self.space.lock().spatial.places_header(&found.header);
@@ -335,13 +377,16 @@ impl Node {
                 }
             };
             let places = &located.places;
-            let record = FrameRecord::new(&found).with_places(places);
+            let record = record(&found, self.polygons).with_places(places);
             let record = LiveRecord { frame: record, stamp_from: frame.stamp_from.name() };
             output.places(&camera, &record, &found, places);
             if let Some(cloud) = &located.cloud {
                 output.cloud(&camera, cloud);
             }
-            self.space.count(&camera, &located);
+            if let Some(map) = &located.heightmap {
+                output.heightmap(&camera, map);
+            }
+            self.space.count(&camera, &located, no_pick_of_prompt(&found, places));
         }
     }
 }

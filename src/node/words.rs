@@ -177,6 +177,17 @@ fn about_places(name: &str, space: &SpaceStatus) -> Vec<String> {
         };
         why.push(format!("{name}: nothing that was found has a place in space: {reason}{at}"));
     }
+    // Where nothing has a place, the reason is said already.
+    let is_nowhere = matches!(space.newest_located, Some([0, _]));
+    if let Some([0, found]) = space.newest_picked
+        && found > 0
+        && !is_nowhere
+    {
+        let reason = space.newest_no_pick.as_deref().unwrap_or("no reason is known");
+        why.push(format!("{name}: nothing that was found has a pick point: {reason}"));
+    } else if let Some(reason) = &space.no_pick_of_prompt {
+        why.push(format!("{name}: there is no pick: {reason}"));
+    }
     if let Some(bad) = &space.bad {
         why.push(format!(
             "{name}: depth or calibration could not be used {}, the newest {:.1} s ago: {}",
@@ -251,6 +262,26 @@ mod tests {
         assert_eq!(about_places("front", &uncalibrated), [format!("{all}{at}")]);
         let has_come = SpaceStatus { depths: 9, calibrations: 1, ..space.clone() };
         assert_eq!(about_places("front", &has_come), [all]);
+        let unpicked = SpaceStatus {
+            newest_located: Some([2, 2]),
+            newest_picked: Some([0, 2]),
+            newest_no_pick: Some("a pick needs the mask of its thing".to_owned()),
+            ..SpaceStatus::default()
+        };
+        let expected = "front: nothing that was found has a pick point: a pick needs the mask of \
+                        its thing";
+        assert_eq!(about_places("front", &unpicked), [expected]);
+        let picked = SpaceStatus { newest_picked: Some([1, 2]), ..unpicked.clone() };
+        assert!(about_places("front", &picked).is_empty());
+        let other = SpaceStatus {
+            no_pick_of_prompt: Some("no prompt of the set is called \"x\"".to_owned()),
+            ..picked
+        };
+        let expected = "front: there is no pick: no prompt of the set is called \"x\"";
+        assert_eq!(about_places("front", &other), [expected]);
+        // Where nothing has a place, that is the reason.
+        let nowhere = SpaceStatus { newest_located: Some([0, 2]), ..unpicked };
+        assert_eq!(about_places("front", &nowhere).len(), 1);
         let bad = failure("front/depth: cut off", 0.5);
         let some = SpaceStatus { newest_located: Some([1, 2]), bad, ..space };
         assert_eq!(

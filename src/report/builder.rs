@@ -7,7 +7,7 @@ use super::file::write_in_one_step;
 use super::pictures::{Picture, PictureKeeper};
 use super::summary::LossSummary;
 use super::tally::Tally;
-use super::{ReportError, ReportOptions, RunSummary, page};
+use super::{FromAbove, ReportError, ReportOptions, RunSummary, page};
 use crate::types::{FrameDetections, Stamp};
 
 /// Detections that a caption names; more are counted.
@@ -39,10 +39,23 @@ impl ReportBuilder {
         frame: &FrameDetections,
         overlay: impl FnOnce() -> Option<Vec<u8>>,
     ) {
+        self.add_frame_from_above(frame, overlay, || None);
+    }
+
+    /// As [`add_frame`](Self::add_frame), with the scene from above, which is drawn where the
+    /// overlay is kept.
+    pub fn add_frame_from_above(
+        &mut self,
+        frame: &FrameDetections,
+        overlay: impl FnOnce() -> Option<Vec<u8>>,
+        from_above: impl FnOnce() -> Option<FromAbove>,
+    ) {
         let number = self.tally.frames;
         let improved = self.tally.add_frame(frame);
-        self.pictures
-            .offer(number, &frame.camera, &improved, || overlay().map(|jpeg| picture(frame, jpeg)));
+        self.pictures.offer(number, &frame.camera, &improved, || {
+            let picture = picture(frame, overlay()?);
+            Some(Picture { from_above: from_above(), ..picture })
+        });
     }
 
     /// Counts a frame that could not be used, with the reason in words.
@@ -105,5 +118,6 @@ fn picture(frame: &FrameDetections, jpeg: Vec<u8>) -> Picture {
         detections,
         more_detections: frame.detections.len().saturating_sub(MAX_CAPTIONED),
         jpeg,
+        from_above: None,
     }
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 pub use builder::ReportBuilder;
 pub use eval::{EvalPicture, EvalPictures, EvalReport, EvalReportOptions, FalseLabel};
+pub use pictures::FromAbove;
 pub use summary::{
     CameraSummary, LossSummary, PromptSummary, RunSummary, SkipSummary, StageSummary, TimingSummary,
 };

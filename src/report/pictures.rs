@@ -18,6 +18,18 @@ pub(super) struct Picture {
     /// Detections beyond those.
     pub(super) more_detections: usize,
     pub(super) jpeg: Vec<u8>,
+    pub(super) from_above: Option<FromAbove>,
+}
+
+/// The scene of a frame from above.
+#[derive(Clone, Debug)]
+pub struct FromAbove {
+    /// Columns of the picture.
+    pub width: u32,
+    /// Rows of the picture.
+    pub height: u32,
+    /// The picture.
+    pub jpeg: Vec<u8>,
 }
 
 /// Keeps at most `limit` pictures that are spread evenly over the run and over its cameras, and the
@@ -161,6 +173,7 @@ mod tests {
             detections: Vec::new(),
             more_detections: 0,
             jpeg: vec![0xff, 0xd8],
+            from_above: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::{FramePlaces, NoPlace, NoPlaceKind};
+use crate::types::{FramePlaces, NoPlace, NoPlaceKind, Pick};
 
 /// Counts over the frames of one camera.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub struct PlaceCounts {
     pub newest: Option<[usize; 2]>,
     /// The newest reason.
     pub newest_reason: Option<NoPlace>,
+    /// Detections with a pick point.
+    pub picked: u64,
+    /// Detections with a place and no pick point, where those are looked for, by reason.
+    pub unpicked: BTreeMap<NoPlaceKind, u64>,
+    /// Detections with a pick point in the newest frame that had any detections, and all of that
+    /// frame; `None` where none are looked for.
+    pub newest_picks: Option<[usize; 2]>,
+    /// The newest reason why a detection has no pick point.
+    pub newest_pick_reason: Option<NoPlace>,
 }
 
 impl PlaceCounts {
@@ -37,6 +46,21 @@ impl PlaceCounts {
         }
         if !places.places.is_empty() {
             self.newest = Some([located, places.places.len()]);
+        }
+        if let Some(picks) = &places.picks {
+            self.add_picks(picks);
+        }
+    }
+
+    fn add_picks(&mut self, picks: &[Result<Pick, NoPlace>]) {
+        let picked = picks.iter().filter(|pick| pick.is_ok()).count();
+        self.picked += picked as u64;
+        for no_pick in picks.iter().filter_map(|pick| pick.as_ref().err()) {
+            *self.unpicked.entry(no_pick.kind).or_default() += 1;
+            self.newest_pick_reason = Some(no_pick.clone());
+        }
+        if !picks.is_empty() {
+            self.newest_picks = Some([picked, picks.len()]);
         }
     }
 

@@ -12,7 +12,9 @@
 mod calibrations;
 mod counts;
 mod depth;
+mod heights;
 mod matching;
+mod picks;
 mod resolve;
 #[cfg(test)]
 mod tests;
@@ -23,14 +25,14 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::geometry::tf::{Buffer, BufferCounts, BufferSettings};
-use crate::geometry::{LocateSettings, PictureKind};
-use crate::types::{Calibration, FrameHeader, FrameTransform, NoPlace, Stamp};
+use crate::geometry::{GridError, HeightGrid, LocateSettings, PickSettings, PictureKind};
+use crate::types::{Calibration, FrameHeader, FrameTransform, LocateMode, NoPlace, Stamp};
 
 pub use counts::PlaceCounts;
 pub use depth::{DecodeDepth, LazyDepth};
 pub use matching::{Match, MatchSettings, Matcher, Missing};
 pub use resolve::Resolution;
-pub use view::{LocatedFrame, View};
+pub use view::{Extras, LocatedFrame, View};
 
 use calibrations::Calibrations;
 use view::RegistrarCache;
@@ -49,20 +51,75 @@ pub struct SpatialSettings {
     pub transforms: BufferSettings,
     /// How an object is taken out of a depth picture.
     pub locate: LocateSettings,
+    /// How pick points are looked for; `None` where they are not.
+    pub picks: Option<PickSettings>,
+    /// The prompt whose objects are to be picked, and whose scores a heightmap shows; `None` for
+    /// all.
+    pub pick_prompt: Option<Arc<str>>,
+    /// The cells of heightmaps, in the target frame; `None` where none are made.
+    pub heightmap: Option<HeightGrid>,
+}
+
+/// Parameters that cannot be used together, each with its reason.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SpatialRefused {
+    /// A grid of no cells, or of too many.
+    #[error("heightmap_bounds_m, heightmap_m_per_px: {0}")]
+    Grid(#[from] GridError),
+    /// A heightmap needs to know what is up.
+    #[error("heightmap: expected a `target_frame` whose z is up, such as base_link, found {found}")]
+    NoUp {
+        /// The target frame there is, in words.
+        found: String,
+    },
+    /// Places, and all that is made with them, are off.
+    #[error("{what}: expected `locate` to be auto or always, found never")]
+    LocateNever {
+        /// The parameter that needs places.
+        what: &'static str,
+    },
 }
 
 impl SpatialSettings {
     /// As a configuration asks for.
-    #[must_use]
-    pub fn of(config: &Config) -> Self {
+    ///
+    /// # Errors
+    /// Parameters that cannot be used together.
+    pub fn of(config: &Config) -> Result<Self, SpatialRefused> {
         // By way of the decimal that was typed: 0.05 as f32 is a little more than that.
-        let slop_secs = config.sync_slop_secs.to_string().parse().unwrap_or_default();
-        Self {
-            matching: MatchSettings { slop_secs, ..MatchSettings::default() },
-            target_frame: config.target_frame.as_deref().map(Into::into),
-            ..Self::default()
+        let typed = |number: f32| number.to_string().parse().unwrap_or(f64::from(number));
+        let is_off = config.locate == LocateMode::Never;
+        for (what, is_asked) in [("picks", config.picks), ("heightmap", config.heightmap)] {
+            if is_asked && is_off {
+                return Err(SpatialRefused::LocateNever { what });
+            }
         }
+        let radius_m = typed(config.pick_radius_m);
+        let picks = config.picks.then(|| PickSettings { radius_m, ..PickSettings::default() });
+        Ok(Self {
+            matching: MatchSettings {
+                slop_secs: typed(config.sync_slop_secs),
+                ..MatchSettings::default()
+            },
+            target_frame: config.target_frame.as_deref().map(Into::into),
+            picks,
+            pick_prompt: config.pick_prompt.as_deref().map(Into::into),
+            heightmap: match config.heightmap {
+                true => Some(heightmap(config, typed(config.heightmap_m_per_px))?),
+                false => None,
+            },
+            ..Self::default()
+        })
     }
+}
+
+fn heightmap(config: &Config, m_per_px: f64) -> Result<HeightGrid, SpatialRefused> {
+    let found = match config.target_frame.as_deref() {
+        None => "none".to_owned(),
+        Some(frame) if frame.contains("optical") => format!("{frame:?}, whose z is forward"),
+        Some(_) => return Ok(HeightGrid::new(config.heightmap_bounds_m, m_per_px)?),
+    };
+    Err(SpatialRefused::NoUp { found })
 }
 
 /// A depth picture with what its message says of it.
@@ -121,6 +178,11 @@ impl Spatial {
     #[must_use]
     pub fn settings(&self) -> &SpatialSettings {
         &self.settings
+    }
+
+    /// Changes whose objects are to be picked, from the next image that is resolved.
+    pub fn set_pick_prompt(&mut self, prompt: Option<Arc<str>>) {
+        self.settings.pick_prompt = prompt;
     }
 
     /// Says which pictures a camera sends; without this they are taken as they come from the

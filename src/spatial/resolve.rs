@@ -114,6 +114,9 @@ impl Spatial {
             target_from_picture,
             up,
             settings: self.settings.locate,
+            picks: self.settings.picks,
+            pick_prompt: self.settings.pick_prompt.clone(),
+            heightmap: self.settings.heightmap,
         })
     }
 

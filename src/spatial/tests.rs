@@ -11,6 +11,8 @@ use crate::types::{
     DepthImage, Detection, FrameDetections, NoPlaceKind, PixelBox, Prompt, PromptSet, StageTimings,
 };
 
+mod beside;
+
 const SIZE: [u32; 2] = [160, 120];
 const FOCAL_PX: f64 = 150.0;
 const MS: i64 = 1_000_000;
@@ -225,7 +227,7 @@ proptest! {
         }
         spatial.image("front", SHOT, Stamp(0));
         let view = ready(spatial.resolve("front", &header("optical"), SIZE, Stamp(MS))).unwrap();
-        let located = view.locate(&found("optical", &[pixels]), None);
+        let located = view.locate(&found("optical", &[pixels]), Extras::default());
         prop_assert_eq!(&*located.places.header.frame_id, "world");
         let placed = located.places.places[0].as_ref().unwrap();
 
@@ -331,7 +333,10 @@ fn what_is_missing_is_waited_for_and_then_named() {
     let view = whole.answer(Stamp(0)).unwrap().unwrap();
     let image = image::RgbImage::from_pixel(SIZE[0], SIZE[1], image::Rgb([1, 2, 3]));
     let nowhere = PixelBox::from_corners([5.0, 5.0, 5.0, 9.0]);
-    let located = view.locate(&found("optical", &[nowhere, pixels]), Some(&image));
+    let located = view.locate(
+        &found("optical", &[nowhere, pixels]),
+        Extras { cloud: Some(&image), ..Extras::default() },
+    );
     assert_eq!(located.places.places[0].as_ref().unwrap_err().kind, NoPlaceKind::BadBox);
     let cloud = located.cloud.unwrap();
     assert_eq!(cloud.points.len(), located.places.places[1].as_ref().unwrap().points);
@@ -352,7 +357,7 @@ fn a_broken_depth_picture_is_the_reason_of_every_detection() {
     let picture = LazyDepth::new(Box::new(|| Err("cut off".to_owned())));
     broken.spatial.depth("front", Depth { header: header("optical"), picture });
     let view = broken.answer(Stamp(0)).unwrap().unwrap();
-    let located = view.locate(&found("optical", &[broken.pixels; 3]), None);
+    let located = view.locate(&found("optical", &[broken.pixels; 3]), Extras::default());
     let mut counts = PlaceCounts::default();
     counts.add(&located.places, located.missing.as_ref());
     assert_eq!((counts.frames, counts.located, counts.detections()), (1, 0, 3));
@@ -367,7 +372,8 @@ fn a_broken_depth_picture_is_the_reason_of_every_detection() {
         .unwrap();
     let picture = LazyDepth::new(Box::new(|| panic!("decoded")));
     empty.spatial.depth("front", Depth { header: header("optical"), picture });
-    let located = empty.answer(Stamp(0)).unwrap().unwrap().locate(&found("optical", &[]), None);
+    let located =
+        empty.answer(Stamp(0)).unwrap().unwrap().locate(&found("optical", &[]), Extras::default());
     assert!(located.places.places.is_empty() && located.missing.is_none());
 }
 

@@ -7,11 +7,12 @@ use nalgebra::{Isometry3, Point3, Unit, Vector3};
 
 use super::LazyDepth;
 use crate::geometry::{
-    CameraModel, Foreground, LocateError, LocateSettings, Region, Registrar, Scene,
+    CameraModel, Foreground, HeightGrid, LocateError, LocateSettings, PickSettings, Region,
+    Registrar, Scene,
 };
 use crate::types::{
-    Cloud, CloudPoint, DepthImage, FrameDetections, FrameHeader, FramePlaces, NoPlace, NoPlaceKind,
-    Place,
+    Cloud, CloudPoint, DepthImage, FrameDetections, FrameHeader, FramePlaces, Heightmap, NoPlace,
+    NoPlaceKind, Place,
 };
 
 /// Points of one cloud; of more, every so manyth is taken.
@@ -46,6 +47,18 @@ pub struct View {
     /// Against gravity, in the frame of the picture.
     pub(super) up: Option<Unit<Vector3<f64>>>,
     pub(super) settings: LocateSettings,
+    pub(super) picks: Option<PickSettings>,
+    pub(super) pick_prompt: Option<Arc<str>>,
+    pub(super) heightmap: Option<HeightGrid>,
+}
+
+/// What is made beside places. Each needs the source image, for its colours.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// The surfaces of what was found.
+    pub cloud: Option<&'a RgbImage>,
+    /// The scene from above, where the settings have a grid for it.
+    pub heightmap: Option<&'a RgbImage>,
 }
 
 /// What was found in one frame, in space.
@@ -57,6 +70,8 @@ pub struct LocatedFrame {
     pub missing: Option<NoPlace>,
     /// Surfaces of all objects with a place, where they were asked for.
     pub cloud: Option<Cloud>,
+    /// The scene from above, where it was asked for; a frame without places has none either.
+    pub heightmap: Option<Heightmap>,
 }
 
 impl LocatedFrame {
@@ -64,23 +79,31 @@ impl LocatedFrame {
     #[must_use]
     pub fn without(header: FrameHeader, detections: usize, missing: NoPlace) -> Self {
         let places = vec![Err(missing.clone()); detections];
-        Self { places: FramePlaces { header, places }, missing: Some(missing), cloud: None }
+        Self {
+            places: FramePlaces { header, places, picks: None, pick_prompt: None },
+            missing: Some(missing),
+            cloud: None,
+            heightmap: None,
+        }
     }
 }
 
 impl View {
     /// Where the detections of the image are. The depth picture is decoded now, unless there are no
-    /// detections. With the image, a cloud of their surfaces is made as well.
+    /// detections and nothing else is made of it.
     #[must_use]
-    pub fn locate(&self, found: &FrameDetections, image: Option<&RgbImage>) -> LocatedFrame {
+    pub fn locate(&self, found: &FrameDetections, extras: Extras<'_>) -> LocatedFrame {
         let header = self.header.clone();
-        if found.detections.is_empty() {
-            let cloud = image.map(|_| Cloud { header: header.clone(), points: Vec::new() });
-            let places = FramePlaces { header, places: Vec::new() };
-            return LocatedFrame { places, missing: None, cloud };
+        let maps = extras.heightmap.is_some() && self.heightmap.is_some();
+        if found.detections.is_empty() && !maps {
+            let cloud = extras.cloud.map(|_| Cloud { header: header.clone(), points: Vec::new() });
+            let picks = self.picks.map(|_| Vec::new());
+            let pick_prompt = self.pick_prompt.clone();
+            let places = FramePlaces { header, places: Vec::new(), picks, pick_prompt };
+            return LocatedFrame { places, missing: None, cloud, heightmap: None };
         }
         match self.registered() {
-            Ok(depth) => self.locate_in(&depth, found, image),
+            Ok(depth) => self.locate_in(&depth, found, extras),
             Err(missing) => LocatedFrame::without(header, found.detections.len(), missing),
         }
     }
@@ -99,7 +122,7 @@ impl View {
         &self,
         depth: &DepthImage,
         found: &FrameDetections,
-        image: Option<&RgbImage>,
+        extras: Extras<'_>,
     ) -> LocatedFrame {
         let header = self.header.clone();
         let scene = match Scene::new(depth, &self.camera) {
@@ -118,7 +141,7 @@ impl View {
                 None => Region::Box(detection.box_in_source_px),
             };
             let foreground = scene.foreground(&region, &self.settings).map_err(no_place)?;
-            if let Some(image) = image {
+            if let Some(image) = extras.cloud {
                 points.extend(foreground.coloured(image).into_iter().map(|point| CloudPoint {
                     position_m: self.to_target(point.position),
                     rgb: point.rgb,
@@ -127,9 +150,16 @@ impl View {
             }
             Ok(self.place(&foreground))
         });
-        let places = FramePlaces { header: header.clone(), places: places.collect() };
-        let cloud = image.map(|_| Cloud { header, points: thinned(points) });
-        LocatedFrame { places, missing: None, cloud }
+        let places = places.collect();
+        let heightmap = self
+            .heightmap
+            .zip(extras.heightmap)
+            .map(|(grid, image)| self.seen_from_above(&grid, &scene, found, image));
+        let picks = self.picks.map(|settings| self.picks(&scene, found, &settings));
+        let pick_prompt = self.pick_prompt.clone();
+        let places = FramePlaces { header: header.clone(), places, picks, pick_prompt };
+        let cloud = extras.cloud.map(|_| Cloud { header, points: thinned(points) });
+        LocatedFrame { places, missing: None, cloud, heightmap }
     }
 
     fn place(&self, foreground: &Foreground) -> Place {
@@ -173,7 +203,7 @@ impl RegistrarCache {
     }
 }
 
-fn no_place(error: LocateError) -> NoPlace {
+pub(super) fn no_place(error: LocateError) -> NoPlace {
     let kind = match error {
         LocateError::BadBox { .. } => NoPlaceKind::BadBox,
         LocateError::EmptyRegion => NoPlaceKind::EmptyRegion,

@@ -2,6 +2,7 @@
 
 mod closing;
 pub mod frames;
+pub mod heightmaps;
 pub mod inspect;
 pub mod live;
 pub mod masks;

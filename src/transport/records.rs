@@ -9,11 +9,14 @@ use crate::types::{
     Detection, Frame, FrameDetections, FrameHeader, FramePlaces, PixelBox, PromptSet, RleError,
     StageTimings, Stamp,
 };
+use crate::vision::mask::outlines;
 
 mod mask;
+mod pick;
 mod place;
 
 pub use mask::{AxisRecord, MaskRecord};
+pub use pick::{BestPickRecord, PickRecord};
 pub use place::{NoPlaceRecord, PlaceRecord};
 
 /// One object that was found.
@@ -42,6 +45,12 @@ pub struct DetectionRecord {
     /// Why it has no place, where one was looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_place: Option<NoPlaceRecord>,
+    /// Where it may be taken hold of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pick: Option<PickRecord>,
+    /// Why there is no such point, where one was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_pick: Option<NoPlaceRecord>,
 }
 
 impl DetectionRecord {
@@ -57,6 +66,8 @@ impl DetectionRecord {
             id: None,
             place: None,
             no_place: None,
+            pick: None,
+            no_pick: None,
         }
     }
 }
@@ -153,7 +164,19 @@ impl FrameRecord {
         }
     }
 
-    /// The record with the places of its detections.
+    /// The record with the outlines of its masks.
+    #[must_use]
+    pub fn with_polygons(mut self, frame: &FrameDetections) -> Self {
+        for (record, detection) in self.detections.iter_mut().zip(&frame.detections) {
+            if let (Some(record), Some(found)) = (&mut record.mask, &detection.mask) {
+                // OpenCV fails on no memory only; a record without outlines is one all the same.
+                record.polygons_px = outlines(&found.mask).ok();
+            }
+        }
+        self
+    }
+
+    /// The record with the places of its detections, and their picks.
     #[must_use]
     pub fn with_places(mut self, places: &FramePlaces) -> Self {
         self.places_frame_id = Some(places.header.frame_id.to_string());
@@ -161,6 +184,12 @@ impl FrameRecord {
             match place {
                 Ok(place) => record.place = Some(place.into()),
                 Err(no_place) => record.no_place = Some(no_place.into()),
+            }
+        }
+        for (record, pick) in self.detections.iter_mut().zip(places.picks.iter().flatten()) {
+            match pick {
+                Ok(pick) => record.pick = Some(pick.into()),
+                Err(no_pick) => record.no_pick = Some(no_pick.into()),
             }
         }
         self

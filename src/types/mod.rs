@@ -12,6 +12,7 @@ mod detection;
 mod device;
 mod frame;
 mod mask;
+mod pick;
 mod prompt;
 mod rle;
 mod space;
@@ -23,6 +24,7 @@ pub use detection::{Detection, FrameDetections};
 pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
 pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
 pub use mask::{InstanceMask, Mask};
+pub use pick::{Heightmap, Pick};
 pub use prompt::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
 pub use rle::{CocoRle, RleError};
 pub use space::{

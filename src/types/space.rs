@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::{FrameHeader, Stamp};
+use super::{FrameDetections, FrameHeader, Pick, Stamp};
 
 /// Whether places are looked for. The names are none that YAML takes for true or false.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,6 +132,10 @@ pub enum NoPlaceKind {
     OutOfRange,
     /// Too few depths are left of the object.
     TooFewPoints,
+    /// To be picked it needs a mask, and has none.
+    NoMask,
+    /// No part of its surface is even and wide enough to be picked.
+    NoEvenPatch,
 }
 
 impl NoPlaceKind {
@@ -152,6 +156,8 @@ impl NoPlaceKind {
             Self::NoDepthInBox => "no_depth_in_box",
             Self::OutOfRange => "out_of_range",
             Self::TooFewPoints => "too_few_points",
+            Self::NoMask => "no_mask",
+            Self::NoEvenPatch => "no_even_patch",
         }
     }
 }
@@ -186,6 +192,28 @@ pub struct FramePlaces {
     pub header: FrameHeader,
     /// One for each detection, in their order.
     pub places: Vec<Result<Place, NoPlace>>,
+    /// Where each may be taken hold of, in their order; `None` where that is not looked for.
+    pub picks: Option<Vec<Result<Pick, NoPlace>>>,
+    /// The prompt whose objects are to be picked; `None` for all.
+    pub pick_prompt: Option<Arc<str>>,
+}
+
+impl FramePlaces {
+    /// The detection that is best picked, with its pick: that with the highest product of both
+    /// scores, among those of the prompt that is to be picked, or of all.
+    #[must_use]
+    pub fn best_pick(&self, found: &FrameDetections) -> Option<(usize, &Pick)> {
+        let picks = self.picks.iter().flatten().zip(&found.detections).enumerate();
+        let picked = picks.filter_map(|(index, (pick, detection))| {
+            let name = &found.prompts.prompts.get(detection.prompt)?.name;
+            let pick = pick.as_ref().ok()?;
+            let is_asked = self.pick_prompt.as_deref().is_none_or(|asked| asked == name);
+            is_asked.then_some((index, pick, pick.score * f64::from(detection.score)))
+        });
+        // Of equal ones the first.
+        let best = picked.reduce(|best, next| if next.2 > best.2 { next } else { best });
+        best.map(|(index, pick, _)| (index, pick))
+    }
 }
 
 /// One point of an object that was found.

@@ -11,7 +11,9 @@ use super::cdr::{FieldError, Message, Reader, Writer};
 use super::geometry_msgs::PoseWithCovariance;
 use super::std_msgs::Header;
 
-pub use detection_3d::{BoundingBox3D, Detection3D, Detection3DArray, detection_3d_array};
+pub use detection_3d::{
+    BoundingBox3D, Detection3D, Detection3DArray, best_pick, detection_3d_array, picks_array,
+};
 pub use info::{LabelInfo, VisionClass, VisionInfo, label_info};
 
 /// `vision_msgs/msg/ObjectHypothesisWithPose`, with its `hypothesis` flattened.

@@ -120,6 +120,13 @@ fn every_parameter_can_be_set_in_a_file() {
     target_frame: base_link
     sync_slop_secs: 0.5
     clouds: true
+    picks: true
+    pick_prompt: a cat
+    pick_radius_m: 0.02
+    heightmap: true
+    heightmap_bounds_m: -1 0.5 0 2 0.25 0.75
+    heightmap_m_per_px: 0.01
+    polygons: true
     depth_topics: [/left/depth]
     image_topics: [/left/image_raw, ~/image]
     overlay: false
@@ -164,6 +171,13 @@ fn every_parameter_can_be_set_in_a_file() {
         target_frame: Some("base_link".to_owned()),
         sync_slop_secs: 0.5,
         clouds: true,
+        polygons: true,
+        picks: true,
+        pick_prompt: Some("a cat".to_owned()),
+        pick_radius_m: 0.02,
+        heightmap: true,
+        heightmap_bounds_m: [[-1.0, 0.5], [0.0, 2.0], [0.25, 0.75]],
+        heightmap_m_per_px: 0.01,
         depth_topics: vec!["/left/depth".to_owned()],
         image_topics: vec!["/left/image_raw".to_owned(), "~/image".to_owned()],
         overlay: false,

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use owlet::report::{LossSummary, RecordingInfo, ReportBuilder, ReportOptions, TopicInfo};
+use owlet::report::{
+    FromAbove, LossSummary, RecordingInfo, ReportBuilder, ReportOptions, TopicInfo,
+};
 use owlet::tasks::ModelInfo;
 use owlet::types::{
     Detection, FrameDetections, FrameHeader, PixelBox, Prompt, PromptSet, Stage, StageTimings,
@@ -281,6 +283,26 @@ fn pictures_are_few_and_drawn_only_where_they_are_kept() {
     assert!(page.contains("id=\"picture-3333\""));
     assert!(page.contains("best frame of <bdi>a remote</bdi>"));
     assert!(page.contains("<a href=\"#picture-3333\">0.900</a>"));
+}
+
+#[test]
+fn the_scene_from_above_stands_below_its_picture_and_is_drawn_where_that_is_kept() {
+    let prompts = prompt_set(1, &["a cat"]);
+    let mut report = ReportBuilder::new(options(&prompts));
+    let mut drawn = 0;
+    for number in 0..1000 {
+        let from_above = || {
+            drawn += 1;
+            Some(FromAbove { width: 40, height: 20, jpeg: JPEG.to_vec() })
+        };
+        let frame = frame(&prompts, number, &[]);
+        report.add_frame_from_above(&frame, || Some(JPEG.to_vec()), from_above);
+    }
+    let page = page(&report);
+    let maps = page.matches("alt=\"The scene from above").count();
+    assert_eq!(2 * maps, count_of(&page, "img"), "one for each picture");
+    assert!((4..=9).contains(&maps) && drawn < 100, "{maps} of {drawn}");
+    assert!(page.contains("width=\"40\" height=\"20\""));
 }
 
 #[test]

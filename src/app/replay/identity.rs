@@ -38,6 +38,16 @@ pub(super) struct RunIdentity {
     target_frame: Option<String>,
     sync_slop_secs: f32,
     clouds: bool,
+    #[serde(default)]
+    polygons: bool,
+    /// Radius, where pick points are looked for.
+    #[serde(default)]
+    picks: Option<f32>,
+    #[serde(default)]
+    pick_prompt: Option<String>,
+    /// Bounds and cells, where heightmaps are made.
+    #[serde(default)]
+    heightmap: Option<([[f64; 2]; 3], f32)>,
 }
 
 /// A recording, wherever it lies.
@@ -92,6 +102,12 @@ impl RunIdentity {
             target_frame: config.target_frame.clone(),
             sync_slop_secs: config.sync_slop_secs,
             clouds: config.clouds,
+            polygons: config.polygons,
+            picks: config.picks.then_some(config.pick_radius_m),
+            pick_prompt: config.pick_prompt.clone(),
+            heightmap: config
+                .heightmap
+                .then_some((config.heightmap_bounds_m, config.heightmap_m_per_px)),
         }
     }
 }

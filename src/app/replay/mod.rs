@@ -3,6 +3,7 @@
 //! A reader thread decodes frames and posts them, the inference thread looks at them, and this
 //! thread writes the results. All queues between them are bounded and none of them drops.
 
+mod bag;
 mod coco;
 mod folder;
 mod identity;
@@ -57,6 +58,8 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
     }
     let topics = source::choose_topics(&recording, asked)?;
     let space_topics = SpaceTopics::choose(&recording, &topics, &settings.config)?;
+    let spatial = SpatialSettings::of(&settings.config);
+    let spatial = spatial.map_err(|error| Refused(error.to_string()))?;
     let identity = RunIdentity::new(args, &settings, bag.info(), &topics, &space_topics);
     let folder = OutFolder::claim(args, &identity)?;
     let cameras = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
@@ -93,7 +96,7 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
     let source = Source {
         topics: &topics,
         space_topics: &space_topics,
-        space: SpaceReader::new(&space_topics, SpatialSettings::of(&settings.config)),
+        space: SpaceReader::new(&space_topics, spatial),
         prompts: &settings.prompts,
         known,
         pipeline: &pipeline,

@@ -7,25 +7,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use owlet::pipeline::{FrameFailure, Outcome};
-use owlet::report::{RecordingInfo, ReportOptions, RunSummary, TopicInfo};
-use owlet::spatial::LocatedFrame;
+use owlet::report::{FromAbove, RecordingInfo, ReportOptions, RunSummary, TopicInfo};
 use owlet::tasks::ModelInfo;
 use owlet::track::FrameTracker;
-use owlet::transport::masks::MaskPictures;
 use owlet::transport::records::FrameRecord;
-use owlet::transport::rosbag2::{BagInfo, BagWriter, QosProfile, TopicId, WriterOptions};
-use owlet::types::{Frame, FrameDetections, PromptSet, Stamp};
+use owlet::transport::rosbag2::BagInfo;
+use owlet::types::{Frame, FrameDetections, Heightmap, PromptSet, Stamp};
 use owlet::vision::encode::encode_jpeg;
 use owlet::vision::overlay;
-use owlet::wire::Message;
-use owlet::wire::sensor_msgs::{Image, PointCloud2, point_bytes};
-use owlet::wire::std_msgs::Header;
-use owlet::wire::vision_msgs::{
-    Detection2DArray, Detection3DArray, LabelInfo, detection_2d_array, detection_3d_array,
-    label_info,
-};
 
 use super::super::settings::Settings;
+use super::bag::BagOutputs;
 use super::coco;
 use super::identity::name_of;
 use super::shared_report::SharedReport;
@@ -57,34 +49,16 @@ pub(super) struct Outputs<'a> {
     folder: PathBuf,
     records: BufWriter<File>,
     already_recorded: usize,
-    bag: BagWriter,
-    bag_topics: Vec<CameraOutputs>,
+    bag: BagOutputs,
     /// `None` where objects are not tracked.
     tracker: Option<FrameTracker>,
     places: PlacesTally,
     overlays: Option<PathBuf>,
     prompts: Arc<PromptSet>,
     draws: bool,
+    polygons: bool,
     jpeg_quality: u8,
     frames: usize,
-}
-
-/// The output topics of one camera.
-struct CameraOutputs {
-    camera: Arc<str>,
-    detections: TopicId,
-    /// Where its detections get places.
-    detections_3d: Option<TopicId>,
-    cloud: Option<TopicId>,
-    masks: Option<MaskTopics>,
-}
-
-/// Where masks are made.
-struct MaskTopics {
-    instances: TopicId,
-    labels: TopicId,
-    label_info: TopicId,
-    is_told: bool,
 }
 
 impl<'a> Outputs<'a> {
@@ -101,49 +75,19 @@ impl<'a> Outputs<'a> {
             fs::create_dir_all(overlays)
                 .with_context(|| format!("cannot make {}", overlays.display()))?;
         }
-        let mut writer = BagWriter::create(folder.join(BAG), WriterOptions::default())?;
-        let bag_topics = topics
-            .iter()
-            .map(|topic| {
-                let camera = Arc::clone(&topic.name);
-                let mut add_with = |output, message_type, qos| {
-                    let name = output_topic(output, &camera, topics.len());
-                    writer.add_topic(&name, message_type, qos)
-                };
-                let masks = match settings.makes_masks() {
-                    true => Some(MaskTopics {
-                        instances: add_with("instances", Image::TYPE, QosProfile::RELIABLE)?,
-                        labels: add_with("labels", Image::TYPE, QosProfile::RELIABLE)?,
-                        label_info: add_with("labels/info", LabelInfo::TYPE, QosProfile::LATCHED)?,
-                        is_told: false,
-                    }),
-                    false => None,
-                };
-                let mut add =
-                    |output, message_type| add_with(output, message_type, QosProfile::RELIABLE);
-                let detections = add("detections", Detection2DArray::TYPE)?;
-                let (mut detections_3d, mut cloud) = (None, None);
-                if options.space_topics.of(&camera).is_some() {
-                    detections_3d = Some(add("detections_3d", Detection3DArray::TYPE)?);
-                    if settings.config.clouds {
-                        cloud = Some(add("cloud", PointCloud2::TYPE)?);
-                    }
-                }
-                Ok(CameraOutputs { camera, detections, detections_3d, cloud, masks })
-            })
-            .collect::<anyhow::Result<_>>()?;
+        let bag = BagOutputs::create(&folder.join(BAG), settings, topics, options.space_topics)?;
         Ok(Self {
             report,
             folder: folder.to_owned(),
             records: BufWriter::new(records),
             already_recorded: options.already_recorded,
-            bag: writer,
-            bag_topics,
+            bag,
             tracker: settings.config.tracking.then(FrameTracker::default),
             places: PlacesTally::default(),
             overlays,
             prompts: Arc::clone(&settings.prompts),
             draws: settings.config.overlay,
+            polygons: settings.config.polygons,
             jpeg_quality: settings.config.jpeg_quality,
             frames: 0,
         })
@@ -161,22 +105,25 @@ impl<'a> Outputs<'a> {
                 if let Some(tracker) = &mut self.tracker {
                     tracker.assign(&mut detections);
                 }
-                let outputs = self.bag_topics.iter().find(|known| known.camera == frame.camera);
-                let with_cloud = outputs.is_some_and(|outputs| outputs.cloud.is_some());
-                let image = with_cloud.then_some(&*frame.image);
-                let located = space.map(|space| space.locate(&detections, image));
+                let extras = self.bag.extras(&frame);
+                let located = space.map(|space| space.locate(&detections, extras));
                 if let Some(located) = &located {
                     self.places.add(&frame.camera, located);
                 }
+                let polygons = self.polygons;
                 self.record(|| {
-                    let record = FrameRecord::new(&detections);
+                    let mut record = FrameRecord::new(&detections);
+                    if polygons {
+                        record = record.with_polygons(&detections);
+                    }
                     match &located {
                         Some(located) => record.with_places(&located.places),
                         None => record,
                     }
                 })?;
-                self.add_to_bag(&detections, located.as_ref(), &frame)?;
-                self.add_found(&detections, &frame)
+                self.bag.add(&detections, located.as_ref(), &frame)?;
+                let heightmap = located.as_ref().and_then(|located| located.heightmap.as_ref());
+                self.add_found(&detections, heightmap, &frame)
             }
             Outcome::Failed(FrameFailure { frame, reason }) => {
                 let prompts = Arc::clone(&self.prompts);
@@ -201,41 +148,12 @@ impl<'a> Outputs<'a> {
             .with_context(|| format!("cannot write {}", self.folder.join(JSONL).display()))
     }
 
-    fn add_to_bag(
+    fn add_found(
         &mut self,
         found: &FrameDetections,
-        located: Option<&LocatedFrame>,
+        heightmap: Option<&Heightmap>,
         frame: &Frame,
     ) -> anyhow::Result<()> {
-        let outputs = self.bag_topics.iter_mut().find(|known| known.camera == found.camera);
-        let Some(outputs) = outputs else { return Ok(()) };
-        let at = frame.received;
-        self.bag.write(outputs.detections, at, &detection_2d_array(found))?;
-        if let Some(masks) = &mut outputs.masks {
-            if !std::mem::replace(&mut masks.is_told, true) {
-                let names = found.prompts.prompts.iter().map(|prompt| prompt.name.as_str());
-                let threshold = found.prompts.default_threshold;
-                let info = label_info(Header::from(&found.header), names, threshold);
-                self.bag.write(masks.label_info, at, &info)?;
-            }
-            let pictures = MaskPictures::of(found);
-            self.bag.write(masks.instances, at, &pictures.instances())?;
-            self.bag.write(masks.labels, at, &pictures.labels())?;
-        }
-        let Some(located) = located else { return Ok(()) };
-        if let Some(topic) = outputs.detections_3d {
-            self.bag.write(topic, at, &detection_3d_array(found, &located.places))?;
-        }
-        if let (Some(topic), Some(cloud)) = (outputs.cloud, &located.cloud) {
-            let bytes = point_bytes(&cloud.points);
-            if let Some(message) = PointCloud2::of_points((&cloud.header).into(), &bytes) {
-                self.bag.write(topic, at, &message)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn add_found(&mut self, found: &FrameDetections, frame: &Frame) -> anyhow::Result<()> {
         let quality = self.jpeg_quality;
         let draw = || encode_jpeg(&overlay::draw_found(&frame.image, found), quality);
         let mut drawn = None;
@@ -248,11 +166,18 @@ impl<'a> Outputs<'a> {
         }
         let draws = self.draws;
         self.report.with(|report| {
-            report.add_frame(found, || match drawn {
+            let overlay = || match drawn {
                 Some(jpeg) => Some(jpeg),
                 None if draws => draw().ok(),
                 None => None,
-            });
+            };
+            let from_above = || {
+                let drawn = overlay::draw_from_above(heightmap.filter(|_| draws)?);
+                let (width, height) = drawn.dimensions();
+                let jpeg = encode_jpeg(&drawn, quality).ok()?;
+                Some(FromAbove { width, height, jpeg })
+            };
+            report.add_frame_from_above(found, overlay, from_above);
         });
         Ok(())
     }
@@ -277,14 +202,6 @@ impl<'a> Outputs<'a> {
 pub(super) fn list_files(folder: &Path, overlays: bool) -> String {
     let names = [REPORT, BAG, JSONL, coco::NAME].into_iter().chain(overlays.then_some(OVERLAYS));
     names.map(|name| format!("{}\n", folder.join(name).display())).collect()
-}
-
-/// `~/detections` of the node; with several cameras each has its own, named after its topic.
-fn output_topic(output: &str, camera: &str, cameras: usize) -> String {
-    match cameras {
-        1 => format!("/owlet/{output}"),
-        _ => format!("/owlet/{output}/{}", camera.trim_start_matches('/')),
-    }
 }
 
 /// Number, camera and stamp: unique, and sorted as in the recording. What a topic from a file may

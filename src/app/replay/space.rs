@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use owlet::pipeline::Incoming;
 use owlet::spatial::{
-    CalibrationOf, Depth, LazyDepth, LocatedFrame, PlaceCounts, Resolution, Spatial,
+    CalibrationOf, Depth, Extras, LazyDepth, LocatedFrame, PlaceCounts, Resolution, Spatial,
     SpatialSettings, View, picture_kind_of,
 };
 use owlet::transport::frames::{frame_from_message, header_of_message};
@@ -30,13 +30,9 @@ pub(super) struct FrameSpace {
 
 impl FrameSpace {
     /// Where the detections of the frame are.
-    pub(super) fn locate(
-        &self,
-        found: &FrameDetections,
-        image: Option<&image::RgbImage>,
-    ) -> LocatedFrame {
+    pub(super) fn locate(&self, found: &FrameDetections, extras: Extras<'_>) -> LocatedFrame {
         match &self.view {
-            Ok(view) => view.locate(found, image),
+            Ok(view) => view.locate(found, extras),
             Err(missing) => {
                 LocatedFrame::without(self.header.clone(), found.detections.len(), missing.clone())
             }
@@ -186,12 +182,16 @@ impl PlacesTally {
     /// For `run.json`; `None` where no places were looked for.
     pub(super) fn to_json(&self) -> Option<Value> {
         let cameras = self.0.iter().map(|(camera, counts)| {
-            let value = json!({
+            let mut value = json!({
                 "frames": counts.frames,
                 "frames_without": named(&counts.frames_without),
                 "located": counts.located,
                 "unlocated": named(&counts.unlocated),
             });
+            if counts.newest_picks.is_some() {
+                value["picked"] = counts.picked.into();
+                value["unpicked"] = json!(named(&counts.unpicked));
+            }
             (camera.to_string(), value)
         });
         (!self.0.is_empty()).then(|| Value::Object(cameras.collect()))
@@ -199,12 +199,10 @@ impl PlacesTally {
 
     /// In a sentence for each camera.
     pub(super) fn to_sentences(&self) -> Vec<String> {
-        let cameras = self.0.iter();
-        cameras
-            .map(|(camera, counts)| {
-                let all = counts.detections();
-                let why: Vec<_> = counts
-                    .unlocated
+        let cameras = self.0.iter().flat_map(|(camera, counts)| {
+            let sentence = |what: &str, has: u64, without: &BTreeMap<NoPlaceKind, u64>| {
+                let all = has + without.values().sum::<u64>();
+                let why: Vec<_> = without
                     .iter()
                     .map(|(kind, count)| format!("{} {count}", kind.name()))
                     .collect();
@@ -212,9 +210,15 @@ impl PlacesTally {
                     true => String::new(),
                     false => format!("; without: {}", why.join(", ")),
                 };
-                format!("{camera}: {} of {all} detections have a place{without}", counts.located)
-            })
-            .collect()
+                format!("{camera}: {has} of {all} detections have a {what}{without}")
+            };
+            let places = sentence("place", counts.located, &counts.unlocated);
+            let picks = counts
+                .newest_picks
+                .map(|_| sentence("pick point", counts.picked, &counts.unpicked));
+            [Some(places), picks].into_iter().flatten()
+        });
+        cameras.collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The points of one object.
 
+use std::ops::Range;
+
 use image::RgbImage;
 use nalgebra::{Point2, Point3};
 
@@ -240,15 +242,9 @@ impl Scene<'_> {
                 }
             }
             Region::Mask(mask) => {
-                // Where its box lies in the depth picture, rounded outwards.
-                let [x0, y0, x1, y1] = mask.box_px().map_or([0.0; 4], |area| area.corners());
-                let range = |from: f32, to: f32, side: u32, of_mask: u32| {
-                    let scale = f64::from(side) / f64::from(of_mask.max(1));
-                    let first = (f64::from(from) * scale).floor() as u32;
-                    first..((f64::from(to) * scale).ceil() as u32).min(side)
-                };
-                for y in range(y0, y1, height, mask.height()) {
-                    let columns = range(x0, x1, width, mask.width());
+                let [columns, rows] = self.window_of(mask);
+                for y in rows {
+                    let columns = columns.clone();
                     for x in columns.filter(|x| self.masked(mask, i64::from(*x), i64::from(y))) {
                         add(x, y, 1.0);
                     }
@@ -262,8 +258,22 @@ impl Scene<'_> {
         Ok(within)
     }
 
+    /// The columns and rows of the depth picture that a mask's box lies in, rounded outwards.
+    pub(super) fn window_of(&self, mask: &Mask) -> [Range<u32>; 2] {
+        let [x0, y0, x1, y1] = mask.box_px().map_or([0.0; 4], |area| area.corners());
+        let range = |from: f32, to: f32, side: u32, of_mask: u32| {
+            let scale = f64::from(side) / f64::from(of_mask.max(1));
+            let first = (f64::from(from) * scale).floor() as u32;
+            first..((f64::from(to) * scale).ceil() as u32).min(side)
+        };
+        [
+            range(x0, x1, self.depth.width(), mask.width()),
+            range(y0, y1, self.depth.height(), mask.height()),
+        ]
+    }
+
     /// Whether the mask holds the place that a pixel of the depth picture shows.
-    fn masked(&self, mask: &Mask, x: i64, y: i64) -> bool {
+    pub(super) fn masked(&self, mask: &Mask, x: i64, y: i64) -> bool {
         let place = |at: i64, side: u32, of_mask: u32| {
             let at = ((at as f64 + 0.5) / f64::from(side) * f64::from(of_mask)).floor();
             (at >= 0.0 && at < f64::from(of_mask)).then_some(at as u32)
@@ -346,7 +356,7 @@ impl Scene<'_> {
 }
 
 /// The step in both directions that leaves no more than about `most` of so many pixels.
-fn every_for(pixels: usize, most: usize) -> usize {
+pub(super) fn every_for(pixels: usize, most: usize) -> usize {
     let least = (pixels as f64 / most.max(1) as f64).sqrt();
     (least.ceil() as usize).max(1)
 }

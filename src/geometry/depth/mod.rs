@@ -1,12 +1,14 @@
 //! From a region of a colour picture and a depth picture to positions and boxes in metres.
 //!
 //! [`Scene`] pairs one depth picture with the camera that it fits; [`Scene::foreground`] takes the
-//! points of one object out of it, and [`Foreground::locate`] says where they are. A depth picture
-//! that was taken by another camera goes through a [`Registrar`] first.
+//! points of one object out of it, and [`Foreground::locate`] says where they are; [`Scene::pick`]
+//! says where to take hold of it. A depth picture that was taken by another camera goes through a
+//! [`Registrar`] first.
 
 mod foreground;
 mod locate;
 mod oriented;
+mod pick;
 mod register;
 mod separate;
 #[cfg(test)]
@@ -15,6 +17,7 @@ mod tests;
 pub use foreground::{ColouredPoint, Foreground, ForegroundPoint, LocateError, LocateSettings};
 pub use locate::{DepthNoise, Located};
 pub use oriented::OrientedBox;
+pub use pick::{PickError, PickPoint, PickSettings};
 pub use register::{Registered, Registrar, RegistrationCounts};
 
 use nalgebra::Point2;
@@ -80,7 +83,7 @@ impl<'a> Scene<'a> {
 
     /// Where the centre of a pixel of the depth picture lies in the source picture, counted from
     /// the edge of its first pixel.
-    fn in_source_px(&self, x: u32, y: u32) -> Point2<f64> {
+    pub(super) fn in_source_px(&self, x: u32, y: u32) -> Point2<f64> {
         let [across, down] = self.source_px_per_depth_px;
         Point2::new((f64::from(x) + 0.5) * across, (f64::from(y) + 0.5) * down)
     }

@@ -136,7 +136,7 @@ fn extent(points: &[Point3<f64>], axis: &Vector3<f64>) -> Option<(f64, f64)> {
 }
 
 /// From the value above the lowest [`TRIM_SHARE`] to the one below the highest.
-fn trimmed_range(values: &mut [f64]) -> Option<(f64, f64)> {
+pub(super) fn trimmed_range(values: &mut [f64]) -> Option<(f64, f64)> {
     let last = values.len().checked_sub(1)?;
     let trimmed = (values.len() as f64 * TRIM_SHARE) as usize;
     let (_, low, _) = values.select_nth_unstable_by(trimmed, f64::total_cmp);

@@ -51,10 +51,12 @@ impl ManagedModel {
             prompts: (!set.prompts.is_empty()).then(|| Arc::new(set)),
             threshold: config.threshold,
             tracking: config.tracking,
+            polygons: config.polygons,
             space: SpaceOptions {
                 mode: config.locate,
                 clouds: config.clouds,
-                settings: SpatialSettings::of(config),
+                settings: SpatialSettings::of(config)
+                    .map_err(|error| NotDone::Refused(error.to_string()))?,
             },
             tuning: tuning(config),
         })
@@ -160,6 +162,7 @@ pub(super) fn tuning(config: &Config) -> Tuning {
         overlay: config.overlay,
         jpeg_quality: config.jpeg_quality,
         max_rate_hz: config.max_rate_hz,
+        pick_prompt: config.pick_prompt.as_deref().map(Into::into),
     }
 }
 

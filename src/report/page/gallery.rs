@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use maud::{Markup, html};
 
 use super::super::format;
@@ -48,7 +50,7 @@ pub(super) fn write(page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
 
 fn figure(page: &Page<'_>, frame: u64, picture: &Picture, best_of: &[usize]) -> Markup {
     let start = page.tally.span().map_or(picture.stamp, |(first, _)| first);
-    let Picture { camera, stamp, width, height, detections, more_detections, jpeg } = picture;
+    let Picture { camera, stamp, width, height, detections, more_detections, .. } = picture;
     let alt = format!("Frame {} of {camera} with {}", frame + 1, found(picture));
     let caption = html! {
         p.when {
@@ -73,6 +75,11 @@ fn figure(page: &Page<'_>, frame: u64, picture: &Picture, best_of: &[usize]) -> 
                 }
             }
         }
+        @if let Some(map) = &picture.from_above {
+            img src={ "data:image/jpeg;base64," (BASE64.encode(&map.jpeg)) }
+                alt="The scene from above: heights, and what was found"
+                width=(map.width) height=(map.height);
+        }
         @if !best_of.is_empty() {
             p.best {
                 "best frame of "
@@ -84,7 +91,11 @@ fn figure(page: &Page<'_>, frame: u64, picture: &Picture, best_of: &[usize]) -> 
         }
     };
     let anchors = (anchor(frame), format!("thumb-{frame}"));
-    figure_of(&anchors, &Drawn { jpeg, width: *width, height: *height, alt: &alt }, &caption)
+    figure_of(
+        &anchors,
+        &Drawn { jpeg: &picture.jpeg, width: *width, height: *height, alt: &alt },
+        &caption,
+    )
 }
 
 /// What a picture shows, for those who cannot see it.

@@ -22,7 +22,7 @@ pub use status::{
 use super::records::LiveRecord;
 use crate::types::{
     Calibration, Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, FrameTransform,
-    Stamp, StampSource,
+    Heightmap, Stamp, StampSource,
 };
 
 /// Why a message is not a picture, in words.
@@ -60,6 +60,15 @@ pub enum CameraPart {
     Colour,
     /// The one that measures depth, where its pictures are not registered to the images.
     Depth,
+}
+
+/// What goes out beside places, where those are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpaceOutputs {
+    /// Whether picks are looked for.
+    pub picks: bool,
+    /// Whether heightmaps are made.
+    pub heightmap: bool,
 }
 
 /// How long transforms hold.
@@ -168,7 +177,8 @@ pub trait NodeOutput: Send + Sync {
     fn prompts_in_use(&self, prompts: &PromptsRecord);
 
     /// Where the things are that were found in a frame: after [`detections`](Self::detections) of
-    /// the same frame, and only where places are looked for. `record` holds the places, too.
+    /// the same frame, and only where places are looked for. `record` holds the places, too, and
+    /// both hold picks where those are looked for.
     fn places(
         &self,
         camera: &str,
@@ -182,6 +192,12 @@ pub trait NodeOutput: Send + Sync {
 
     /// The visible surfaces of what was found in a frame.
     fn cloud(&self, camera: &str, cloud: &Cloud);
+
+    /// Whether somebody takes this camera's heightmaps.
+    fn wants_heightmap(&self, camera: &str) -> bool;
+
+    /// The scene of a frame from above.
+    fn heightmap(&self, camera: &str, map: &Heightmap);
 
     /// Where this camera's depth and calibration are waited for; `None` where they cannot come.
     fn space_keys(&self, camera: &str) -> Option<SpaceKeys>;

@@ -202,6 +202,21 @@ pub struct SpaceStatus {
     /// Of the newest frame with detections: those with a place, and all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_located: Option<[usize; 2]>,
+    /// Detections with a pick point, where those are looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picked: Option<u64>,
+    /// Detections without one, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unpicked: BTreeMap<String, u64>,
+    /// Of the newest frame with detections: those with a pick point, and all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_picked: Option<[usize; 2]>,
+    /// Why the newest detection without a pick point has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_no_pick: Option<String>,
+    /// Why nothing of the newest frame is the one to be picked, where a prompt is named for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_pick_of_prompt: Option<String>,
     /// Why the newest detection or frame without a place has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_reason: Option<String>,

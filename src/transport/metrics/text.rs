@@ -83,6 +83,9 @@ impl Metrics {
         self.gauge("detections", "Detections in the newest image", labels(), detections);
         if let Some(space) = &camera.space {
             self.count("located", "Detections with a place in space", labels(), space.located);
+            if let Some(picked) = space.picked {
+                self.count("picked", "Detections with a pick point", labels(), picked);
+            }
             for (reason, count) in &space.unlocated {
                 let help = "Detections without a place in space";
                 self.count("unlocated", help, with("reason", reason), *count);

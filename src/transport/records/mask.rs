@@ -19,6 +19,10 @@ pub struct MaskRecord {
     /// How it lies; absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axis: Option<AxisRecord>,
+    /// Its outlines as closed polygons, each a list of corners `[x, y]`, of things and of holes in
+    /// them; only where they are asked for (`polygons`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub polygons_px: Option<Vec<Vec<[f32; 2]>>>,
     /// How well the model thinks the mask fits, mostly in `[0, 1]`; only from models that say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_iou: Option<f32>,
@@ -50,6 +54,7 @@ impl From<&InstanceMask> for MaskRecord {
                 length_px: rounded(axis.length_px),
                 width_px: rounded(axis.width_px),
             }),
+            polygons_px: None,
             predicted_iou: found.predicted_iou,
         }
     }

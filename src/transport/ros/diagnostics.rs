@@ -132,6 +132,10 @@ fn of_places(space: &SpaceStatus) -> Vec<KeyValue<'_>> {
         values.extend([value("depth", &keys.depth), value("camera_info", &keys.calibration)]);
     }
     values.extend(space.newest_reason.iter().map(|reason| value("newest_no_place", reason)));
+    values.extend(space.picked.map(|picked| number("picks", picked)));
+    let reasons = space.unpicked.iter();
+    values.extend(reasons.map(|(reason, count)| number_of(format!("no pick: {reason}"), count)));
+    values.extend(space.newest_no_pick.iter().map(|reason| value("newest_no_pick", reason)));
     values
 }
 

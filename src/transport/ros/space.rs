@@ -6,14 +6,18 @@ use std::sync::Arc;
 use super::topics::{Out, ros_type};
 use super::{Durability, Held, LinkError, Qos, Reliability, RosBytes, RosEndpoint, RosLink};
 use crate::transport::frames::{MessagePicture, frame_from_message};
+use crate::transport::heightmaps::HeightmapPictures;
 use crate::transport::live::{
-    CameraPart, DepthMessage, ImageError, NodeInput, SpaceKeys, TransformKind,
+    CameraPart, DepthMessage, ImageError, NodeInput, SpaceKeys, SpaceOutputs, TransformKind,
 };
-use crate::types::{Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, Picture};
+use crate::types::{
+    Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, Heightmap, Picture,
+};
 use crate::wire::Message;
+use crate::wire::geometry_msgs::PoseStamped;
 use crate::wire::sensor_msgs::{CameraInfo, Image, PointCloud2, point_bytes};
 use crate::wire::tf2_msgs::TFMessage;
-use crate::wire::vision_msgs::{Detection3DArray, detection_3d_array};
+use crate::wire::vision_msgs::{Detection3DArray, best_pick, detection_3d_array, picks_array};
 
 /// As tf2 listens to `/tf`, and to `/tf_static`.
 const TF: Qos =
@@ -29,6 +33,39 @@ pub(super) struct SpaceTopics {
     depth: Arc<str>,
     detections: Out,
     cloud: Out,
+    picks: Option<PickTopics>,
+    heightmap: Option<HeightmapTopics>,
+}
+
+struct PickTopics {
+    best: Out,
+    all: Out,
+}
+
+struct HeightmapTopics {
+    heights: Out,
+    scores: Out,
+    labels: Out,
+    colours: Out,
+}
+
+impl HeightmapTopics {
+    fn open(link: &dyn RosLink, prefix: &str) -> Result<Self, LinkError> {
+        let open = |name: &str| {
+            let topic = format!("{prefix}heightmap{name}");
+            Out::open::<Image<'_>>(link, &topic, Qos::RELIABLE)
+        };
+        Ok(Self {
+            heights: open("")?,
+            scores: open("/scores")?,
+            labels: open("/labels")?,
+            colours: open("/color")?,
+        })
+    }
+
+    fn all(&self) -> [&Out; 4] {
+        [&self.heights, &self.scores, &self.labels, &self.colours]
+    }
 }
 
 impl SpaceTopics {
@@ -37,6 +74,7 @@ impl SpaceTopics {
         camera: &str,
         in_prefix: &str,
         out_prefix: &str,
+        options: &SpaceOutputs,
     ) -> Result<Self, LinkError> {
         let (detections, cloud) =
             (format!("{out_prefix}detections_3d"), format!("{out_prefix}cloud"));
@@ -46,6 +84,25 @@ impl SpaceTopics {
             depth: link.resolve(&format!("{in_prefix}depth")).into(),
             detections: Out::open::<Detection3DArray<'_>>(link, &detections, Qos::RELIABLE)?,
             cloud: Out::open::<PointCloud2<'_>>(link, &cloud, Qos::SENSOR_DATA)?,
+            picks: match options.picks {
+                true => Some(PickTopics {
+                    best: Out::open::<PoseStamped<'_>>(
+                        link,
+                        &format!("{out_prefix}pick"),
+                        Qos::RELIABLE,
+                    )?,
+                    all: Out::open::<Detection3DArray<'_>>(
+                        link,
+                        &format!("{out_prefix}picks"),
+                        Qos::RELIABLE,
+                    )?,
+                }),
+                false => None,
+            },
+            heightmap: match options.heightmap {
+                true => Some(HeightmapTopics::open(link, out_prefix)?),
+                false => None,
+            },
         })
     }
 
@@ -96,6 +153,29 @@ impl SpaceTopics {
 
     pub(super) fn places(&self, found: &FrameDetections, places: &FramePlaces) {
         self.detections.send(&detection_3d_array(found, places));
+        if let Some(picks) = &self.picks {
+            picks.all.send(&picks_array(found, places));
+            // No pose says that there is none: who waits for one keeps waiting.
+            if let Some(pose) = best_pick(found, places) {
+                picks.best.send(&pose);
+            }
+        }
+    }
+
+    pub(super) fn wants_heightmap(&self) -> bool {
+        self.heightmap.iter().flat_map(HeightmapTopics::all).any(Out::has_readers)
+    }
+
+    pub(super) fn heightmap(&self, map: &Heightmap) {
+        let Some(topics) = &self.heightmap else { return };
+        let pictures = HeightmapPictures::of(map);
+        let messages =
+            [pictures.heights(), pictures.scores(), pictures.labels(), pictures.colours()];
+        for (topic, message) in topics.all().into_iter().zip(messages) {
+            if topic.has_readers() {
+                topic.send(&message);
+            }
+        }
     }
 
     pub(super) fn wants_cloud(&self) -> bool {

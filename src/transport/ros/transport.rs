@@ -12,12 +12,12 @@ use super::space::{SpaceTopics, listen_to_transforms};
 use super::topics::Out;
 use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
-    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, SpaceKeys, Status,
-    TransportError, WaitsFor,
+    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, SpaceKeys,
+    SpaceOutputs, Status, TransportError, WaitsFor,
 };
 use crate::transport::masks::MaskPictures;
 use crate::transport::records::LiveRecord;
-use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
+use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap};
 use crate::wire::Message;
 use crate::wire::diagnostic_msgs::DiagnosticArray;
 use crate::wire::sensor_msgs::{CompressedImage, Image};
@@ -43,6 +43,8 @@ const ALONE_PATIENCE: Duration = Duration::from_secs(3);
 /// | `~/detections_3d` | out, where places are looked for | `vision_msgs/Detection3DArray` | reliable |
 /// | `~/instances`, `~/labels` | out, where masks are made | `sensor_msgs/Image`, `16UC1` and `mono8` | reliable |
 /// | `~/labels/info` | out, where masks are made | `vision_msgs/LabelInfo` | reliable, transient local |
+/// | `~/pick`, `~/picks` | out, where picks are looked for | `geometry_msgs/PoseStamped`, `vision_msgs/Detection3DArray` | reliable |
+/// | `~/heightmap`, `~/heightmap/scores`, `~/heightmap/labels`, `~/heightmap/color` | out, where asked for and while somebody listens | `sensor_msgs/Image`: `32FC1`, `32FC1`, `mono8`, `rgb8` | reliable |
 /// | `~/cloud` | out, where asked for and while somebody listens | `sensor_msgs/PointCloud2` | sensor data |
 /// | `~/overlay/compressed` | out, drawn while somebody listens | `sensor_msgs/CompressedImage` | sensor data |
 /// | `~/vision_info` | out | `vision_msgs/VisionInfo` | reliable, transient local |
@@ -86,6 +88,8 @@ pub struct RosTransportOptions {
     pub cameras: Vec<String>,
     /// Whether places in space are looked for: what they need is subscribed to.
     pub locates: bool,
+    /// What there is beside places.
+    pub space: SpaceOutputs,
 }
 
 struct Camera {
@@ -132,7 +136,11 @@ impl MaskTopics {
 
 impl Camera {
     /// `name` is `None` where there is one camera only.
-    fn open(link: &dyn RosLink, name: Option<&str>, locates: bool) -> Result<Self, LinkError> {
+    fn open(
+        link: &dyn RosLink,
+        name: Option<&str>,
+        options: &RosTransportOptions,
+    ) -> Result<Self, LinkError> {
         let (in_prefix, out_prefix) = match name {
             Some(name) => (format!("{name}/"), format!("~/{name}/")),
             None => (String::new(), "~/".to_owned()),
@@ -147,8 +155,11 @@ impl Camera {
             detections: Out::open::<Detection2DArray<'_>>(link, &detections, Qos::RELIABLE)?,
             overlay: Out::open::<CompressedImage<'_>>(link, &overlay, Qos::SENSOR_DATA)?,
             masks: MaskTopics::open(link, &out_prefix)?,
-            space: match locates {
-                true => Some(SpaceTopics::open(link, name, &in_prefix, &out_prefix)?),
+            space: match options.locates {
+                true => {
+                    let space = &options.space;
+                    Some(SpaceTopics::open(link, name, &in_prefix, &out_prefix, space)?)
+                }
                 false => None,
             },
         })
@@ -170,7 +181,7 @@ impl RosTransport {
             [] => vec![None],
             names => names.iter().map(|name| Some(name.as_str())).collect(),
         };
-        let cameras = names.into_iter().map(|name| Camera::open(&*link, name, locates));
+        let cameras = names.into_iter().map(|name| Camera::open(&*link, name, options));
         Ok(Arc::new(Self {
             locates,
             cameras: cameras.collect::<Result<_, _>>()?,
@@ -316,6 +327,16 @@ impl NodeOutput for RosTransport {
     fn cloud(&self, camera: &str, cloud: &Cloud) {
         if let Some(space) = self.active_space(camera) {
             space.cloud(cloud);
+        }
+    }
+
+    fn wants_heightmap(&self, camera: &str) -> bool {
+        self.active_space(camera).is_some_and(SpaceTopics::wants_heightmap)
+    }
+
+    fn heightmap(&self, camera: &str, map: &Heightmap) {
+        if let Some(space) = self.active_space(camera) {
+            space.heightmap(map);
         }
     }
 

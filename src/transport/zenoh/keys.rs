@@ -123,6 +123,13 @@ impl Keys {
             "detections_3d/**",
             "detections_3d_cdr/**",
             "cloud/**",
+            "instances_cdr/**",
+            "pick/**",
+            "pick_cdr/**",
+            "heightmap/**",
+            "heightmap_scores/**",
+            "heightmap_labels/**",
+            "heightmap_color/**",
             "overlay/**",
             "prompts/**",
         ];

@@ -11,6 +11,9 @@
 //! | `owlet/N/detections_cdr/<camera>` | out, where asked for | `vision_msgs/msg/Detection2DArray` |
 //! | `owlet/N/detections_3d/<camera>` | out, where places are looked for | JSON ([`LiveRecord`]) |
 //! | `owlet/N/detections_3d_cdr/<camera>` | out, where asked for | `vision_msgs/msg/Detection3DArray` |
+//! | `owlet/N/pick/<camera>` | out, where picks are looked for and there is one | JSON ([`BestPickRecord`](super::records::BestPickRecord)) |
+//! | `owlet/N/pick_cdr/<camera>` | the same, where asked for | `geometry_msgs/msg/PoseStamped` |
+//! | `owlet/N/heightmap/<camera>`, and `heightmap_scores`, `heightmap_labels`, `heightmap_color` | out, where asked for and while somebody subscribes | `sensor_msgs/msg/Image`: `32FC1`, `32FC1`, `mono8`, `rgb8` |
 //! | `owlet/N/cloud/<camera>` | out, where asked for and while somebody subscribes | `sensor_msgs/msg/PointCloud2` |
 //! | `owlet/N/instances_cdr/<camera>` | out, where asked for, where masks are made and while somebody subscribes | `sensor_msgs/msg/Image`, `16UC1` |
 //! | `owlet/N/overlay/<camera>` | out, while somebody subscribes | JPEG |
@@ -59,7 +62,7 @@ use super::live::{
     SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
 };
 use super::records::LiveRecord;
-use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
+use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap};
 
 /// A session with everything that a node declares in it. Dropping it undeclares all.
 pub struct ZenohTransport {
@@ -107,9 +110,9 @@ impl ZenohTransport {
     /// Whatever keeps zenoh from opening it: a router that cannot be reached, an address that is
     /// taken.
     pub fn open(options: CheckedOptions) -> Result<Arc<Self>, ZenohError> {
-        let Prepared { config, keys, cdr, locates } = options.0;
+        let Prepared { config, keys, outputs, locates } = options.0;
         let session = zenoh::open(config).wait().map_err(|error| ZenohError::open(&error))?;
-        let publishers = Publishers::new(session.clone(), keys.clone(), cdr);
+        let publishers = Publishers::new(session.clone(), keys.clone(), outputs);
         Ok(Arc::new(Self {
             session,
             keys,
@@ -345,6 +348,14 @@ impl NodeOutput for ZenohTransport {
 
     fn cloud(&self, camera: &str, cloud: &Cloud) {
         self.publishers.cloud(camera, cloud);
+    }
+
+    fn wants_heightmap(&self, camera: &str) -> bool {
+        self.publishers.wants_heightmap(camera)
+    }
+
+    fn heightmap(&self, camera: &str, map: &Heightmap) {
+        self.publishers.heightmap(camera, map);
     }
 
     fn space_keys(&self, camera: &str) -> Option<SpaceKeys> {

@@ -2,8 +2,10 @@
 
 use zenoh::Config;
 
+use super::super::live::SpaceOutputs;
 use super::error::ZenohError;
 use super::keys::Keys;
+use super::publishers::Outputs;
 use super::session::SessionOptions;
 
 /// What a session is opened with. The parameters of the same names describe each field.
@@ -19,13 +21,15 @@ pub struct ZenohOptions {
     pub cdr: bool,
     /// Whether places in space are looked for: what they need is subscribed to.
     pub locates: bool,
+    /// What goes out beside places.
+    pub space: SpaceOutputs,
 }
 
 /// Options that were checked.
 pub(super) struct Prepared {
     pub(super) config: Config,
     pub(super) keys: Keys,
-    pub(super) cdr: bool,
+    pub(super) outputs: Outputs,
     pub(super) locates: bool,
 }
 
@@ -36,8 +40,8 @@ pub(super) fn prepare(options: &ZenohOptions) -> Result<Prepared, ZenohError> {
     let config = options.session.config_over(Config::default(), &mut problems);
     match Keys::new(&options.node, &options.images) {
         Ok(keys) if problems.is_empty() => {
-            let ZenohOptions { cdr, locates, .. } = *options;
-            Ok(Prepared { config, keys, cdr, locates })
+            let outputs = Outputs { cdr: options.cdr, space: options.space };
+            Ok(Prepared { config, keys, outputs, locates: options.locates })
         }
         Ok(_) => Err(ZenohError::Refused { problems }),
         Err(more) => {

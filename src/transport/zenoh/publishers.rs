@@ -10,22 +10,24 @@ use zenoh::key_expr::{OwnedKeyExpr, keyexpr};
 use zenoh::pubsub::Publisher;
 use zenoh::{Session, Wait};
 
-use super::super::live::PromptsAnswer;
+use super::super::heightmaps::HeightmapPictures;
+use super::super::live::{PromptsAnswer, SpaceOutputs};
 use super::super::masks::MaskPictures;
-use super::super::records::LiveRecord;
+use super::super::records::{BestPickRecord, LiveRecord};
 use super::keys::Keys;
-use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
+use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap};
 use crate::wire::Message;
+use crate::wire::geometry_msgs::PoseStamped;
 use crate::wire::sensor_msgs::{Image, PointCloud2, point_bytes};
 use crate::wire::vision_msgs::{
-    Detection2DArray, Detection3DArray, detection_2d_array, detection_3d_array,
+    Detection2DArray, Detection3DArray, best_pick, detection_2d_array, detection_3d_array,
 };
 
 /// The publishers of a node, made as cameras turn up.
 pub(super) struct Publishers {
     session: Session,
     keys: Keys,
-    cdr: bool,
+    outputs: Outputs,
     cameras: Mutex<HashMap<String, Option<Arc<CameraPublishers>>>>,
     spaces: Mutex<HashMap<String, Option<Arc<SpacePublishers>>>>,
 }
@@ -43,11 +45,25 @@ struct SpacePublishers {
     detections: Publisher<'static>,
     cdr: Option<Publisher<'static>>,
     cloud: Publisher<'static>,
+    /// The best pick, as JSON, and as CDR where that is asked for.
+    pick: Option<Publisher<'static>>,
+    pick_cdr: Option<Publisher<'static>>,
+    /// Heights, scores, labels and colours, as CDR.
+    heightmap: Option<[Publisher<'static>; 4]>,
+}
+
+/// What goes out beside what is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outputs {
+    /// Whether all of it also goes out as CDR.
+    pub(super) cdr: bool,
+    /// Beside places.
+    pub(super) space: SpaceOutputs,
 }
 
 impl Publishers {
-    pub(super) fn new(session: Session, keys: Keys, cdr: bool) -> Self {
-        Self { session, keys, cdr, cameras: Mutex::default(), spaces: Mutex::default() }
+    pub(super) fn new(session: Session, keys: Keys, outputs: Outputs) -> Self {
+        Self { session, keys, outputs, cameras: Mutex::default(), spaces: Mutex::default() }
     }
 
     pub(super) fn places(
@@ -63,6 +79,34 @@ impl Publishers {
         if let Some(publisher) = &publishers.cdr {
             let message = detection_3d_array(found, places).encode();
             log(&self.session, publisher.key_expr(), publisher.put(message).wait());
+        }
+        if let Some(publisher) = &publishers.pick
+            && let Some(best) = BestPickRecord::of(found, places)
+        {
+            log(&self.session, publisher.key_expr(), publisher.put(to_json(&best)).wait());
+        }
+        if let Some(publisher) = &publishers.pick_cdr
+            && let Some(pose) = best_pick(found, places)
+        {
+            log(&self.session, publisher.key_expr(), publisher.put(pose.encode()).wait());
+        }
+    }
+
+    pub(super) fn wants_heightmap(&self, camera: &str) -> bool {
+        let space = self.space_of(camera);
+        space.is_some_and(|space| space.heightmap.iter().flatten().any(has_subscriber))
+    }
+
+    pub(super) fn heightmap(&self, camera: &str, map: &Heightmap) {
+        let Some(space) = self.space_of(camera) else { return };
+        let pictures = HeightmapPictures::of(map);
+        let messages =
+            [pictures.heights(), pictures.scores(), pictures.labels(), pictures.colours()];
+        for (publisher, message) in space.heightmap.iter().flatten().zip(messages) {
+            if has_subscriber(publisher) {
+                let sent = publisher.put(message.encode()).wait();
+                log(&self.session, publisher.key_expr(), sent);
+            }
         }
     }
 
@@ -149,9 +193,9 @@ impl Publishers {
         let cdr = cdr_of(Detection2DArray::TYPE);
         Some(CameraPublishers {
             detections: declare("detections", Encoding::APPLICATION_JSON)?,
-            cdr: if self.cdr { Some(declare("detections_cdr", cdr)?) } else { None },
+            cdr: if self.outputs.cdr { Some(declare("detections_cdr", cdr)?) } else { None },
             overlay: declare("overlay", Encoding::IMAGE_JPEG)?,
-            instances: match self.cdr {
+            instances: match self.outputs.cdr {
                 true => Some(declare("instances_cdr", cdr_of(Image::TYPE))?),
                 false => None,
             },
@@ -163,8 +207,25 @@ impl Publishers {
         let cdr = cdr_of(Detection3DArray::TYPE);
         Some(SpacePublishers {
             detections: declare("detections_3d", Encoding::APPLICATION_JSON)?,
-            cdr: if self.cdr { Some(declare("detections_3d_cdr", cdr)?) } else { None },
+            cdr: if self.outputs.cdr { Some(declare("detections_3d_cdr", cdr)?) } else { None },
             cloud: declare("cloud", cdr_of(PointCloud2::TYPE))?,
+            pick: match self.outputs.space.picks {
+                true => Some(declare("pick", Encoding::APPLICATION_JSON)?),
+                false => None,
+            },
+            pick_cdr: match self.outputs.space.picks && self.outputs.cdr {
+                true => Some(declare("pick_cdr", cdr_of(PoseStamped::TYPE))?),
+                false => None,
+            },
+            heightmap: match self.outputs.space.heightmap {
+                true => Some([
+                    declare("heightmap", cdr_of(Image::TYPE))?,
+                    declare("heightmap_scores", cdr_of(Image::TYPE))?,
+                    declare("heightmap_labels", cdr_of(Image::TYPE))?,
+                    declare("heightmap_color", cdr_of(Image::TYPE))?,
+                ]),
+                false => None,
+            },
         })
     }
 

@@ -13,5 +13,5 @@ pub use canvas_mask::{CanvasMaskSizes, CanvasMasks};
 pub use components::components;
 pub use painted::{classes, instances};
 pub use score_map::{ScoreMap, logit_of_score, score_of_logit};
-pub use shape::{PrincipalAxis, polygons, principal_axis};
+pub use shape::{MOST_CORNERS, PrincipalAxis, outlines, polygons, principal_axis};
 pub use window::MaskWindow;

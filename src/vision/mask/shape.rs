@@ -1,9 +1,12 @@
 //! What a planner asks of a mask: its outline and the way it lies.
 
 use opencv::core::{Mat, Point, Vector};
-use opencv::imgproc::{CHAIN_APPROX_SIMPLE, RETR_CCOMP, find_contours_def};
+use opencv::imgproc::{CHAIN_APPROX_SIMPLE, RETR_CCOMP, approx_poly_dp, find_contours_def};
 
 use crate::types::Mask;
+
+/// Corners of all outlines of one mask, in [`outlines`].
+pub const MOST_CORNERS: usize = 1000;
 
 /// How the pixels of a mask lie around their centroid.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,21 +57,52 @@ pub fn principal_axis(mask: &Mask) -> Option<PrincipalAxis> {
 /// # Errors
 /// What OpenCV reports, as on no memory.
 pub fn polygons(mask: &Mask) -> Result<Vec<Vec<[f32; 2]>>, opencv::Error> {
-    let Some(area) = mask.box_px() else { return Ok(Vec::new()) };
+    let (contours, first) = contours(mask)?;
+    Ok(contours.iter().map(|contour| in_image(&contour, first)).collect())
+}
+
+/// The outlines of a mask as [`polygons`] gives them, with fewer corners: each lies within
+/// three quarters of a pixel of its outline, or further off where the mask is so ragged that there
+/// would be more than [`MOST_CORNERS`] of them. What has less than three corners then is left out.
+///
+/// # Errors
+/// What OpenCV reports, as on no memory.
+pub fn outlines(mask: &Mask) -> Result<Vec<Vec<[f32; 2]>>, opencv::Error> {
+    let (contours, first) = contours(mask)?;
+    let mut off_px = 0.75;
+    loop {
+        let (mut outlines, mut corners) = (Vec::new(), 0);
+        for contour in &contours {
+            let mut few: Vector<Point> = Vector::new();
+            approx_poly_dp(&contour, &mut few, off_px, true)?;
+            if few.len() >= 3 {
+                corners += few.len();
+                outlines.push(in_image(&few, first));
+            }
+        }
+        // Ends: what is larger than everything leaves nothing.
+        if corners <= MOST_CORNERS {
+            return Ok(outlines);
+        }
+        off_px *= 2.0;
+    }
+}
+
+/// The outlines in pixels from the first pixel of the mask's window, which is given as well.
+fn contours(mask: &Mask) -> Result<(Vector<Vector<Point>>, [f32; 2]), opencv::Error> {
+    let mut contours: Vector<Vector<Point>> = Vector::new();
+    let Some(area) = mask.box_px() else { return Ok((contours, [0.0; 2])) };
     let rows: Vec<Vec<u8>> = mask
         .rows()
         .map(|(_, _, line)| line.iter().map(|pixel| u8::from(*pixel) * 255).collect())
         .collect();
     let picture = Mat::from_slice_2d(&rows)?;
-    let mut contours: Vector<Vector<Point>> = Vector::new();
     find_contours_def(&picture, &mut contours, RETR_CCOMP, CHAIN_APPROX_SIMPLE)?;
-    let outline = |contour: Vector<Point>| -> Vec<[f32; 2]> {
-        contour
-            .iter()
-            .map(|at| [at.x as f32 + area.x0 + 0.5, at.y as f32 + area.y0 + 0.5])
-            .collect()
-    };
-    Ok(contours.iter().map(outline).collect())
+    Ok((contours, [area.x0, area.y0]))
+}
+
+fn in_image(contour: &Vector<Point>, first: [f32; 2]) -> Vec<[f32; 2]> {
+    contour.iter().map(|at| [at.x as f32 + first[0] + 0.5, at.y as f32 + first[1] + 0.5]).collect()
 }
 
 #[cfg(test)]
@@ -120,5 +154,35 @@ mod tests {
             let of = |axis: usize| outline.iter().map(move |at| (at[axis] * 10.0) as i32);
             [of(0).min(), of(1).min(), of(0).max(), of(1).max()].map(Option::unwrap)
         }
+    }
+
+    /// Whether a point lies inside of an odd number of outlines.
+    fn is_inside(outlines: &[Vec<[f32; 2]>], x: f32, y: f32) -> bool {
+        let crossings = outlines.iter().flat_map(|outline| {
+            let next = outline.iter().cycle().skip(1);
+            outline.iter().zip(next).filter(|(a, b)| {
+                (a[1] > y) != (b[1] > y) && x < a[0] + (y - a[1]) / (b[1] - a[1]) * (b[0] - a[0])
+            })
+        });
+        crossings.count() % 2 == 1
+    }
+
+    #[test]
+    fn few_corners_go_around_the_same_pixels() {
+        let ring = of(200, 150, |x, y| {
+            let off = (x - 100.0).hypot(1.4 * (y - 70.0));
+            (20.0..60.0).contains(&off) && !((90.0..95.0).contains(&x) && y > 70.0)
+        });
+        let (all, few) = (polygons(&ring).unwrap(), outlines(&ring).unwrap());
+        let corners = |outlines: &[Vec<[f32; 2]>]| outlines.iter().map(Vec::len).sum::<usize>();
+        assert!(corners(&few) * 3 < corners(&all), "{} of {}", corners(&few), corners(&all));
+        let drawn = of(200, 150, |x, y| is_inside(&few, x as f32, y as f32));
+        // Half a pixel all around is not inside of an outline through the outermost pixels.
+        assert!(drawn.iou(&ring) > 0.95, "{}", drawn.iou(&ring));
+        // Every second pixel: thousands of outlines, and none of them is of any use.
+        let ragged = of(300, 300, |x, y| (x as u32 % 4 < 2) && (y as u32 % 4 < 2));
+        assert!(corners(&polygons(&ragged).unwrap()) > 10 * MOST_CORNERS);
+        assert!(corners(&outlines(&ragged).unwrap()) <= MOST_CORNERS);
+        assert!(outlines(&of(5, 5, |_, _| false)).unwrap().is_empty());
     }
 }

@@ -18,8 +18,20 @@ fn what_is_found_gets_a_place_in_the_frame_that_is_asked_for() {
     let client = Client::new();
     let places = client.read("/owlet/detections_3d", Detection3DArray::TYPE, Qos::RELIABLE);
     let found = client.detections("/owlet/detections");
-    let target = "target_frame=base_link";
-    let node = Node::start(&client, "owlet", &["-p", "cat", "--param", target]);
+    let picks = client.read("/owlet/picks", Detection3DArray::TYPE, Qos::RELIABLE);
+    let heights = client.read("/owlet/heightmap", Image::TYPE, Qos::RELIABLE);
+    let scores = client.read("/owlet/heightmap/scores", Image::TYPE, Qos::RELIABLE);
+    let mut words = vec!["-p", "cat"];
+    for parameter in [
+        "target_frame=base_link",
+        "picks=true",
+        "heightmap=true",
+        "heightmap_bounds_m=-1 1 -0.5 0.5 0.25 1",
+        "heightmap_m_per_px=0.05",
+    ] {
+        words.extend(["--param", parameter]);
+    }
+    let node = Node::start(&client, "owlet", &words);
     let image = decode_file(&picture("landscape.png")).unwrap();
     let (width, height) = image.dimensions();
 
@@ -71,4 +83,23 @@ fn what_is_found_gets_a_place_in_the_frame_that_is_asked_for() {
         let z = detection.bbox.center.position[2];
         assert!((0.4..0.6).contains(&z), "{detection:?}");
     }
+
+    // A model without masks leaves nothing to pick, and says so.
+    let bytes = picks.next();
+    let array = Detection3DArray::decode(&bytes).unwrap();
+    assert_eq!((array.header.stamp.nanosec, array.header.frame_id), (40, "base_link"));
+    assert!(array.detections.is_empty());
+    // From above it is a floor, half a metre up: a quarter above the lower bound.
+    let bytes = heights.next();
+    let map = Image::decode(&bytes).unwrap();
+    assert_eq!((map.width, map.height, map.encoding, map.step), (40, 20, "32FC1", 160));
+    assert_eq!(map.header.frame_id, "base_link");
+    let floats = |data: &[u8]| -> Vec<f32> {
+        data.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+    };
+    let seen: Vec<_> = floats(map.data).into_iter().filter(|height| !height.is_nan()).collect();
+    assert!(seen.len() > 200 && seen.iter().all(|height| (height - 0.25).abs() < 1e-3), "{seen:?}");
+    let bytes = scores.next();
+    let best = floats(Image::decode(&bytes).unwrap().data).into_iter().fold(0.0, f32::max);
+    assert!(best > 0.0 && best <= 1.0, "{best}");
 }

@@ -1,6 +1,7 @@
 //! Places and ids against what is true: of the sample recording, which the simulated camera took,
 //! and of a real RGB-D frame.
 
+mod picks;
 mod places;
 mod real;
 mod tracks;
@@ -33,6 +34,12 @@ fn replay_with_builtin(bag: &Path, out: &Path, more: Vec<OsString>) -> Ran {
     words.extend(words!["--param", "overlay=false"]);
     words.extend(more);
     run(words, 0)
+}
+
+/// The words that have the built-in segmenter draw masks.
+fn segmenter() -> Vec<OsString> {
+    let folder = repository("models/owlet-nano-seg");
+    words!["--param", format!("segmenter={}", folder.display())]
 }
 
 /// The messages of one topic, in their order.

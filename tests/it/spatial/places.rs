@@ -11,7 +11,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    Boxed, OPTICAL, boxes, median, ninth_decile, on, replay_with_builtin, repository, transforms,
+    Boxed, OPTICAL, boxes, median, ninth_decile, on, replay_with_builtin, repository, segmenter,
+    transforms,
 };
 use crate::cli::words;
 use crate::recordings::read_whole;
@@ -76,7 +77,7 @@ pub(super) fn is_named(prompt: &str, thing: &str) -> bool {
     prompt.trim_start_matches("the ").trim_start_matches("an ").trim_start_matches("a ") == thing
 }
 
-fn records(out: &Path) -> Vec<Value> {
+pub(super) fn records(out: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(out.join("detections.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -103,27 +104,32 @@ fn places_of_the_sample_are_near_the_truth_in_the_frame_that_was_asked_for() {
     let bag = repository("samples/tabletop");
     let folder = TempDir::new().unwrap();
     let mut located = BTreeMap::new();
-    for frame in ["base_link", OPTICAL] {
-        let out = folder.path().join(frame);
+    for (frame, with_masks) in [("base_link", false), ("base_link", true), (OPTICAL, false)] {
+        let out = folder.path().join(format!("{frame}_{with_masks}"));
         // By default that of the image.
-        let more = match frame {
+        let mut more = match frame {
             OPTICAL => words![],
             _ => words!["--param", format!("target_frame={frame}")],
         };
+        if with_masks {
+            more.extend(segmenter());
+        }
         let ran = replay_with_builtin(&bag, &out, more);
         assert!(ran.stdout.contains("detections have a place"), "{}", ran.stdout);
         let errors = compare(&bag, &out, frame);
-        let (centre_m, size_m) = errors.print(frame);
-        // Boxes are around what is visible: the back of a thing is not in it, and of the table
-        // beneath it a little is.
-        let (most_centre_m, most_size_m) = match frame {
-            OPTICAL => (0.03, 0.06),
-            _ => (0.025, 0.045),
+        let what = if with_masks { "with masks" } else { "with boxes" };
+        let (centre_m, size_m) = errors.print(&format!("{frame}, {what}"));
+        // Boxes are around what is visible: the back of a thing is not in it, and where there are
+        // no masks, of the table beneath it a little is.
+        let (most_centre_m, most_size_m) = match (frame, with_masks) {
+            (OPTICAL, _) => (0.03, 0.06),
+            (_, false) => (0.025, 0.045),
+            (_, true) => (0.02, 0.04),
         };
         assert!(centre_m < most_centre_m, "{frame}: centre {centre_m}");
         assert!(size_m < most_size_m, "{frame}: size {size_m}");
         assert!(errors.astray * 20 < errors.located, "{frame}: {}", errors.astray);
-        located.insert(frame, errors.located);
+        located.insert((frame, with_masks), errors.located);
 
         // The records say the same, and count what has no place.
         let (mut with, mut without) = (0, 0);
@@ -145,7 +151,7 @@ fn places_of_the_sample_are_near_the_truth_in_the_frame_that_was_asked_for() {
         assert_eq!(counted.map(|count| count.as_u64().unwrap()).sum::<u64>(), without as u64);
         assert!(places["frames_without"].as_object().unwrap().is_empty());
     }
-    assert_eq!(located["base_link"], located[OPTICAL]);
+    assert_eq!(located[&("base_link", false)], located[&(OPTICAL, false)]);
 }
 
 #[test]

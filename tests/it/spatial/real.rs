@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use owlet::spatial::{CalibrationOf, Depth, LazyDepth, Resolution, Spatial, SpatialSettings};
+use owlet::spatial::{
+    CalibrationOf, Depth, Extras, LazyDepth, Resolution, Spatial, SpatialSettings,
+};
 use owlet::types::{
     Calibration, DepthImage, Detection, FrameDetections, FrameHeader, PixelBox, Prompt, PromptSet,
     StageTimings, Stamp,
@@ -82,7 +84,7 @@ fn places_in_a_real_bin_are_where_people_drew_the_masks() {
     let Resolution::Ready(Ok(view)) = spatial.resolve("bin", &header, [640, 480], Stamp(0)) else {
         panic!("all is there")
     };
-    let located = view.locate(&found, None);
+    let located = view.locate(&found, Extras::default());
     assert_eq!(&*located.places.header.frame_id, frame_id);
     for (object, place) in objects.iter().zip(&located.places.places) {
         let place = place.as_ref().unwrap_or_else(|no_place| panic!("{no_place}"));

@@ -175,7 +175,7 @@ impl Stage {
             }))
         };
         let clock = Arc::<NodeClock>::default();
-        let options = RosTransportOptions { cameras: Vec::new(), locates: true };
+        let options = RosTransportOptions { locates: true, ..Default::default() };
         let transport =
             RosTransport::open(Arc::clone(&link), &options, Arc::clone(&clock)).unwrap();
         let node = ManagedNode::start(config, Arc::new(load), transport, clock).unwrap();

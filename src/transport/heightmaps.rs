@@ -1,0 +1,55 @@
+//! A heightmap as the pictures that travel.
+
+use crate::types::Heightmap;
+use crate::wire::sensor_msgs::Image;
+use crate::wire::std_msgs::Header;
+
+/// The pictures of one heightmap: column and row of a pixel are those of its cell.
+pub struct HeightmapPictures<'a> {
+    map: &'a Heightmap,
+    header: Header<'a>,
+}
+
+impl<'a> HeightmapPictures<'a> {
+    /// Of a heightmap.
+    #[must_use]
+    pub fn of(map: &'a Heightmap) -> Self {
+        Self { map, header: Header::from(&map.header) }
+    }
+
+    /// `32FC1`: metres above the lower bound of z; NaN where nothing was seen.
+    #[must_use]
+    pub fn heights(&self) -> Image<'_> {
+        self.image("32FC1", 4, bytemuck::cast_slice(&self.map.heights_m))
+    }
+
+    /// `32FC1`: the best score of what was found there, 0 for nothing.
+    #[must_use]
+    pub fn scores(&self) -> Image<'_> {
+        self.image("32FC1", 4, bytemuck::cast_slice(&self.map.scores))
+    }
+
+    /// `mono8`: the place of its prompt in the set, from 1; 0 for none.
+    #[must_use]
+    pub fn labels(&self) -> Image<'_> {
+        self.image("mono8", 1, self.map.labels.as_raw())
+    }
+
+    /// `rgb8`: the colours from above; black where nothing was seen.
+    #[must_use]
+    pub fn colours(&self) -> Image<'_> {
+        self.image("rgb8", 3, self.map.colours.as_raw())
+    }
+
+    fn image<'b>(&'b self, encoding: &'b str, bytes: u32, data: &'b [u8]) -> Image<'b> {
+        Image {
+            header: self.header,
+            height: self.map.height,
+            width: self.map.width,
+            encoding,
+            is_bigendian: u8::from(cfg!(target_endian = "big")),
+            step: bytes * self.map.width,
+            data,
+        }
+    }
+}
