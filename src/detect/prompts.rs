@@ -33,6 +33,10 @@ impl ActivePrompts {
         tokenizer: &ClipTokenizer,
         model: &Owl,
     ) -> Result<Self, PromptSetRefused> {
+        let of_texts_only = set.problems_of_texts_only();
+        if !of_texts_only.is_empty() {
+            return Err(PromptSetRefused { problems: of_texts_only });
+        }
         let before = before.map(|before| &before.texts);
         let max_tokens = model.config().text.max_tokens;
         let texts =

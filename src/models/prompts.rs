@@ -1,6 +1,6 @@
 //! From a prompt set to rows of token ids, and from those to queries.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::ForwardError;
 use crate::tokenize::ClipTokenizer;
@@ -14,16 +14,20 @@ const TEXTS_PER_PASS: usize = 256;
 pub struct EncodedTexts {
     /// The token ids of each text.
     ids: Vec<Vec<i64>>,
-    /// f32 `[texts, size]`, on the model's device.
+    /// The embedding of each text: f32 `[texts, size]`, on the model's device.
+    of_texts: Tensor,
+    /// One for each text, or one for all texts of a prompt that averages them: f32 `[queries,
+    /// size]`, on the model's device.
     pub queries: Tensor,
-    /// The prompt that each text belongs to, as its index in the set.
+    /// The prompt that each query belongs to, as its index in the set.
     pub prompt_of_text: Vec<usize>,
 }
 
 impl EncodedTexts {
     /// Checks `set`, splits its texts into tokens and gives them to `embed`, which takes
     /// `[texts, tokens]` i64 on the CPU and gives one row for each. Texts that are those of
-    /// `before` are not encoded again: a new threshold costs nothing.
+    /// `before` are not encoded again: a new threshold costs nothing. A set without any text, of
+    /// exemplars alone, gives no queries.
     ///
     /// # Errors
     /// Every problem of every prompt: what [`PromptSet::check`] finds, texts that the tokenizer
@@ -39,6 +43,7 @@ impl EncodedTexts {
             Ok(()) => Vec::new(),
             Err(refused) => refused.problems,
         };
+        problems.extend(set.problems_without_bank());
         let max_tokens = usize::try_from(max_tokens).unwrap_or(0);
         let mut ids = Vec::new();
         let mut prompt_of_text = Vec::new();
@@ -59,12 +64,19 @@ impl EncodedTexts {
         if !problems.is_empty() {
             return Err(PromptSetRefused { problems });
         }
-        let queries = match before.filter(|before| before.ids == ids) {
-            Some(before) => Ok(before.queries.shallow_clone()),
+        let of_texts = match before.filter(|before| before.ids == ids) {
+            Some(before) => Ok(before.of_texts.shallow_clone()),
+            None if ids.is_empty() => {
+                Tensor::f_zeros([0, 0], (Kind::Float, Device::Cpu)).map_err(ForwardError::from)
+            }
             None => embed_rows(&ids, i64::from(tokenizer.end_id()), embed),
         };
+        let queries = of_texts.and_then(|of_texts| {
+            let (queries, prompt_of_text) = averaged(&of_texts, &prompt_of_text, set)?;
+            Ok(Self { ids, of_texts, queries, prompt_of_text })
+        });
         match queries {
-            Ok(queries) => Ok(Self { ids, queries, prompt_of_text }),
+            Ok(texts) => Ok(texts),
             Err(error) => Err(PromptSetRefused {
                 problems: vec![PromptProblem {
                     prompt: String::new(),
@@ -73,6 +85,42 @@ impl EncodedTexts {
             }),
         }
     }
+}
+
+/// The rows of each prompt that averages become one, their mean at the mean of their lengths (unit
+/// vectors give a unit vector, as in the ensembles of the CLIP paper); those of other prompts stay.
+/// `rows` is f32 `[n, size]`, and `prompt_of_row` says whose each of them is, rising. The same for
+/// what comes out.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn averaged(
+    rows: &Tensor,
+    prompt_of_row: &[usize],
+    set: &PromptSet,
+) -> Result<(Tensor, Vec<usize>), ForwardError> {
+    let averages = |prompt: &usize| set.prompts[*prompt].average;
+    if !prompt_of_row.iter().any(averages) {
+        return Ok((rows.shallow_clone(), prompt_of_row.to_vec()));
+    }
+    let (mut parts, mut prompts, mut first) = (Vec::new(), Vec::new(), 0);
+    for of_prompt in prompt_of_row.chunk_by(PartialEq::eq) {
+        let part = rows.f_narrow(0, first, of_prompt.len() as i64)?;
+        first += of_prompt.len() as i64;
+        if averages(&of_prompt[0]) {
+            let length = |rows: &Tensor| rows.f_linalg_norm(2.0, [-1].as_slice(), true, None);
+            let mean = |rows: &Tensor| rows.f_mean_dim([0].as_slice(), true, Kind::Float);
+            let lengths = length(&part)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
+            let middle = mean(&part.f_div(&lengths)?)?;
+            let scale = mean(&lengths)?.f_div(&length(&middle)?.f_clamp_min(1e-12)?)?;
+            parts.push(middle.f_mul(&scale)?);
+            prompts.push(of_prompt[0]);
+        } else {
+            parts.push(part);
+            prompts.extend(of_prompt);
+        }
+    }
+    Ok((Tensor::f_cat(&parts, 0)?, prompts))
 }
 
 /// `rows` of token ids, all of one length and at least one of them, to f32 `[rows, size]`: gives
@@ -105,10 +153,26 @@ pub fn embed_rows(
 mod tests {
     use std::path::Path;
 
-    use tch::Device;
-
     use super::*;
     use crate::models::owl::Owl;
+
+    #[test]
+    fn only_prompts_that_average_have_one_query_for_all() {
+        let rows = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0, 3.0, 0.0, 0.0, 5.0]).view([4, 2]);
+        let prompts = [false, true].map(|average| crate::types::Prompt {
+            average,
+            ..crate::types::Prompt::from_text("x")
+        });
+        let mut set = PromptSet { version: 1, prompts: prompts.into(), default_threshold: 0.1 };
+        let (queries, prompts) = averaged(&rows, &[0, 0, 1, 1], &set).unwrap();
+        assert_eq!(prompts, [0, 0, 1]);
+        assert_eq!(queries.size(), [3, 2]);
+        let mean = Vec::<f32>::try_from(queries.get(2)).unwrap();
+        // Lengths 3 and 5 at a right angle: length 4 between them; rounding of the root of 8.
+        assert!(mean.iter().all(|value| (value - 8.0f32.sqrt()).abs() < 1e-6), "{mean:?}");
+        set.prompts[1].average = false;
+        assert_eq!(averaged(&rows, &[0, 0, 1, 1], &set).unwrap().1, [0, 0, 1, 1]);
+    }
 
     #[test]
     fn many_texts_are_encoded_in_passes_and_without_their_padding() {

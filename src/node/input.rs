@@ -9,11 +9,11 @@ use super::arrivals::{Arrival, Stored};
 use super::cameras::{CameraKey, Mishap};
 use crate::pipeline::{Incoming, Outcome};
 use crate::transport::live::{
-    CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveImage, NodeInput, PromptsRecord,
-    PromptsReply, Status, TransformKind,
+    CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveImage, NodeInput, PromptsReply,
+    Status, TransformKind,
 };
 use crate::transport::records::{FrameRecord, LiveRecord};
-use crate::types::{Calibration, Frame, FrameTransform, Stage, StageTimings};
+use crate::types::{Calibration, Frame, FrameTransform, PromptSet, Stage, StageTimings};
 
 impl NodeInput for Node {
     fn image(&self, camera: &str, topic: &str, message: Box<dyn ImageMessage>) {
@@ -60,8 +60,8 @@ impl NodeInput for Node {
         self.prompts.post_text(text, reply);
     }
 
-    fn prompts(&self) -> PromptsRecord {
-        self.prompts.record()
+    fn prompts(&self) -> Arc<PromptSet> {
+        self.prompts.in_use()
     }
 
     fn status(&self) -> Status {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::Node;
 use crate::config::prompts::{PromptsMessage, parse_message};
 use crate::pipeline::{Pipeline, SetPromptsError};
-use crate::transport::live::{PromptsAnswer, PromptsRecord, PromptsRefused, PromptsReply};
+use crate::transport::live::{PromptsAnswer, PromptsRefused, PromptsReply};
 use crate::types::{Prompt, PromptProblem, PromptSet};
 
 /// Sets that may wait; more are refused.
@@ -66,10 +66,6 @@ impl PromptDesk {
         Arc::clone(&self.lock().in_use)
     }
 
-    pub(super) fn record(&self) -> PromptsRecord {
-        PromptsRecord::from(&*self.in_use())
-    }
-
     /// Hands a set over to the prompts thread, or refuses it where too many wait.
     fn post(&self, wanted: Wanted, reply: PromptsReply) {
         let mut state = self.lock();
@@ -114,8 +110,9 @@ impl PromptDesk {
                 if change.prompts.is_none() && before == 0 {
                     // There is nothing yet that it could hold for.
                     let prompts = Vec::new();
-                    self.put(Arc::new(PromptSet { version: 0, prompts, default_threshold }));
-                    return Ok(self.record());
+                    let set = Arc::new(PromptSet { version: 0, prompts, default_threshold });
+                    self.put(Arc::clone(&set));
+                    return Ok(set);
                 }
                 let prompts = change.prompts.unwrap_or_else(|| in_use.prompts.clone());
                 PromptSet { version: before + 1, prompts, default_threshold }
@@ -129,9 +126,8 @@ impl PromptDesk {
         let set = Arc::new(set);
         match pipeline.set_prompts(Arc::clone(&set)) {
             Ok(()) => {
-                let record = PromptsRecord::from(&*set);
-                self.put(set);
-                Ok(record)
+                self.put(Arc::clone(&set));
+                Ok(set)
             }
             Err(SetPromptsError::Refused(why)) => {
                 Err(PromptsRefused::new(before, reasons(why.problems)))

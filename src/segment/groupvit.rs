@@ -236,6 +236,10 @@ impl Segmenter for GroupVitSegmenter {
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
         let max_tokens = self.model.config().text.max_tokens;
+        let of_texts_only = prompts.problems_of_texts_only();
+        if !of_texts_only.is_empty() {
+            return Err(PromptSetRefused { problems: of_texts_only });
+        }
         let before = self.prompts.as_ref().map(|prompts| &prompts.texts);
         let encoded = no_grad(|| {
             EncodedTexts::new(&prompts, before, &self.tokenizer, max_tokens, |ids| {

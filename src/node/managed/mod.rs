@@ -30,9 +30,9 @@ use super::{NoThread, RunningNode};
 use crate::config::Config;
 use crate::transport::live::{
     CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveTransport, NodeClock, NodeInput,
-    PromptsRecord, PromptsRefused, PromptsReply, Status, TransformKind, TransportError,
+    PromptsRefused, PromptsReply, Status, TransformKind, TransportError,
 };
-use crate::types::{Calibration, FrameTransform};
+use crate::types::{Calibration, FrameTransform, PromptSet};
 
 /// How often the status is published.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -135,8 +135,8 @@ impl Shared {
         running.node().set_prompts(
             text,
             Box::new(move |answer| {
-                if let Ok(record) = answer {
-                    shared.put_config(|config| parameters::note_prompts(config, record));
+                if let Ok(set) = answer {
+                    shared.put_config(|config| parameters::note_prompts(config, set));
                 }
                 reply(answer);
             }),
@@ -329,14 +329,14 @@ impl NodeInput for ManagedNode {
         self.shared.put_waiting_prompts();
     }
 
-    fn prompts(&self) -> PromptsRecord {
+    fn prompts(&self) -> Arc<PromptSet> {
         match self.shared.running() {
             Some(running) => running.node().prompts(),
-            None => PromptsRecord {
+            None => Arc::new(PromptSet {
                 version: 0,
                 default_threshold: self.shared.config().threshold,
                 prompts: Vec::new(),
-            },
+            }),
         }
     }
 

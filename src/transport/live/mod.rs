@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use image::RgbImage;
 
 pub use clock::{Moment, NodeClock};
-pub use prompts::{PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
+pub use prompts::{ExemplarRecord, PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
 pub use status::{
     BestScore, CameraStatus, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
     SpaceKeys, SpaceStatus, State, Status, TransformsStatus, WaitsFor,
@@ -22,7 +22,7 @@ pub use status::{
 use super::records::LiveRecord;
 use crate::types::{
     Calibration, Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, FrameTransform,
-    Stamp, StampSource,
+    PromptSet, Stamp, StampSource,
 };
 
 /// Why a message is not a picture, in words.
@@ -127,7 +127,7 @@ pub trait NodeInput: Send + Sync {
     fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply);
 
     /// The prompt set in use.
-    fn prompts(&self) -> PromptsRecord;
+    fn prompts(&self) -> Arc<PromptSet>;
 
     /// How the node is doing.
     fn status(&self) -> Status;
@@ -165,7 +165,7 @@ pub trait NodeOutput: Send + Sync {
 
     /// The prompt set that is in use from now on: every frame that is looked at after this was
     /// looked at with it.
-    fn prompts_in_use(&self, prompts: &PromptsRecord);
+    fn prompts_in_use(&self, prompts: &PromptSet);
 
     /// Where the things are that were found in a frame: after [`detections`](Self::detections) of
     /// the same frame, and only where places are looked for. `record` holds the places, too.

@@ -12,12 +12,12 @@ use super::space::{SpaceTopics, listen_to_transforms};
 use super::topics::Out;
 use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
-    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, SpaceKeys, Status,
+    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, SpaceKeys, Status,
     TransportError, WaitsFor,
 };
 use crate::transport::masks::MaskPictures;
 use crate::transport::records::LiveRecord;
-use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
+use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, PromptSet};
 use crate::wire::Message;
 use crate::wire::diagnostic_msgs::DiagnosticArray;
 use crate::wire::sensor_msgs::{CompressedImage, Image};
@@ -220,7 +220,7 @@ impl RosTransport {
 
     /// Which prompts are in use and which model looks for them, for who comes later, too: the
     /// version rises with the prompt set, whose names are the `class_id` of detections.
-    fn tell_prompts(&self, prompts: &PromptsRecord) {
+    fn tell_prompts(&self, prompts: &PromptSet) {
         let Some(input) = self.input.get() else { return };
         self.vision_info.send(&VisionInfo {
             header: Header { stamp: self.clock.now().into(), frame_id: "" },
@@ -293,7 +293,7 @@ impl NodeOutput for RosTransport {
         }
     }
 
-    fn prompts_in_use(&self, prompts: &PromptsRecord) {
+    fn prompts_in_use(&self, prompts: &PromptSet) {
         self.tell_prompts(prompts);
     }
 

@@ -56,10 +56,10 @@ use self::space::DepthPayload;
 use super::closing;
 use super::live::{
     CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
-    SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
+    PromptsRefused, SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
 };
 use super::records::LiveRecord;
-use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces};
+use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, PromptSet};
 
 /// A session with everything that a node declares in it. Dropping it undeclares all.
 pub struct ZenohTransport {
@@ -229,9 +229,15 @@ impl ZenohTransport {
                 let text = query.payload().map(|payload| payload.to_bytes().into_owned());
                 let answer = QueryAnswer::new(query);
                 match text {
-                    None => answer.send::<_, PromptsRecord>(Ok(&input.prompts())),
+                    None => {
+                        let record = PromptsRecord::from(&*input.prompts());
+                        answer.send::<_, PromptsRefused>(Ok(&record));
+                    }
                     Some(text) => {
-                        let reply = move |prompts: &PromptsAnswer| answer.send(prompts.as_ref());
+                        let reply = move |prompts: &PromptsAnswer| {
+                            let record = prompts.as_ref().map(|set| PromptsRecord::from(&**set));
+                            answer.send(record.as_ref().map_err(|refused| *refused));
+                        };
                         input.set_prompts(text, Box::new(reply));
                     }
                 }
@@ -327,7 +333,7 @@ impl NodeOutput for ZenohTransport {
     }
 
     /// Who put the set is answered, and who gets it is told of it: nothing is left to say.
-    fn prompts_in_use(&self, _prompts: &PromptsRecord) {}
+    fn prompts_in_use(&self, _prompts: &PromptSet) {}
 
     fn places(
         &self,

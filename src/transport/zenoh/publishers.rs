@@ -10,7 +10,7 @@ use zenoh::key_expr::{OwnedKeyExpr, keyexpr};
 use zenoh::pubsub::Publisher;
 use zenoh::{Session, Wait};
 
-use super::super::live::PromptsAnswer;
+use super::super::live::{PromptsAnswer, PromptsRecord};
 use super::super::masks::MaskPictures;
 use super::super::records::LiveRecord;
 use super::keys::Keys;
@@ -198,7 +198,7 @@ pub(super) struct AnswerPublisher {
 impl AnswerPublisher {
     pub(super) fn publish(&self, answer: &PromptsAnswer) {
         let json = match answer {
-            Ok(prompts) => to_json(prompts),
+            Ok(prompts) => to_json(&PromptsRecord::from(&**prompts)),
             Err(refused) => to_json(refused),
         };
         let put = self.session.put(&self.key, json).encoding(Encoding::APPLICATION_JSON);

@@ -457,7 +457,7 @@ fn prompts_that_come_otherwise_are_parameters_too_and_survive_a_new_model() {
     assert_eq!(stage.changed(), [("prompts".to_owned(), texts)].into());
     stage.go(&["deactivate", "cleanup", "configure"]);
     let names = |stage: &Stage| {
-        stage.node.prompts().prompts.into_iter().map(|p| p.name).collect::<Vec<_>>()
+        stage.node.prompts().prompts.iter().map(|p| p.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(names(&stage), ["mug", "plate"]);
     // While it is inactive, too.
