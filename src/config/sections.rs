@@ -25,31 +25,24 @@ pub(super) struct Setting<'a> {
     pub(super) node: &'a Node,
 }
 
-/// The part of a file that is meant for one node.
-pub(super) struct Chosen<'a> {
-    /// In the order in which they apply.
-    pub(super) settings: Vec<Setting<'a>>,
-    /// Where there are sections and none is meant for the node: their names, in words.
-    pub(super) only_others: Option<String>,
-}
-
-/// All settings in `root` that are meant for the node.
+/// All settings in `root` that are meant for the node, in the order in which they apply.
 pub(super) fn settings_for<'a>(
     node_name: &str,
     root: &'a Node,
     problems: &mut Problems,
-) -> Chosen<'a> {
+) -> Vec<Setting<'a>> {
     let mut walk = Walk { node_name, problems, settings: Vec::new(), sections: Vec::new() };
     let Value::Map(entries) = &root.value else {
         walk.problems.add("", Some(root.line), "a map of node names", root.value.to_string());
-        return Chosen { settings: Vec::new(), only_others: None };
+        return Vec::new();
     };
     walk.namespace("", "", entries);
     let Walk { settings, sections, .. } = walk;
-    let only_others = (!sections.is_empty()
-        && !sections.iter().any(|name| matches(name, node_name)))
-    .then(|| format!("sections for {} only", sections.join(", ")));
-    Chosen { settings, only_others }
+    if !sections.is_empty() && !sections.iter().any(|name| matches(name, node_name)) {
+        let expected = format!("a section for the node {node_name} (or /**)");
+        problems.add("", None, expected, format!("sections for {} only", sections.join(", ")));
+    }
+    settings
 }
 
 struct Walk<'a, 'p> {
@@ -147,7 +140,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// Whether the name of a section, with its wildcards, means the node.
-pub(super) fn matches(pattern: &str, node_name: &str) -> bool {
+fn matches(pattern: &str, node_name: &str) -> bool {
     fn tokens_match(pattern: &[&str], name: &[&str]) -> bool {
         match pattern.split_first() {
             None => name.is_empty(),
@@ -195,12 +188,7 @@ mod tests {
     fn names(text: &str, node: &str) -> (Vec<String>, Vec<String>) {
         let root = parse(text).unwrap();
         let mut problems = Problems::of("f");
-        let chosen = settings_for(node, &root, &mut problems);
-        if let Some(others) = chosen.only_others {
-            problems.add("", None, "", others);
-        }
-        let names = chosen
-            .settings
+        let names = settings_for(node, &root, &mut problems)
             .into_iter()
             .map(|setting| format!("{} @ {}", setting.name, setting.path))
             .collect();
@@ -222,7 +210,10 @@ mod tests {
     #[test]
     fn a_file_for_other_nodes_a_flat_file_and_repeated_keys_are_told() {
         let (_, problems) = names("camera:\n  ros__parameters: {rate: 30}\n", "/owlet");
-        assert_eq!(problems, ["f: expected , found sections for /camera only"]);
+        assert_eq!(
+            problems,
+            ["f: expected a section for the node /owlet (or /**), found sections for /camera only"]
+        );
         let (_, problems) = names("threshold: 0.1\nmodel: x\n", "/owlet");
         assert_eq!(problems.len(), 2);
         assert!(problems[0].contains("parameters stand under `/**:`"), "{problems:?}");

@@ -6,9 +6,11 @@
 //! [`Detection`]: crate::types::Detection
 
 mod decode;
+mod device;
 mod owl;
 mod prompts;
 
+pub use device::DeviceRefused;
 pub use owl::{
     DetectorError, DetectorOptions, Distance, OwlDetector, Profile, ProfileOptions, Quantiles,
 };

@@ -4,16 +4,17 @@ mod profile;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use image::RgbImage;
-use tch::{Kind, TchError, Tensor, no_grad};
+use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::decode::{HeadOutput, LOGITS_PER_PASS};
+use super::decode::{HeadOutput, LOGITS_PER_PASS, Rules};
+use super::device::{DeviceRefused, device_name, kind_name, resolve};
 use super::prompts::ActivePrompts;
 use crate::models::owl::Owl;
 use crate::models::{ForwardError, LoadError};
-use crate::nn::{DeviceRefused, StageClock, device_name, kind_name, resolve_device};
-use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo};
+use crate::tasks::{DetectError, Detector, ImageDetections, ModelInfo};
 use crate::tokenize::{ClipTokenizer, TokenizerError};
 use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
 use crate::vision::preprocess::BatchPreprocessor;
@@ -37,9 +38,6 @@ pub struct DetectorOptions {
     pub nms_iou: Option<f32>,
     /// The most detections for one image, best first; at least 1.
     pub max_detections: usize,
-    /// The most prompts that one box is reported for, best first; at least 1. The reference gives
-    /// each box one.
-    pub names_per_box: usize,
     /// CPU threads for libtorch and for preprocessing; `None` leaves libtorch its own choice. For
     /// the whole process. At least 1.
     pub threads: Option<usize>,
@@ -56,7 +54,6 @@ impl DetectorOptions {
             dtype: DtypeChoice::Auto,
             nms_iou: None,
             max_detections: 300,
-            names_per_box: 1,
             threads: None,
         }
     }
@@ -112,7 +109,7 @@ pub struct OwlDetector {
     model: Owl,
     tokenizer: ClipTokenizer,
     preprocessor: BatchPreprocessor,
-    rules: DetectionRules,
+    rules: Rules,
     prompts: Option<ActivePrompts>,
     /// Values of the last batch, kept for its memory.
     pixel_values: Vec<f32>,
@@ -126,7 +123,7 @@ impl OwlDetector {
     /// not a checkpoint that can be run.
     pub fn load(options: &DetectorOptions) -> Result<Self, DetectorError> {
         check_options(options)?;
-        let (device, kind) = resolve_device(options.device, options.dtype)?;
+        let (device, kind) = resolve(options.device, options.dtype)?;
         // The small files first: what is wrong with them is known before gigabytes are read.
         let recipe = Recipe::open(&options.model_dir)?;
         let tokenizer = ClipTokenizer::open(&options.model_dir)?;
@@ -159,11 +156,7 @@ impl OwlDetector {
             preprocessor: BatchPreprocessor::new(recipe, options.threads.unwrap_or(available)),
             model,
             tokenizer,
-            rules: DetectionRules {
-                nms_iou: options.nms_iou,
-                max_detections: options.max_detections,
-                names_per_box: options.names_per_box,
-            },
+            rules: Rules { nms_iou: options.nms_iou, max_detections: options.max_detections },
             prompts: None,
             pixel_values: Vec::new(),
         })
@@ -209,14 +202,9 @@ impl Detector for OwlDetector {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let before = self.prompts.as_ref();
-        let encode = || ActivePrompts::encode(prompts, before, &self.tokenizer, &self.model);
-        self.prompts = Some(no_grad(encode)?);
+        let encoded = no_grad(|| ActivePrompts::encode(prompts, &self.tokenizer, &self.model))?;
+        self.prompts = Some(encoded);
         Ok(())
-    }
-
-    fn set_rules(&mut self, rules: DetectionRules) {
-        self.rules = rules;
     }
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
@@ -227,27 +215,20 @@ impl Detector for OwlDetector {
             return Ok(Vec::new());
         }
         let mut timings = StageTimings::default();
-        let mut clock = StageClock::start(self.model.device());
-        let booked = |stage: Stage| move |error: TchError| backend(stage.name(), &error.into());
+        let mut clock = Clock { device: self.model.device(), since: Instant::now() };
         let pixel_values = self.pixel_values(images)?;
-        clock
-            .stop(Stage::Preprocess, &pixel_values, &mut timings)
-            .map_err(booked(Stage::Preprocess))?;
+        clock.stop(Stage::Preprocess, &pixel_values, &mut timings)?;
         let Some(prompts) = &self.prompts else { return Err(DetectError::NoPrompts) };
 
         let features = self
             .model
             .image_features(&pixel_values)
             .map_err(|error| backend(Stage::ImageTower.name(), &error))?;
-        clock
-            .stop(Stage::ImageTower, &features, &mut timings)
-            .map_err(booked(Stage::ImageTower))?;
+        clock.stop(Stage::ImageTower, &features, &mut timings)?;
 
-        let names = self.rules.names_per_box;
-        let output = no_grad(|| {
-            HeadOutput::compute(&self.model, &features, prompts, names, LOGITS_PER_PASS)
-        })
-        .map_err(|error| backend(Stage::Heads.name(), &error))?;
+        let output =
+            no_grad(|| HeadOutput::compute(&self.model, &features, prompts, LOGITS_PER_PASS))
+                .map_err(|error| backend(Stage::Heads.name(), &error))?;
         let not_numbers = output.not_numbers();
         if not_numbers > 0 {
             return Err(DetectError::Backend {
@@ -263,20 +244,47 @@ impl Detector for OwlDetector {
             .enumerate()
             .map(|(index, image)| {
                 let geometry = preprocessor.recipe().geometry(image.width(), image.height());
-                let detections = output.detections(index, &geometry, prompts, self.rules);
-                (detections, output.best_scores(index, prompts))
+                output.detections(index, &geometry, prompts, &self.rules)
             })
             .collect();
         timings.add(Stage::Postprocess, clock.lap());
         Ok(found
             .into_iter()
-            .map(|(detections, best_scores)| ImageDetections {
-                has_masks: false,
-                detections,
-                best_scores,
-                timings: timings.clone(),
-            })
+            .map(|detections| ImageDetections { detections, timings: timings.clone() })
             .collect())
+    }
+}
+
+/// Measures stages. CUDA works behind the host's back, so a stage ends when its result is there.
+struct Clock {
+    device: Device,
+    since: Instant,
+}
+
+impl Clock {
+    /// Time since the last lap.
+    fn lap(&mut self) -> std::time::Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.since, now)
+    }
+
+    /// Waits until `result` is there and books the time. One of its values is fetched: unlike
+    /// a call to synchronise, that reports the errors of the device instead of panicking.
+    fn stop(
+        &mut self,
+        stage: Stage,
+        result: &Tensor,
+        timings: &mut StageTimings,
+    ) -> Result<(), DetectError> {
+        if self.device.is_cuda() {
+            result
+                .f_flatten(0, -1)
+                .and_then(|flat| flat.f_narrow(0, 0, 1)?.f_to_device(Device::Cpu))
+                .map(drop)
+                .map_err(|error| backend(stage.name(), &error.into()))?;
+        }
+        timings.add(stage, self.lap());
+        Ok(())
     }
 }
 
@@ -291,9 +299,6 @@ fn check_options(options: &DetectorOptions) -> Result<(), DetectorError> {
     }
     if options.max_detections == 0 {
         return refuse("max_detections", "at least 1", "0".to_owned());
-    }
-    if options.names_per_box == 0 {
-        return refuse("names_per_box", "at least 1", "0".to_owned());
     }
     match options.threads {
         Some(threads) if !(1..=1024).contains(&threads) => {

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::HubError;
-use super::digest::{sha256_of, sha256_of_text};
 use super::manifest::{MANIFEST_FILE, Manifest};
 use super::verify::{self, Verification, Verify};
 
@@ -120,21 +119,6 @@ impl ModelDir {
     #[must_use]
     pub fn weight_files(&self) -> &[PathBuf] {
         &self.weight_files
-    }
-
-    /// What tells the weights from all others: SHA-256 of the file, or of the digests of all shards
-    /// in the order of their names. Reads all of them.
-    ///
-    /// # Errors
-    /// [`HubError::Io`] where one cannot be read.
-    pub fn weights_sha256(&self) -> Result<String, HubError> {
-        match self.weight_files() {
-            [file] => sha256_of(file),
-            shards => {
-                let digests = shards.iter().map(|shard| sha256_of(shard));
-                Ok(sha256_of_text(&digests.collect::<Result<String, _>>()?))
-            }
-        }
     }
 
     /// The path of another file of the folder (`preprocessor_config.json`, `tokenizer.json`), if

@@ -25,7 +25,6 @@ mod remote;
 mod settings;
 mod verify;
 
-pub use digest::sha256_of;
 pub use dir::ModelDir;
 pub use error::HubError;
 

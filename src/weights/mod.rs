@@ -19,10 +19,9 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind};
 
 pub use error::{KeyProblems, NotSafetensors, WeightsError, WrongDtype, WrongShape};
-pub use file::SafetensorsFile;
 pub use loader::Loader;
 
-use file::StoredTensor;
+use file::{SafetensorsFile, StoredTensor};
 
 /// The learned tensors of one checkpoint folder: headers are read, data is not yet.
 #[derive(Debug)]

@@ -111,12 +111,7 @@ impl OwlDetector {
             let set = numbered_prompts(count);
             let encode = |detector: &Self| {
                 no_grad(|| {
-                    ActivePrompts::encode(
-                        Arc::clone(&set),
-                        None,
-                        &detector.tokenizer,
-                        &detector.model,
-                    )
+                    ActivePrompts::encode(Arc::clone(&set), &detector.tokenizer, &detector.model)
                 })
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
@@ -124,7 +119,7 @@ impl OwlDetector {
                 })
             };
             let prompts = encode(self)?;
-            let text_tower = measure(passes, || settle(&encode(self)?.texts.queries))?;
+            let text_tower = measure(passes, || settle(&encode(self)?.queries))?;
             let heads = measure(passes, || self.heads(&features, &prompts).map(drop))?;
             let forward = measure(passes, || {
                 let prompts = encode(self)?;
@@ -198,16 +193,8 @@ impl OwlDetector {
     }
 
     fn heads(&self, features: &Tensor, prompts: &ActivePrompts) -> Result<HeadOutput, DetectError> {
-        no_grad(|| {
-            HeadOutput::compute(
-                &self.model,
-                features,
-                prompts,
-                self.rules.names_per_box,
-                LOGITS_PER_PASS,
-            )
-        })
-        .map_err(|error| backend("heads", &error))
+        no_grad(|| HeadOutput::compute(&self.model, features, prompts, LOGITS_PER_PASS))
+            .map_err(|error| backend("heads", &error))
     }
 
     /// Logits `[patches, prompts]` and boxes `[patches, 4]` in f32 on the CPU.
@@ -217,7 +204,7 @@ impl OwlDetector {
         set: &Arc<PromptSet>,
     ) -> Result<(Tensor, Tensor), DetectError> {
         let prompts =
-            no_grad(|| ActivePrompts::encode(Arc::clone(set), None, &self.tokenizer, &self.model))
+            no_grad(|| ActivePrompts::encode(Arc::clone(set), &self.tokenizer, &self.model))
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
                     message: refused.to_string(),
@@ -225,7 +212,7 @@ impl OwlDetector {
         let pixel_values = self.pixel_values(&[Arc::clone(image)])?;
         let run = || -> Result<(Tensor, Tensor), ForwardError> {
             let features = self.model.image_features(&pixel_values)?;
-            let logits = self.model.class_logits(&features, &prompts.texts.queries)?;
+            let logits = self.model.class_logits(&features, &prompts.queries)?;
             let boxes = self.model.boxes(&features)?;
             let to_host = |tensor: Tensor| -> Result<Tensor, TchError> {
                 tensor.f_to_device_(Device::Cpu, Kind::Float, false, false)?.f_squeeze_dim(0)

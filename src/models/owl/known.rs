@@ -52,19 +52,6 @@ mod tests {
     use super::*;
     use crate::models::owl::parameter_shapes;
 
-    /// What can be pulled by name can be written with random weights, and the other way round.
-    #[test]
-    fn the_hub_knows_the_same_names() {
-        let on_hub = crate::hub::KNOWN_MODELS.iter().map(|model| model.name);
-        let known = KNOWN_NAMES
-            .into_iter()
-            .chain(crate::models::clipseg::KNOWN_NAMES)
-            .chain(crate::models::groupvit::KNOWN_NAMES)
-            .chain(crate::models::clip::KNOWN_NAMES)
-            .chain(crate::models::sam::KNOWN_NAMES);
-        assert!(on_hub.eq(known));
-    }
-
     /// Counts that `transformers` gives for the same configurations
     /// (`sum(p.numel() for p in model.parameters())`).
     #[test]

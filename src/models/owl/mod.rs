@@ -14,6 +14,7 @@ mod config;
 mod heads;
 mod known;
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
@@ -22,11 +23,8 @@ pub use config::{OwlConfig, OwlVersion};
 pub use heads::box_bias;
 pub use known::KNOWN_NAMES;
 
-use super::inputs::{check_pixel_values, check_token_ids};
 use super::{ForwardError, LoadError};
-use crate::nn::{
-    self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower, unit_length,
-};
+use crate::nn::{EncoderConfig, ImageTower, LayerNorm, Linear, Params, Scope, TextTower};
 use crate::weights::Weights;
 use heads::{ClassHead, PatchMlp};
 
@@ -149,7 +147,24 @@ impl Owl {
     /// # Errors
     /// Another shape, an id outside the vocabulary, what libtorch reports.
     pub fn embed_texts(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
-        check_token_ids(ids, &self.config.text)?;
+        let max_tokens = self.config.text.max_tokens;
+        match *ids.size() {
+            [texts, tokens] if texts > 0 && (1..=max_tokens).contains(&tokens) => {}
+            _ => {
+                return Err(ForwardError::Shape {
+                    tensor: "token ids",
+                    expected: format!("[texts, 1 to {max_tokens}]"),
+                    found: ids.size(),
+                });
+            }
+        }
+        let vocabulary = self.config.text.vocabulary;
+        for extreme in [ids.f_min()?, ids.f_max()?] {
+            let found = extreme.f_int64_value(&[])?;
+            if !(0..vocabulary).contains(&found) {
+                return Err(ForwardError::TokenId { vocabulary, found });
+            }
+        }
         no_grad(|| {
             let pooled = self.network.clip.text_model.forward(&ids.f_to_device(self.device)?)?;
             unit_length(&self.network.clip.text_projection.forward(&pooled)?)
@@ -167,7 +182,17 @@ impl Owl {
     /// # Errors
     /// Another shape, what libtorch reports.
     pub fn image_tokens(&self, pixel_values: &Tensor) -> Result<Tensor, ForwardError> {
-        check_pixel_values(pixel_values, self.config.image.image_size)?;
+        let side = self.config.image.image_size;
+        match *pixel_values.size() {
+            [batch, 3, height, width] if batch > 0 && height == side && width == side => {}
+            _ => {
+                return Err(ForwardError::Shape {
+                    tensor: "pixel values",
+                    expected: format!("[batch, 3, {side}, {side}]"),
+                    found: pixel_values.size(),
+                });
+            }
+        }
         no_grad(|| {
             let pixel_values = pixel_values.f_to_device_(self.device, self.kind, false, false)?;
             self.network.clip.vision_model.forward(&pixel_values)
@@ -298,12 +323,29 @@ impl Owl {
 /// is built.
 #[must_use]
 pub fn parameter_shapes(config: &OwlConfig) -> Vec<(String, Vec<i64>)> {
-    nn::parameter_shapes(|root| {
-        Network::new(root, config);
-    })
+    /// Gives nothing and writes down what was asked for.
+    #[derive(Default)]
+    struct Recorder(RefCell<Vec<(String, Vec<i64>)>>);
+
+    impl Params for Recorder {
+        fn take(&self, name: &str, shape: &[i64]) -> Tensor {
+            self.0.borrow_mut().push((name.to_owned(), shape.to_vec()));
+            Tensor::new()
+        }
+    }
+
+    let recorder = Recorder::default();
+    Network::new(&Scope::root(&recorder), config);
+    recorder.0.into_inner()
 }
 
 /// `[batch, grid, grid, hidden]` to `[batch, grid * grid, hidden]`.
 fn flat(features: &Tensor) -> Result<Tensor, TchError> {
     features.f_flatten(1, 2)
+}
+
+/// Scales rows to length 1, in f32.
+fn unit_length(x: &Tensor) -> Result<Tensor, TchError> {
+    let x = x.f_to_kind(Kind::Float)?;
+    x.f_div(&x.f_linalg_norm(2.0, [-1].as_slice(), true, None)?)
 }

@@ -45,7 +45,7 @@ fn texts(texts: &[&str], default_threshold: f32) -> Arc<PromptSet> {
 
 fn prompt(name: &str, texts: &[&str], threshold: Option<f32>, negative: bool) -> Prompt {
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
-    Prompt { name: name.to_owned(), texts, threshold, negative, ..Prompt::default() }
+    Prompt { name: name.to_owned(), texts, threshold, negative }
 }
 
 fn detect_one(detector: &mut OwlDetector, image: &RgbImage) -> Vec<Detection> {

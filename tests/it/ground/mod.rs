@@ -1,3 +1,0 @@
-//! Naming by pairs of pictures and texts.
-
-mod parity;
