@@ -20,7 +20,7 @@ setup: ## Debian packages, libtorch and test tools; does only what is missing
 build: setup ## the owlet binary, in target/debug
 	cargo build
 
-demo: setup ## replay a recording through a full-size OWL-ViT and show what it found
+demo: setup ## replay the sample recording through the built-in checkpoint and show what it found
 	@scripts/demo
 
 test: setup ## all tests
@@ -28,7 +28,7 @@ test: setup ## all tests
 
 lint: setup ## formatting, clippy, and the licences and sources of all dependencies
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --features ros2-check -- -D warnings
 	@scripts/check-dependencies
 
 bench: setup ## the benchmarks, in the release profile

@@ -16,7 +16,7 @@ use owlet::tasks::Detector;
 use owlet::tokenize::ClipTokenizer;
 use owlet::transport::frames::frame_from_message;
 use owlet::transport::rosbag2::BagReader;
-use owlet::types::{Frame, Picture, Prompt, PromptSet, StageTimings};
+use owlet::types::{Frame, Picture, Prompt, PromptSet, StageTimings, StampSource};
 
 const MODEL: &str = "owlvit-base-patch32";
 
@@ -135,6 +135,7 @@ fn replay(criterion: &mut Criterion) {
                         let frame = Frame {
                             camera: message.topic,
                             header: decoded.header,
+                            stamp_from: StampSource::Camera,
                             received: message.log_time,
                             image: Arc::new(image),
                         };

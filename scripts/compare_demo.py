@@ -8,6 +8,7 @@ threshold may miss its partner (rounding decides on which side it falls); any ot
 counted and fails the comparison, as do differences above the limits.
 """
 
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -47,6 +48,9 @@ def pair(ours: list[dict], theirs: list[dict]) -> tuple[list, list, list]:
 def main() -> None:
     detections, reference_file = map(Path, sys.argv[1:])
     reference = json.loads(reference_file.read_text())
+    weights = Path("models/owlet-nano/model.safetensors").read_bytes()
+    if hashlib.sha256(weights).hexdigest() != reference["weights_sha256"]:
+        sys.exit(f"{reference_file} was made with other weights: run tools/make_demo_reference.py again")
     expected = {(frame["topic"], frame["stamp_ns"]): frame for frame in reference["frames"]}
     ours = [json.loads(line) for line in detections.read_text().splitlines()]
     if {(frame["topic"], frame["stamp_ns"]) for frame in ours} != set(expected):

@@ -2,11 +2,14 @@
 
 mod app;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use owlet::types::{DeviceChoice, DtypeChoice};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::app::args::{
+    CheckArgs, ConfigArgs, DetectArgs, InspectArgs, ModelsArgs, NodeArgs, PullArgs,
+    RandomModelArgs, ReplayArgs, SegmentArgs,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -15,7 +18,8 @@ Exit codes:
   2    the command line, the configuration or the prompts were refused; every reason is listed
   3    done, but something was lost: a bad frame, a picture that could not be read, a cut
        recording, a checkpoint that is damaged
-  130  interrupted; what was done is kept and `--resume` goes on from there
+  130  interrupted; what was done is kept and `--resume` goes on from there (`owlet run` runs until
+       it is interrupted: that is its end, and its code is 0)
   141  whoever read stdout has gone, as in `owlet ... | head`";
 
 /// Finds what a text asks for in camera pictures and recordings.
@@ -46,6 +50,9 @@ With --json one object is printed for each picture, on a line of its own:
 sorted by falling score; boxes are in pixels of the picture as it was read. Models with a head for
 it (OWLv2) add \"objectness\" to each detection.")]
     Detect(DetectArgs),
+    /// Draw masks of the prompts in pictures, with a segmenter (CLIPSeg, GroupViT, SAM).
+    #[command(after_help = app::segment::AFTER_HELP)]
+    Segment(SegmentArgs),
     /// Run every frame of a recording (rosbag2: MCAP or sqlite3) through a model.
     #[command(after_help = "\
 Example:
@@ -61,6 +68,47 @@ Written to the folder of --out:
 
 No frame is dropped, and two runs give the same detections.jsonl and the same messages.")]
     Replay(ReplayArgs),
+    /// Measure how good a model is on a dataset with true boxes (COCO): AP, thresholds, a report.
+    #[command(after_help = app::eval::AFTER_HELP)]
+    Eval(Box<app::eval::EvalArgs>),
+    /// Run a live node, over zenoh or in ROS 2: camera images in, detections out.
+    ///
+    /// It runs until SIGINT or SIGTERM, and ends within a second with exit code 0.
+    #[command(after_help = "\
+Examples:
+  owlet run --model owlvit-base-patch32 --prompt 'a mug' --connect tcp/192.168.1.10:7447
+  owlet run --transport rmw_zenoh --prompt 'a mug' --ros-args -r image:=/camera/image_raw
+
+Topics of the node called owlet in ROS 2 (--node gives it another name and a namespace):
+  image, image/compressed       in: sensor_msgs/Image, CompressedImage
+  ~/detections                  out: vision_msgs/Detection2DArray for each frame looked at
+  ~/overlay/compressed          out: sensor_msgs/CompressedImage, drawn while somebody listens
+  ~/vision_info                 out: vision_msgs/VisionInfo, for who comes later, too
+  camera_info, depth, /tf       in, for ~/detections_3d: vision_msgs/Detection3DArray in metres
+  ~/prompts                     in, out: owlet_msgs/PromptSet
+  ~/set_prompts, ~/get_prompts, ~/detect   services of owlet_msgs
+  /diagnostics                  out every second: why there is nothing
+It is a managed node with parameters (`ros2 lifecycle`, `ros2 param`), which loads its model and
+takes images at once unless `autostart` is false. Where the model cannot be loaded it waits to be
+configured again.
+
+Keys over plain zenoh:
+  owlet/owlet/camera/<camera>/image   in: JPEG, PNG, or raw with a described layout
+  owlet/owlet/detections/<camera>     out: JSON for each frame that was looked at
+  owlet/owlet/overlay/<camera>        out: JPEG with the boxes, while somebody subscribes
+  owlet/owlet/prompts                 get, put: the prompt set, in the form of a prompts file
+  owlet/owlet/detect                  get with an image as payload: JSON detections
+  owlet/owlet/status                  out every second, get: why there is nothing
+Frames that the model has no time for are dropped, the newest stays; the status counts them.
+Where a router is asked for that cannot be reached, the start fails. TLS, access control and shared
+memory are set in a file of zenoh's own: --param zenoh_config=zenoh.json5")]
+    Run(NodeArgs),
+    /// Show a thing in a picture: from then on a prompts file finds it by its name.
+    #[command(after_help = app::teach::AFTER_HELP)]
+    Teach(Box<app::teach::TeachArgs>),
+    /// Make and change banks of pictures with captions, by which things are named (ASIF).
+    #[command(after_help = app::bank::AFTER_HELP)]
+    Bank(Box<app::bank::BankArgs>),
     /// Say what is in a recording: topics, types, rates, encodings, and which of them can be used.
     #[command(after_help = "\
 Examples:
@@ -113,151 +161,6 @@ Example:
     },
 }
 
-/// What every command that runs a model understands.
-#[derive(Args)]
-struct RunArgs {
-    /// A folder in Hugging Face layout, or a name that `owlet models` lists.
-    #[arg(short, long, value_name = "DIR_OR_NAME")]
-    model: Option<String>,
-    /// A text to look for; may be given several times.
-    #[arg(short, long = "prompt", value_name = "TEXT")]
-    prompts: Vec<String>,
-    /// A file of prompts (names, synonyms, thresholds of their own, distractors).
-    #[arg(long = "prompts", value_name = "FILE.yaml")]
-    prompts_file: Option<PathBuf>,
-    /// Lowest score that is reported, from 0 to 1.
-    #[arg(short, long, value_name = "SCORE")]
-    threshold: Option<f32>,
-    /// Where to run: auto, cpu, cuda or cuda:N. A device that is missing is an error.
-    #[arg(short, long, value_name = "DEVICE")]
-    device: Option<DeviceChoice>,
-    /// Number format: auto, f32, f16 or bf16.
-    #[arg(long, value_name = "DTYPE")]
-    dtype: Option<DtypeChoice>,
-    /// A configuration file in ROS parameter form (see config/owlet.yaml).
-    #[arg(short, long, value_name = "FILE.yaml")]
-    config: Option<PathBuf>,
-    /// Set one parameter, as in `--param nms_iou=0.5`; wins over the configuration file.
-    #[arg(long = "param", value_name = "NAME=VALUE")]
-    params: Vec<String>,
-}
-
-#[derive(Args)]
-struct DetectArgs {
-    /// Pictures (JPEG or PNG).
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
-    #[command(flatten)]
-    run: RunArgs,
-    /// Write the picture with its boxes: a file that ends in .png or .jpg, or a folder. Several
-    /// pictures go into a folder.
-    #[arg(short, long, value_name = "OUT.png")]
-    overlay: Option<PathBuf>,
-    /// Print one JSON object for each picture instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct ReplayArgs {
-    /// A rosbag2 folder, or a single .mcap or .db3 file.
-    bag: PathBuf,
-    #[command(flatten)]
-    run: RunArgs,
-    /// An image topic to use; may be given several times. Default: all that can be used.
-    #[arg(long = "topic", value_name = "TOPIC")]
-    topics: Vec<String>,
-    /// Folder for the results.
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
-    /// Go on with an interrupted run in the folder of --out.
-    #[arg(long, conflicts_with = "overwrite")]
-    resume: bool,
-    /// Replace the results of an earlier run in the folder of --out.
-    #[arg(long)]
-    overwrite: bool,
-    /// Write an overlay picture (JPEG) of every frame into DIR/overlays, too.
-    #[arg(long)]
-    overlays: bool,
-    /// Print a summary as JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct InspectArgs {
-    /// A rosbag2 folder, or a single .mcap or .db3 file.
-    bag: PathBuf,
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct PullArgs {
-    /// A name that `owlet models` lists, or OWNER/NAME; `@REVISION` pins a branch, tag or commit.
-    #[arg(value_name = "NAME[@REVISION]")]
-    name: String,
-    /// Print JSON instead of text.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct ModelsArgs {
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-    /// Compare every file with its checksum, which takes a second for each gigabyte.
-    #[arg(long)]
-    verify: bool,
-}
-
-#[derive(Args)]
-struct RandomModelArgs {
-    /// Which configuration: one of the names that `owlet models` lists.
-    name: String,
-    /// Folder to write; must not exist yet or be empty.
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
-    /// Other seeds give other weights.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-}
-
-#[derive(Args)]
-struct ConfigArgs {
-    /// Print a commented configuration file that holds every default.
-    #[arg(long)]
-    default: bool,
-    /// Print the table in Markdown.
-    #[arg(long, conflicts_with = "default")]
-    markdown: bool,
-}
-
-#[derive(Args)]
-struct CheckArgs {
-    /// A folder in Hugging Face layout, or a name that `owlet models` lists; may be given several
-    /// times.
-    #[arg(short, long = "model", value_name = "DIR_OR_NAME", required = true)]
-    models: Vec<String>,
-    /// The device to compare with the CPU: auto, cpu, cuda or cuda:N.
-    #[arg(short, long, default_value = "auto")]
-    device: DeviceChoice,
-    /// Pictures to look at (JPEG or PNG); default: patterns drawn by the program.
-    #[arg(long = "image", value_name = "IMAGE")]
-    images: Vec<PathBuf>,
-    /// CPU threads; 0 uses every core.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// Timed passes for each figure.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    passes: u32,
-    /// Write the result as JSON to this file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
 /// The command line; the help of every command ends with the exit codes.
 fn command() -> clap::Command {
     Cli::command().mut_subcommands(|subcommand| {
@@ -274,10 +177,18 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let chatter = app::Chatter::new(cli.verbose, cli.quiet);
-    chatter.start_logging();
+    chatter.start_logging(match &cli.command {
+        Command::Run(args) => app::run::log_level(args),
+        _ => None,
+    });
     let result = match cli.command {
         Command::Detect(args) => app::detect::run(&args),
+        Command::Segment(args) => app::segment::run(&args),
         Command::Replay(args) => app::replay::run(&args, &chatter),
+        Command::Eval(args) => app::eval::run(&args, &chatter),
+        Command::Run(args) => app::run::run(&args),
+        Command::Teach(args) => app::teach::run(&args),
+        Command::Bank(args) => app::bank::run(&args, &chatter),
         Command::Inspect(args) => app::inspect::run(&args),
         Command::Pull(args) => app::models::pull(&args, &chatter),
         Command::Models(args) => app::models::list(&args),
@@ -338,9 +249,23 @@ mod tests {
         {
             assert!(detect.contains(&format!("\"{key}\"")), "{key} is not in\n{detect}");
         }
+        let segment = help("segment");
+        for name in ["_mask.png", "_overlay.jpg", "_score_<i>.png", "segments.jsonl"] {
+            assert!(segment.contains(name), "{name} is not in\n{segment}");
+        }
+        for key in ["mask", "overlay", "segments", "prompt", "label", "score", "threshold"]
+            .into_iter()
+            .chain(["area_px", "box_px", "centroid_px", "rle", "size", "counts"])
+        {
+            assert!(segment.contains(&format!("\"{key}\"")), "{key} is not in\n{segment}");
+        }
         let replay = help("replay");
         for file in ["detections.jsonl", "detections.mcap", "report.html", "run.json"] {
             assert!(replay.contains(file), "{file} is not in\n{replay}");
+        }
+        let eval = help("eval");
+        for file in ["eval.json", "results.json", "prompts.yaml", "report.html"] {
+            assert!(eval.contains(file), "{file} is not in\n{eval}");
         }
     }
 
@@ -354,7 +279,7 @@ mod tests {
             for subcommand in subcommands() {
                 assert!(script.contains(subcommand.get_name()), "{subcommand} for {shell}");
             }
-            for option in ["overlay", "threshold", "resume"] {
+            for option in ["overlay", "threshold", "resume", "calibrate-every"] {
                 assert!(script.contains(option), "{option} for {shell}");
             }
         }
@@ -368,8 +293,13 @@ mod tests {
             error.to_string()
         };
         assert!(refused("owlet detect").contains("<IMAGE>"));
+        assert!(refused("owlet segment a.png").contains("--out"));
         assert!(refused("owlet replay bag").contains("--out"));
         assert!(refused("owlet replay bag --out o --resume --overwrite").contains("--overwrite"));
+        assert!(refused("owlet eval data").contains("--out"));
+        assert!(refused("owlet eval data --out o --calibrate-every 1").contains("calibrate-every"));
+        assert!(refused("owlet eval data --out o --fail-below 0.1").contains("--against"));
+        assert!(refused("owlet eval data --results r.json --model m").contains("--model"));
         assert!(refused("owlet inspect bag -q -v").contains("--quiet"));
         assert!(refused("owlet detect a.png --device tpu").contains("auto, cpu, cuda or cuda:N"));
         assert!(refused("owlet detect a.png --dtype f64").contains("f64"));

@@ -7,10 +7,73 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use crate::types::{Detection, PromptSet, PromptSetRefused, StageTimings};
+use crate::types::{Detection, InstanceMask, PixelBox, PromptSet, PromptSetRefused, StageTimings};
+use crate::vision::mask::ScoreMap;
 
 /// Finds what the prompts ask for.
 pub trait Detector: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Checks and encodes a prompt set and puts it into use. Encoding happens here and never per
+    /// image.
+    ///
+    /// # Errors
+    /// Every problem of every prompt; the set in use before stays in use.
+    fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused>;
+
+    /// What encodes texts while this detector looks at images on another thread, so that
+    /// [`set_prompts`](Self::set_prompts) has little to do; `None` where nothing can.
+    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+        None
+    }
+
+    /// Changes what happens to boxes after the network, from the next batch on.
+    fn set_rules(&mut self, rules: DetectionRules);
+
+    /// One pass over a batch of images of any sizes; one result for each, in the same order.
+    ///
+    /// # Errors
+    /// [`DetectError::NoPrompts`] before the first [`set_prompts`](Self::set_prompts), and what
+    /// the backend reports.
+    fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError>;
+}
+
+/// Encodes the texts of prompt sets before they are put into use.
+pub trait TextsAhead: Send + Sync {
+    /// Encodes the texts of a set for the detector that this is of. Whether the set can be used at
+    /// all is told by [`Detector::set_prompts`].
+    fn encode(&self, prompts: &PromptSet);
+}
+
+/// What happens to boxes after the network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DetectionRules {
+    /// Intersection over union, in `[0, 1]`, above which the lower of two boxes of one prompt is
+    /// dropped; `None` keeps them all, as the reference does.
+    pub nms_iou: Option<f32>,
+    /// The most detections for one image, best first; at least 1.
+    pub max_detections: usize,
+    /// The most prompts that one box is reported for; at least 1.
+    pub names_per_box: usize,
+}
+
+/// What was found in one image of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct ImageDetections {
+    /// Sorted by falling score.
+    pub detections: Vec<Detection>,
+    /// Whether detections have masks, also where there are none.
+    pub has_masks: bool,
+    /// The best score of each prompt anywhere in the image, in `[0, 1]`, in the order of the set
+    /// and whatever the thresholds: says how far from being found a thing was.
+    pub best_scores: Vec<f32>,
+    /// Times of the stages from preprocess to postprocess.
+    pub timings: StageTimings,
+}
+
+/// Draws where the things are that the prompts ask for.
+pub trait Segmenter: Send {
     /// What is running and where.
     fn info(&self) -> &ModelInfo;
 
@@ -26,16 +89,94 @@ pub trait Detector: Send {
     /// # Errors
     /// [`DetectError::NoPrompts`] before the first [`set_prompts`](Self::set_prompts), and what
     /// the backend reports.
-    fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError>;
+    fn segment(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageScores>, DetectError>;
 }
 
-/// What was found in one image of a batch.
+/// Where the things of a prompt set are in one image of a batch.
 #[derive(Clone, Debug, Default)]
-pub struct ImageDetections {
-    /// Sorted by falling score.
-    pub detections: Vec<Detection>,
+pub struct ImageScores {
+    /// One for each prompt, in the order of the set and whatever its threshold, over the whole of
+    /// the image: distractors have one, too.
+    pub maps: Vec<ScoreMap>,
     /// Times of the stages from preprocess to postprocess.
     pub timings: StageTimings,
+}
+
+/// Draws the things that boxes or points lie on.
+pub trait PromptableSegmenter: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// One pass over a batch of images of any sizes, with the prompts of each; one result for
+    /// each, in the same order. A prompt that asks for nothing (a box outside of the image or
+    /// without an area) gets an empty mask.
+    ///
+    /// # Errors
+    /// What the backend reports.
+    fn segment(
+        &mut self,
+        images: &[Arc<RgbImage>],
+        prompts: &[Vec<MaskPrompt>],
+    ) -> Result<Vec<ImageInstances>, DetectError>;
+}
+
+/// What a mask is asked for by: a box, points, or both.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MaskPrompt {
+    /// A box around the thing.
+    pub box_in_source_px: Option<PixelBox>,
+    /// Points on the thing or beside it.
+    pub points: Vec<PointPrompt>,
+}
+
+/// A point on a thing or beside it, in continuous pixels of the source image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PointPrompt {
+    /// Columns from the left edge.
+    pub x_px: f32,
+    /// Rows from the top edge.
+    pub y_px: f32,
+    /// Whether it lies on the thing.
+    pub inside: bool,
+}
+
+/// The masks of one image of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct ImageInstances {
+    /// One for each prompt, in their order, over the whole image.
+    pub masks: Vec<InstanceMask>,
+    /// Times of the stages from preprocess to postprocess.
+    pub timings: StageTimings,
+}
+
+/// Turns images into vectors that can be compared.
+pub trait ImageEncoder: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Number of values of a vector.
+    fn dimension(&self) -> usize;
+
+    /// One vector for each image, as the model gives it (not normalised), in the same order.
+    ///
+    /// # Errors
+    /// An image with no pixels; what the backend reports.
+    fn encode(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<Vec<f32>>, DetectError>;
+}
+
+/// Turns texts into vectors that can be compared.
+pub trait TextEncoder: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Number of values of a vector.
+    fn dimension(&self) -> usize;
+
+    /// One vector for each text, as the model gives it (not normalised), in the same order.
+    ///
+    /// # Errors
+    /// The first text that cannot be encoded; what the backend reports.
+    fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EncodeError>;
 }
 
 /// What is running and where, for people and for outputs.
@@ -43,17 +184,17 @@ pub struct ImageDetections {
 pub struct ModelInfo {
     /// Name or folder that the model was asked for by.
     pub name: String,
-    /// The architecture (`owlvit`, `owlv2`).
+    /// The architecture (`owlvit`, `owlv2`, `clipseg`, `sam`).
     pub architecture: String,
     /// The device it runs on (`cpu`, `cuda:0`).
     pub device: String,
     /// The number format of its weights (`f32`, `f16`, `bf16`).
     pub dtype: String,
-    /// Side of the network's input in pixels, `(height, width)`.
+    /// Side of the network's input in pixels, `(height, width)`; zeros where it takes texts only.
     pub input_size: (u32, u32),
     /// Number of learned parameters.
     pub parameters: u64,
-    /// Images in one pass beyond which this device gains nothing; at least 1.
+    /// Images (or texts) in one pass beyond which this device gains nothing; at least 1.
     pub useful_batch: usize,
 }
 
@@ -79,6 +220,33 @@ pub enum DetectError {
         /// The stage in which it happened.
         stage: &'static str,
         /// libtorch's own words.
+        message: String,
+    },
+}
+
+/// Why texts gave no vectors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A text has more tokens than the encoder takes.
+    #[error("text {index} has {tokens} tokens, the encoder takes at most {limit}: use fewer words")]
+    TooLong {
+        /// Its place among the texts, from 0.
+        index: usize,
+        /// Its tokens, with those for its start and end.
+        tokens: usize,
+        /// The most that the encoder takes.
+        limit: usize,
+    },
+    /// A text without words.
+    #[error("text {index} is empty")]
+    Empty {
+        /// Its place among the texts, from 0.
+        index: usize,
+    },
+    /// What libtorch or the tokenizer reported.
+    #[error("the texts could not be encoded: {message}")]
+    Backend {
+        /// Their own words.
         message: String,
     },
 }

@@ -23,6 +23,11 @@ KNOWN_KEYS = {
     "bans": {"multiple-versions", "wildcards", "deny"},
     "sources": {"unknown-registry", "unknown-git"},
 }
+# Keys of the items of lists.
+KNOWN_ITEM_KEYS = {
+    ("licenses", "exceptions"): {"crate", "allow"},
+    ("bans", "deny"): {"crate", "reason", "wrappers"},
+}
 # Every value that changes the outcome is the one that is implemented below.
 FIXED_VALUES = {
     ("bans", "multiple-versions"): "allow",
@@ -86,6 +91,12 @@ def read_rules() -> dict:
         f"{table}.{key} = {rules[table][key]!r}"
         for (table, key), value in FIXED_VALUES.items()
         if rules[table][key] != value
+    ] + [
+        f"{table}.{key}: {item_key}"
+        for (table, key), known in KNOWN_ITEM_KEYS.items()
+        for item in rules[table][key]
+        for item_key in item
+        if item_key not in known
     ]
     if unknown:
         sys.exit(f"deny.toml: not known to tools/check_dependencies.py: {', '.join(unknown)}")
@@ -93,8 +104,10 @@ def read_rules() -> dict:
 
 
 def read_packages(targets: list[str]) -> dict[str, dict]:
-    """All packages that are compiled for one of the targets, by id."""
+    """All packages that are compiled for one of the targets, by id; `dependents` are the names of
+    those that depend on each directly."""
     packages = {}
+    dependents: dict[str, set[str]] = {}
     for target in targets:
         command = ["cargo", "metadata", "--format-version=1", "--locked", "--all-features"]
         output = subprocess.run(
@@ -105,21 +118,33 @@ def read_packages(targets: list[str]) -> dict[str, dict]:
         for package in metadata["packages"]:
             if package["id"] in used:
                 packages[package["id"]] = package
+        for node in metadata["resolve"]["nodes"]:
+            for dependency in node["deps"]:
+                dependents.setdefault(dependency["pkg"], set()).add(packages[node["id"]]["name"])
+    for key, package in packages.items():
+        package["dependents"] = dependents.get(key, set())
     return packages
+
+
+def is_banned(dependents: set[str], ban: dict) -> bool:
+    """Whether a ban holds: not where only the ban's wrappers depend on the crate."""
+    wrappers = set(ban.get("wrappers", []))
+    return not wrappers or not dependents <= wrappers
 
 
 def problems(packages: dict[str, dict], rules: dict) -> list[str]:
     """One line for each package that breaks a rule."""
     allowed = set(rules["licenses"]["allow"])
     excepted = {item["crate"]: set(item["allow"]) for item in rules["licenses"]["exceptions"]}
-    banned = {ban["crate"]: ban["reason"] for ban in rules["bans"]["deny"]}
+    bans = {ban["crate"]: ban for ban in rules["bans"]["deny"]}
     found = []
     for package in packages.values():
         name = f"{package['name']} {package['version']}"
         if not is_allowed(package["license"] or "", allowed | excepted.get(package["name"], set())):
             found.append(f"{name}: licence {package['license']!r} is not allowed")
-        if package["name"] in banned:
-            found.append(f"{name}: banned: {banned[package['name']]}")
+        ban = bans.get(package["name"])
+        if ban and is_banned(package["dependents"], ban):
+            found.append(f"{name}: banned: {ban['reason']}")
         if package["source"] not in (None, DEFAULT_REGISTRY):
             found.append(f"{name}: comes from {package['source']}")
         if package["source"] is None:
@@ -132,7 +157,7 @@ def problems(packages: dict[str, dict], rules: dict) -> list[str]:
 
 
 def check_self() -> None:
-    """The evaluation of expressions, on those that are easy to get wrong."""
+    """The evaluation of expressions and wrappers, on those that are easy to get wrong."""
     allowed = {"MIT", "Apache-2.0", "ISC"}
     for expression, expected in [
         ("MIT", True),
@@ -151,6 +176,14 @@ def check_self() -> None:
     ]:
         if is_allowed(expression, allowed) != expected:
             sys.exit(f"tools/check_dependencies.py reads {expression!r} wrongly")
+    for dependents, wrappers, expected in [
+        ({"a"}, ["a"], False),
+        ({"a"}, ["a", "b"], False),
+        ({"a", "c"}, ["a"], True),
+        ({"a"}, [], True),
+    ]:
+        if is_banned(dependents, {"wrappers": wrappers}) != expected:
+            sys.exit(f"tools/check_dependencies.py takes {wrappers} of {dependents} wrongly")
 
 
 def main() -> None:

@@ -1,35 +1,41 @@
 """Makes samples/reference_detections.json: what the reference finds in the demo's recording.
 
-The checkpoint is the random one that Owlet writes, the recording is samples/gallery. Python's
-transformers loads the first, rosbags reads the second, Pillow decodes the frames: no code is shared
-with Owlet beyond libtorch itself. `make demo` compares (scripts/compare_demo.py).
+The checkpoint is models/owlet-nano, the recording samples/tabletop, and samples/prompts.yaml says
+what is looked for. Python's transformers loads the first, rosbags reads the second, Pillow decodes
+the frames: no code is shared with Owlet beyond libtorch itself. `make demo` compares
+(scripts/compare_demo.py).
 
 Kept of each frame: every patch whose best prompt scores at least the threshold less MARGIN. The
 margin is there so that a detection that falls on the other side of the threshold by rounding still
 finds its partner.
 
-usage: python tools/make_demo_reference.py CHECKPOINT_FOLDER
-(needs torch 2.11.0, torchvision 0.26.0, transformers 5.23.0, pillow 13.0.0, rosbags 0.11.9;
-the folder comes from `owlet random-model owlvit-base-patch32 --seed 0 --out FOLDER`)
+usage: python tools/make_demo_reference.py
+(needs torch 2.11.0, torchvision 0.26.0, transformers 5.23.0, pillow 13.0.0, rosbags 0.11.9,
+ruamel.yaml)
 """
 
 import hashlib
 import importlib.metadata
 import io
 import json
-import sys
 from pathlib import Path
 
 import torch
 from PIL import Image
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
+from ruamel.yaml import YAML
+from torchvision.ops import batched_nms
 from transformers import OwlViTForObjectDetection, OwlViTProcessor
 
-SAMPLES = Path(__file__).parent.parent / "samples"
-PROMPTS = ["a cat", "a cup of coffee", "an astronaut", "a rocket"]
-THRESHOLD = 0.2
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "samples"
+MODEL = ROOT / "models/owlet-nano"
+ASKED = YAML(typ="safe").load((SAMPLES / "prompts.yaml").read_text())
+PROMPTS, THRESHOLD = ASKED["prompts"], ASKED["default_threshold"]
 MARGIN = 0.01
+# As scripts/demo sets it.
+NMS_IOU = 0.5
 
 
 def read_frames(bag: Path):
@@ -37,7 +43,7 @@ def read_frames(bag: Path):
     store = get_typestore(Stores.ROS2_HUMBLE)
     with Reader(bag) as reader:
         for connection, _, data in reader.messages():
-            if connection.msgtype == "sensor_msgs/msg/CompressedImage":
+            if connection.msgtype == "sensor_msgs/msg/CompressedImage" and "color" in connection.topic:
                 message = store.deserialize_cdr(data, connection.msgtype)
                 stamp = message.header.stamp
                 picture = Image.open(io.BytesIO(message.data.tobytes())).convert("RGB")
@@ -52,6 +58,8 @@ def detect(model, processor, picture: Image.Image) -> list[dict]:
     found = processor.image_processor.post_process_object_detection(
         outputs, threshold=THRESHOLD - MARGIN, target_sizes=[(picture.height, picture.width)]
     )[0]
+    kept = batched_nms(found["boxes"], found["scores"], found["labels"], NMS_IOU)
+    found = {name: values[kept] for name, values in found.items() if isinstance(values, torch.Tensor)}
     # Owlet clips boxes to the picture.
     limit = torch.tensor([picture.width, picture.height] * 2)
     boxes = found["boxes"].clamp(min=0).minimum(limit)
@@ -69,14 +77,13 @@ def detect(model, processor, picture: Image.Image) -> list[dict]:
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
-    model = OwlViTForObjectDetection.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = OwlViTProcessor.from_pretrained(folder)
+    model = OwlViTForObjectDetection.from_pretrained(MODEL, dtype=torch.float32).eval()
+    processor = OwlViTProcessor.from_pretrained(MODEL)
     frames = [
         {"topic": topic, "stamp_ns": stamp_ns, "detections": detect(model, processor, picture)}
-        for topic, stamp_ns, picture in read_frames(SAMPLES / "gallery")
+        for topic, stamp_ns, picture in read_frames(SAMPLES / "tabletop")
     ]
-    weights = (folder / "model.safetensors").read_bytes()
+    weights = (MODEL / "model.safetensors").read_bytes()
     reference = {
         "made_by": "tools/make_demo_reference.py",
         "versions": {

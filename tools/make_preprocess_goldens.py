@@ -26,6 +26,8 @@ import transformers
 from PIL import Image
 from safetensors.numpy import save_file
 from transformers import (
+    BitImageProcessor,
+    BitImageProcessorPil,
     Owlv2ImageProcessor,
     Owlv2ImageProcessorPil,
     OwlViTImageProcessor,
@@ -36,6 +38,19 @@ TARGET = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "prepro
 
 # Configurations as they stand in preprocessor_config.json.
 RECIPES = {
+    "bit": {
+        "crop_size": {"height": 224, "width": 224},
+        "image_processor_type": "BitImageProcessor",
+        "resample": 3,
+        "size": {"shortest_edge": 256},
+    },
+    # A canvas that small pictures do not fill, and of no square.
+    "bit_padded": {
+        "crop_size": {"height": 151, "width": 90},
+        "image_processor_type": "BitImageProcessor",
+        "resample": 2,
+        "size": {"shortest_edge": 120},
+    },
     "owlvit": {"image_processor_type": "OwlViTImageProcessor", "resample": 3, "size": 768},
     "owlvit_bilinear": {
         "image_processor_type": "OwlViTImageProcessor",
@@ -74,6 +89,7 @@ SIZES = [
 ]
 
 PROCESSORS = {
+    "BitImageProcessor": (BitImageProcessor, BitImageProcessorPil),
     "OwlViTImageProcessor": (OwlViTImageProcessor, OwlViTImageProcessorPil),
     "Owlv2ImageProcessor": (Owlv2ImageProcessor, Owlv2ImageProcessorPil),
 }

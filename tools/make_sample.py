@@ -1,4 +1,4 @@
-"""Makes samples/gallery, the recording that `make demo` replays.
+"""Makes samples/gallery, a recording of real photographs that tests and benchmarks replay.
 
 A camera moves along a wall on which four photographs hang, goes closer to some and tilts a little.
 The photographs are real ones, free of copyright, from the wheel of scikit-image (samples/README.md

@@ -4,7 +4,8 @@
 The released checkpoints cannot be part of a test suite, so their configurations are run with
 random weights: Owlet writes a checkpoint and both sides load the same file. Compared are the pixel
 values that each makes of a picture; every tensor of the network, on the reference's pixels; and
-the detections of each as a whole, from the picture on.
+the detections of each as a whole, from the picture on. Segmenters have tables of their own: by
+text, pixel values, embeddings, and the logits of four texts; by boxes, embeddings and masks.
 
     pip install -r tools/requirements.txt
     python tools/parity_full_size.py IMAGE… [--model NAME]… [--scratch FOLDER]
@@ -25,11 +26,18 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import (
+    CLIPImageProcessor,
+    CLIPSegForImageSegmentation,
     CLIPTokenizer,
+    GroupViTModel,
     Owlv2ForObjectDetection,
     Owlv2ImageProcessor,
     OwlViTForObjectDetection,
     OwlViTImageProcessor,
+    SamImageProcessor,
+    SamModel,
+    SamProcessor,
+    ViTImageProcessor,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +47,10 @@ MODELS = [
     "owlvit-large-patch14",
     "owlv2-base-patch16-ensemble",
 ]
+SEGMENTERS = ["clipseg-rd64-refined", "groupvit-gcc-yfcc"]
+BOX_SEGMENTERS = ["sam-vit-base"]
+# Shares of width and height.
+BOXES = [[0.1, 0.1, 0.45, 0.6], [0.5, 0.3, 0.95, 0.95], [0.3, 0.0, 0.6, 0.4], [0.0, 0.0, 1.0, 1.0]]
 TEXTS = ["a cat", "a remote control", "a photo of a pink couch", "the left eye of a black cat"]
 THRESHOLD = 0.1
 
@@ -171,21 +183,153 @@ def compare(name, images, scratch):
     return f"| {name} | {' | '.join(cells)} | {agreement} | {box_px:.1e} px | {score:.1e} |"
 
 
+def load_whole(model_class, folder):
+    """The reference's network, all of whose weights are in the checkpoint."""
+    model, info = model_class.from_pretrained(folder, output_loading_info=True)
+    # A count that only training uses.
+    counted = [key for key in info["missing_keys"] if not key.endswith("num_batches_tracked")]
+    odd = {key: value for key, value in {**info, "missing_keys": counted}.items() if value}
+    if odd:
+        sys.exit(f"transformers does not take the checkpoint as it is: {odd}")
+    return model.eval()
+
+
+def segmenter_reference(name, folder, model, image):
+    """Pixel values, and what `transformers` makes of them."""
+    tokens = CLIPTokenizer.from_pretrained(folder)(TEXTS, padding="max_length", return_tensors="pt")
+    if name.startswith("clipseg"):
+        pixels = ViTImageProcessor.from_pretrained(folder)(image, return_tensors="pt").pixel_values
+        embeds = model.clip.get_text_features(**tokens).pooler_output
+        repeated = pixels.expand(len(TEXTS), -1, -1, -1)
+        logits = model(**tokens, pixel_values=repeated).logits
+        return {"pixel_values": pixels, "text_embeds": embeds, "logits": logits}
+    side = model.config.vision_config.image_size
+    # Stretched and not cut, as Owlet does.
+    stretched = {"size": {"height": side, "width": side}, "do_center_crop": False}
+    processor = CLIPImageProcessor.from_pretrained(folder, **stretched)
+    pixels = processor(image, return_tensors="pt").pixel_values
+    outputs = model(**tokens, pixel_values=pixels, output_segmentation=True)
+    first, second = outputs.vision_model_output.attentions
+    return {
+        "pixel_values": pixels,
+        "text_embeds": model.get_text_features(**tokens).pooler_output,
+        "image_embeds": outputs.image_embeds,
+        "shares": (second @ first).unflatten(-1, (int(first.shape[-1] ** 0.5), -1)),
+        "logits": outputs.segmentation_logits,
+    }
+
+
+def compare_segmenter(name, images, scratch):
+    folder = scratch / name
+    owlet(["--bin", "owlet"], "random-model", name, "--out", folder, "--seed", 1)
+    model_class = CLIPSegForImageSegmentation if name.startswith("clipseg") else GroupViTModel
+    model = load_whole(model_class, folder)
+    inputs, outputs = scratch / "inputs.safetensors", scratch / "outputs.safetensors"
+    picture = scratch / "picture.png"
+    worst = {}
+    for image in images:
+        image.save(picture)
+        with torch.inference_mode():
+            theirs = segmenter_reference(name, folder, model, image)
+        save_file({"pixel_values": theirs["pixel_values"].float().contiguous()}, inputs)
+        outputs.unlink(missing_ok=True)
+        owlet(["--example", "text_segments"], folder, picture, inputs, outputs, *TEXTS)
+        ours = load_file(outputs)
+        for key, tensor in theirs.items():
+            if ours[key].shape != tensor.shape:
+                sys.exit(f"{name}: {key} is {ours[key].shape}, expected {tensor.shape}")
+            worst[key] = max(worst.get(key, 0.0), float((ours[key] - tensor).abs().max()))
+        logits = theirs["logits"]
+        print(f"{name}: logits {logits.mean():.2f} ± {logits.std():.2f}", file=sys.stderr)
+    shutil.rmtree(folder)
+    keys = ["pixel_values", "text_embeds", "image_embeds", "shares", "logits"]
+    cells = [f"{worst[key]:.1e}" if key in worst else "–" for key in keys]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def reference_masks(model, processor, image, boxes):
+    """What `transformers` gives for boxes: the tensors of the network, masks of the best of three
+    at the size of the picture, and how many of their pixels lie within rounding of the edge."""
+    encoded = processor(image, input_boxes=[boxes], return_tensors="pt")
+    with torch.inference_mode():
+        embeddings = model.get_image_embeddings(encoded["pixel_values"])
+        outputs = model(image_embeddings=embeddings, input_boxes=encoded["input_boxes"])
+    logits = processor.image_processor.post_process_masks(
+        list(outputs.pred_masks), encoded["original_sizes"], encoded["reshaped_input_sizes"],
+        binarize=False,
+    )[0]
+    best = outputs.iou_scores[0].argmax(-1)
+    chosen = logits[torch.arange(len(boxes)), best]
+    tensors = {
+        "pixel_values": encoded["pixel_values"],
+        "image_embeddings": embeddings,
+        "pred_masks": outputs.pred_masks[0],
+        "iou_scores": outputs.iou_scores[0],
+    }
+    return tensors, (chosen > 0).to(torch.uint8), int((chosen.abs() < 1e-3).sum())
+
+
+def compare_box_segmenter(name, images, scratch):
+    folder = scratch / name
+    owlet(["--bin", "owlet"], "random-model", name, "--out", folder, "--seed", 1)
+    model, info = SamModel.from_pretrained(folder, output_loading_info=True)
+    odd = {key: value for key, value in info.items() if value}
+    if odd:
+        sys.exit(f"transformers does not take the checkpoint as it is: {odd}")
+    model.eval()
+    processor = SamProcessor(SamImageProcessor.from_pretrained(folder))
+    worst, spreads = {}, {}
+    pixels = apart = near = 0
+    inputs, outputs = scratch / "inputs.safetensors", scratch / "outputs.safetensors"
+    picture = scratch / "picture.png"
+    for image in images:
+        image.save(picture)
+        sides = torch.tensor([image.width, image.height] * 2)
+        boxes = torch.tensor(BOXES) * sides
+        theirs, masks, uncertain = reference_masks(model, processor, image, boxes.tolist())
+        save_file({"boxes": boxes, "pixel_values": theirs["pixel_values"].contiguous()}, inputs)
+        outputs.unlink(missing_ok=True)
+        times = owlet(["--example", "sam_tensors"], folder, picture, inputs, outputs)
+        ours = load_file(outputs)
+        for key, tensor in theirs.items():
+            if ours[key].shape != tensor.shape:
+                sys.exit(f"{name}: {key} is {ours[key].shape}, expected {tensor.shape}")
+            worst[key] = max(worst.get(key, 0.0), float((ours[key] - tensor).abs().max()))
+            spreads[key] = float(tensor.std())
+        pixels += masks.numel()
+        apart += int((masks != ours["masks"]).sum())
+        near += uncertain
+        areas = masks.flatten(1).float().mean(1).tolist()
+        print(f"{name}: spreads {spreads}, shares of masks {areas}; {times}", file=sys.stderr)
+    shutil.rmtree(folder)
+    cells = " | ".join(f"{worst[key]:.1e}" for key in worst)
+    return f"| {name} | {cells} | {apart} of {pixels} ({near} within 1e-3 of the edge) |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("images", nargs="+", type=Path)
-    parser.add_argument("--model", action="append", choices=MODELS, help="default: all")
+    names = MODELS + SEGMENTERS + BOX_SEGMENTERS
+    parser.add_argument("--model", action="append", choices=names, help="default: all")
     parser.add_argument("--scratch", type=Path, help="where checkpoints are written for a while")
     arguments = parser.parse_args()
     columns = ["model", "pixel values", "text embeds", "image embeds", "feature map", "logits"]
     columns += ["boxes", "objectness", f"detections above {THRESHOLD}", "boxes", "scores"]
+    of_segmenters = ["model", "pixel values", "text embeds", "image embeds", "shares", "logits"]
+    of_masks = ["model", "pixel values", "image embeddings", "masks", "predicted IoU"]
+    of_masks += ["pixels of final masks that differ"]
     images = [Image.open(path).convert("RGB") for path in arguments.images]
-    rows = []
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
-        for name in arguments.model or MODELS:
-            rows.append(compare(name, images, Path(scratch)))
-    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
-    print("\n".join(rows))
+        for kind, run, head in [
+            (MODELS, compare, columns),
+            (SEGMENTERS, compare_segmenter, of_segmenters),
+            (BOX_SEGMENTERS, compare_box_segmenter, of_masks),
+        ]:
+            chosen = [name for name in arguments.model or names if name in kind]
+            rows = [run(name, images, Path(scratch)) for name in chosen]
+            if rows:
+                print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
+                print("\n".join(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ use owlet::types::{DeviceChoice, DtypeChoice};
 use owlet::vision::decode::decode_file;
 use serde::Serialize;
 
-use super::settings::find_model;
-use super::{Finish, plain_table, replace_file};
-use crate::CheckArgs;
+use super::loading::{Task, find_model, is_text_segmenter};
+use super::{Finish, Refused, plain_table, print_out, replace_file};
+use crate::app::args::CheckArgs;
 
 /// How many prompts figures are given for.
 const PROMPT_COUNTS: [usize; 3] = [1, 10, 100];
@@ -68,7 +68,11 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Finish> {
         models: Vec::new(),
     };
     for name in &args.models {
-        let model_dir = find_model(name)?;
+        let model_dir = find_model(name, Task::Detect)?;
+        if let Some(found) = model_dir.architecture().filter(|found| is_text_segmenter(found)) {
+            let text = format!("{name} is a segmenter ({found}): expected a detector to measure");
+            return Err(Refused(text).into());
+        }
         let mut options = DetectorOptions::new(model_dir.path(), name);
         options.threads = Some(threads);
         let profile = ProfileOptions {
@@ -78,7 +82,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Finish> {
         };
         let model = check_model(&options, args.device, &images, &profile)
             .with_context(|| format!("cannot check {name}"))?;
-        print_model(&model);
+        print_out(in_words(&model))?;
         check.models.push(model);
     }
     if let Some(path) = &args.json {
@@ -150,16 +154,15 @@ fn pattern(width: u32, height: u32) -> RgbImage {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "the result of the command")]
-fn print_model(model: &ModelCheck) {
+fn in_words(model: &ModelCheck) -> String {
     let (width, height) = model.input_size_px;
     let parameters = model.parameters as f64 / 1e6;
-    println!(
-        "{}: {}, {width}x{height}, {parameters:.1} M parameters",
+    let mut text = format!(
+        "{}: {}, {width}x{height}, {parameters:.1} M parameters\n",
         model.name, model.architecture
     );
     for run in &model.runs {
-        println!("\n{} in {}, milliseconds", run.device, run.dtype);
+        text += &format!("\n{} in {}, milliseconds\n", run.device, run.dtype);
         let mut table = plain_table(["", "fastest", "median", "90 %"], &[1, 2, 3]);
         let timings = &run.timings_ms;
         let mut row = |label: String, times: &Quantiles| {
@@ -179,11 +182,11 @@ fn print_model(model: &ModelCheck) {
         rows("forward", "prompt", &timings.forward);
         rows("whole frame", "prompt", &timings.whole_frame);
         rows("batch", "frame", &timings.batch);
-        println!("{table}");
+        text += &format!("{table}\n");
         if let Some(distance) = &run.distance_to_cpu_f32 {
-            println!(
+            text += &format!(
                 "from f32 on the CPU: logits {:.1e} (mean {:.1e}), scores {:.1e}, boxes {:.1e} of \
-                 the canvas; {:.2} % of the patches have the same best prompt",
+                 the canvas; {:.2} % of the patches have the same best prompt\n",
                 distance.logit_max,
                 distance.logit_mean,
                 distance.score_max,
@@ -192,5 +195,5 @@ fn print_model(model: &ModelCheck) {
             );
         }
     }
-    println!();
+    text + "\n"
 }

@@ -3,7 +3,7 @@
 use owlet::config;
 
 use super::{Finish, print_out};
-use crate::ConfigArgs;
+use crate::app::args::ConfigArgs;
 
 /// As wide as the help of the command line.
 const HELP_COLUMNS: usize = 100;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
+use owlet::config::LogLevel;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -29,10 +30,16 @@ impl Chatter {
         Self { verbose, quiet, bars: MultiProgress::with_draw_target(target) }
     }
 
-    pub(crate) fn start_logging(&self) {
+    /// `asked` is a level that was asked for in the words of ROS 2; --quiet and --verbose win.
+    pub(crate) fn start_logging(&self, asked: Option<LogLevel>) {
         let level = match (self.quiet, self.verbose) {
             (true, _) => LevelFilter::WARN,
-            (false, 0) => LevelFilter::INFO,
+            (false, 0) => match asked {
+                Some(LogLevel::Debug) => LevelFilter::DEBUG,
+                Some(LogLevel::Info) | None => LevelFilter::INFO,
+                Some(LogLevel::Warn) => LevelFilter::WARN,
+                Some(LogLevel::Error | LogLevel::Fatal) => LevelFilter::ERROR,
+            },
             (false, 1) => LevelFilter::DEBUG,
             (false, _) => LevelFilter::TRACE,
         };
@@ -122,6 +129,18 @@ pub(crate) fn plain_table<const N: usize>(header: [&str; N], right: &[usize]) ->
 /// A name from a file, for a terminal: control characters in it steer nothing.
 pub(crate) fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Ends the program with success, whatever its threads are doing. Unlike `exit` it runs no
+/// destructors of libraries: they take their time, and a thread that is busy in libtorch could
+/// crash under them.
+pub(crate) fn end_at_once() -> ! {
+    // Nothing is buffered: stdout is flushed with every result, stderr has no buffer.
+    #[allow(unsafe_code, reason = "it touches no memory of ours")]
+    // SAFETY: `_exit` has no requirements and does not return.
+    unsafe {
+        libc::_exit(0)
+    }
 }
 
 /// The exit code of a command, with its error on stderr.

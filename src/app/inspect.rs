@@ -6,7 +6,7 @@ use owlet::transport::inspect::{Inspection, TopicInspection, UsedAs, inspect};
 use owlet::types::Stamp;
 
 use super::{Finish, plain_table, print_out, visible};
-use crate::InspectArgs;
+use crate::app::args::InspectArgs;
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<Finish> {
     let recording = inspect(&args.bag)?;

@@ -1,14 +1,21 @@
 //! Ctrl-C and SIGTERM as a flag.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Set once somebody has asked the program to end.
 #[derive(Clone, Default)]
-pub(crate) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<Flag>);
+
+#[derive(Default)]
+struct Flag {
+    is_set: Mutex<bool>,
+    changed: Condvar,
+}
 
 impl Interrupt {
     /// Listens from now on: the first SIGINT or SIGTERM sets the flag, a second one ends the
@@ -31,7 +38,7 @@ impl Interrupt {
                         _ = sigint.recv() => {}
                         _ = sigterm.recv() => {}
                     }
-                    if flag.0.swap(true, Ordering::Relaxed) {
+                    if flag.set() {
                         std::process::exit(130);
                     }
                     tracing::warn!("ending after the frames in flight; once more to end at once");
@@ -42,6 +49,48 @@ impl Interrupt {
     }
 
     pub(crate) fn requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.wait(Duration::ZERO)
+    }
+
+    /// Waits for it, no longer than `patience`: whether it was requested.
+    pub(crate) fn wait(&self, patience: Duration) -> bool {
+        let is_set = self.0.is_set.lock().unwrap_or_else(PoisonError::into_inner);
+        let (is_set, _) = self
+            .0
+            .changed
+            .wait_timeout_while(is_set, patience, |is_set| !*is_set)
+            .unwrap_or_else(PoisonError::into_inner);
+        *is_set
+    }
+
+    /// What `work` gives, done on a thread of its own; `None` where the program is to end before it
+    /// is done.
+    pub(crate) fn unless_requested<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<Option<T>> {
+        let (done, result) = mpsc::channel();
+        std::thread::Builder::new().name("start".to_owned()).spawn(move || {
+            // Nobody waits for it any more where the program is ending.
+            let _ = done.send(work());
+        })?;
+        loop {
+            match result.recv_timeout(Duration::from_millis(20)) {
+                Ok(result) => return result.map(Some),
+                Err(RecvTimeoutError::Timeout) if self.requested() => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => bail!("the start panicked"),
+            }
+        }
+    }
+
+    /// Sets the flag: whether it was set before.
+    fn set(&self) -> bool {
+        let before = {
+            let mut is_set = self.0.is_set.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *is_set, true)
+        };
+        self.0.changed.notify_all();
+        before
     }
 }

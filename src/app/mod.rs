@@ -1,15 +1,28 @@
 //! Wires configuration, transport and pipeline for the command line. Beside `main` the only place
 //! that names `anyhow`.
 
+pub(crate) mod args;
+pub(crate) mod bank;
 pub(crate) mod check;
 pub(crate) mod config;
 mod console;
 pub(crate) mod detect;
+pub(crate) mod eval;
+mod fingerprint;
 pub(crate) mod inspect;
 mod interrupt;
+mod loading;
 pub(crate) mod models;
+mod out_folder;
+mod pictures;
 pub(crate) mod replay;
+pub(crate) mod run;
+mod running;
+pub(crate) mod segment;
 mod settings;
+pub(crate) mod teach;
+mod transports;
+mod watch;
 
 use std::path::Path;
 

@@ -7,20 +7,35 @@ use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use owlet::hub::{
     self, HubSettings, InstalledModel, ModelLocations, ModelState, PullEvent, PullRequest, Verify,
 };
+use owlet::models::clip::ClipConfig;
+use owlet::models::clipseg::ClipSegConfig;
+use owlet::models::groupvit::GroupVitConfig;
 use owlet::models::owl::OwlConfig;
-use owlet::models::random::write_checkpoint;
+use owlet::models::random::{RandomConfig, known_names, write_checkpoint};
+use owlet::models::sam::SamConfig;
 
-use super::settings::refused_name;
+use super::loading::refused_name;
 use super::{Chatter, Finish, Refused, plain_table, print_out, replace_file, visible};
-use crate::{ModelsArgs, PullArgs, RandomModelArgs};
+use crate::app::args::{ModelsArgs, PullArgs, RandomModelArgs};
 
 pub(crate) fn pull(args: &PullArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
     let (name, revision) = hub::split_revision(&args.name).map_err(refused_name)?;
+    let locations = ModelLocations::from_env();
+    if let Some(path) = locations.builtin(name) {
+        tracing::info!("{name} comes with Owlet: there is nothing to fetch");
+        if args.json {
+            let record = serde_json::json!({"path": path, "manifest": null});
+            print_out(format_args!("{record}\n"))?;
+        } else {
+            print_out(format_args!("{}\n", path.display()))?;
+        }
+        return Ok(Finish::Done);
+    }
     let request = PullRequest {
         name: name.to_owned(),
         revision: revision.map(str::to_owned),
         settings: HubSettings::from_env(),
-        locations: ModelLocations::from_env(),
+        locations,
     };
     let mut progress = PullProgress::new(chatter);
     let pulled = hub::pull(&request, &mut |event| progress.show(event));
@@ -140,10 +155,20 @@ fn state_in_words(model: &InstalledModel) -> String {
 pub(crate) const RANDOM_MARK: &str = "owlet-random.json";
 
 pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
-    let config = OwlConfig::known(&args.name).ok_or_else(|| {
-        let known: Vec<_> = hub::KNOWN_MODELS.iter().map(|model| model.name).collect();
-        Refused(format!("unknown model {:?}: expected one of {}", args.name, known.join(", ")))
-    })?;
+    let name = &args.name;
+    let (owl, clipseg) = (OwlConfig::known(name), ClipSegConfig::known(name));
+    let (groupvit, clip) = (GroupVitConfig::known(name), ClipConfig::known(name));
+    let sam = SamConfig::known(name);
+    let config = (owl.as_ref().map(RandomConfig::from))
+        .or(clipseg.as_ref().map(RandomConfig::from))
+        .or(groupvit.as_ref().map(RandomConfig::from))
+        .or(clip.as_ref().map(RandomConfig::from))
+        .or(sam.as_ref().map(RandomConfig::from));
+    let Some(config) = config else {
+        let known: Vec<_> = known_names().collect();
+        let known = known.join(", ");
+        return Err(Refused(format!("unknown model {name:?}: expected one of {known}")).into());
+    };
     let folder = &args.out;
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -152,7 +177,7 @@ pub(crate) fn write_random(args: &RandomModelArgs) -> anyhow::Result<Finish> {
     }
     let mark = serde_json::json!({"model": args.name, "seed": args.seed});
     replace_file(&folder.join(RANDOM_MARK), format!("{mark:#}\n").as_bytes())?;
-    write_checkpoint(folder, &config, args.seed)?;
+    write_checkpoint(folder, config, args.seed)?;
     tracing::warn!("the weights are random: what this model finds means nothing");
     print_out(format_args!("{}\n", folder.display()))?;
     Ok(Finish::Done)

@@ -1,15 +1,24 @@
 //! Every parameter as data: the checks, the default file, the tables for people and (with a node)
 //! the descriptors of ROS all come from this one table.
 
-use std::path::{Path, PathBuf};
+mod table;
 
-use super::{Config, ros_name};
+use std::path::Path;
+
+pub use table::PARAMETERS;
+
+use super::values::ParameterValue;
+use super::{Config, prompts};
+use crate::types::Prompt;
 
 /// When a change of a parameter can take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
-    /// Only before the model is loaded.
+    /// Only when the program starts.
     AtStart,
+    /// When the model is loaded: a live node that is not configured yet, or was cleaned up, takes
+    /// it.
+    WhenConfigured,
     /// Also while it runs.
     WhileRunning,
 }
@@ -84,192 +93,14 @@ pub enum ParameterKind {
         /// Writes items that were accepted.
         set: fn(&mut Config, Vec<String>),
     },
+    /// Prompts: a list of texts, or one text that holds a file of prompts.
+    Prompts {
+        /// Reads them from a configuration.
+        get: fn(&Config) -> &[Prompt],
+        /// Writes prompts that were checked.
+        set: fn(&mut Config, Vec<Prompt>),
+    },
 }
-
-/// All parameters, in the order in which files and tables show them.
-pub static PARAMETERS: &[Parameter] = &[
-    Parameter {
-        name: "model",
-        description: "The model: a known name (see `owlet models`) or a folder in Hugging Face \
-                      layout.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Text {
-            form: "the name of a model or the path of a folder",
-            get: |config| config.model.clone(),
-            set: |config, text, _| {
-                let usable = !text.trim().is_empty();
-                if usable {
-                    config.model = text.to_owned();
-                }
-                usable
-            },
-        },
-    },
-    Parameter {
-        name: "device",
-        description: "Where the model runs. `auto` takes the first CUDA device where there is one; \
-                      a device that is asked for by name and is missing stops the start.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Text {
-            form: "auto, cpu, cuda or cuda:N",
-            get: |config| config.device.to_string(),
-            set: |config, text, _| text.parse().map(|device| config.device = device).is_ok(),
-        },
-    },
-    Parameter {
-        name: "dtype",
-        description: "The number format of the model. `auto` is f16 on CUDA and f32 on the CPU.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Text {
-            form: "auto, f32, f16 or bf16",
-            get: |config| config.dtype.to_string(),
-            set: |config, text, _| text.parse().map(|dtype| config.dtype = dtype).is_ok(),
-        },
-    },
-    Parameter {
-        name: "threads",
-        description: "CPU threads of the model; 0 uses every core.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 0,
-            max: 1024,
-            get: |config| config.threads as i64,
-            set: |config, value| config.threads = value as usize,
-        },
-    },
-    Parameter {
-        name: "prompts",
-        description: "What to look for; each text is also the name of what it finds. Added after \
-                      those of `prompts_file`.",
-        changes: Changes::WhileRunning,
-        example: Some("[\"a cat\", \"a remote control\"]"),
-        kind: ParameterKind::TextList {
-            item: "a text that is not blank",
-            accepts: |text| !text.trim().is_empty(),
-            get: |config| config.prompts.clone(),
-            set: |config, prompts| config.prompts = prompts,
-        },
-    },
-    Parameter {
-        name: "prompts_file",
-        description: "A file of prompts with synonyms, thresholds and distractors (see \
-                      `config/prompts.yaml`), relative to the file that names it. Empty for none.",
-        changes: Changes::WhileRunning,
-        example: Some("prompts.yaml"),
-        kind: ParameterKind::Text {
-            form: "the path of a file",
-            get: |config| {
-                config.prompts_file.as_deref().map_or("".into(), Path::to_string_lossy).into_owned()
-            },
-            set: |config, text, folder| {
-                config.prompts_file = (!text.is_empty()).then(|| folder.join(PathBuf::from(text)));
-                true
-            },
-        },
-    },
-    Parameter {
-        name: "threshold",
-        description: "Lowest score that is reported, for prompts with no threshold of their own.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Number {
-            min: 0.0,
-            min_included: true,
-            max: 1.0,
-            get: |config| config.threshold,
-            set: |config, value| config.threshold = value,
-        },
-    },
-    Parameter {
-        name: "nms_iou",
-        description: "Of two boxes of one prompt that overlap by more than this (intersection over \
-                      union) only the better one stays; 1.0 keeps all, as the reference does.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Number {
-            min: 0.0,
-            min_included: false,
-            max: 1.0,
-            get: |config| config.nms_iou.unwrap_or(1.0),
-            set: |config, value| config.nms_iou = (value < 1.0).then_some(value),
-        },
-    },
-    Parameter {
-        name: "max_detections",
-        description: "The most detections of one frame; the best are kept.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 1,
-            max: 10_000,
-            get: |config| config.max_detections as i64,
-            set: |config, value| config.max_detections = value as usize,
-        },
-    },
-    Parameter {
-        name: "max_batch",
-        description: "The most frames that go through the model in one pass.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 1,
-            max: 64,
-            get: |config| config.max_batch as i64,
-            set: |config, value| config.max_batch = value as usize,
-        },
-    },
-    Parameter {
-        name: "image_topics",
-        description: "Image topics to use. Empty: in a recording, every topic of colour images.",
-        changes: Changes::AtStart,
-        example: Some("[/camera/image_raw]"),
-        kind: ParameterKind::TextList {
-            item: "a ROS topic name",
-            accepts: ros_name::is_topic,
-            get: |config| config.image_topics.clone(),
-            set: |config, topics| config.image_topics = topics,
-        },
-    },
-    Parameter {
-        name: "overlay",
-        description: "Whether pictures with the boxes drawn in are made.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Flag {
-            get: |config| config.overlay,
-            set: |config, value| config.overlay = value,
-        },
-    },
-    Parameter {
-        name: "report_pictures",
-        description: "The most pictures in a report, spread over the run; the best frame of each \
-                      prompt comes on top of them.",
-        changes: Changes::AtStart,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 0,
-            max: 500,
-            get: |config| config.report_pictures as i64,
-            set: |config, value| config.report_pictures = value as usize,
-        },
-    },
-    Parameter {
-        name: "jpeg_quality",
-        description: "Quality of the pictures that are written.",
-        changes: Changes::WhileRunning,
-        example: None,
-        kind: ParameterKind::Integer {
-            min: 1,
-            max: 100,
-            get: |config| i64::from(config.jpeg_quality),
-            set: |config, value| config.jpeg_quality = value as u8,
-        },
-    },
-];
 
 impl Parameter {
     /// The parameter with this name.
@@ -287,6 +118,7 @@ impl Parameter {
             ParameterKind::Integer { .. } => "integer",
             ParameterKind::Number { .. } => "number",
             ParameterKind::TextList { .. } => "list of texts",
+            ParameterKind::Prompts { .. } => "list of texts, or text",
         }
     }
 
@@ -300,25 +132,42 @@ impl Parameter {
             ParameterKind::Number { min, min_included: true, max, .. } => format!("{min} to {max}"),
             ParameterKind::Number { min, max, .. } => format!("above {min}, up to {max}"),
             ParameterKind::TextList { item, .. } => format!("each {item}"),
+            ParameterKind::Prompts { .. } => {
+                "each a text that is not blank; or the YAML of a prompts file".to_owned()
+            }
+        }
+    }
+
+    /// Its value in `config`.
+    #[must_use]
+    pub fn value(&self, config: &Config) -> ParameterValue {
+        match self.kind {
+            ParameterKind::Text { get, .. } => ParameterValue::Text(get(config)),
+            ParameterKind::Flag { get, .. } => ParameterValue::Flag(get(config)),
+            ParameterKind::Integer { get, .. } => ParameterValue::Integer(get(config)),
+            ParameterKind::Number { get, .. } => {
+                let number = get(config);
+                // The decimal that was written, not the binary digits of the f32.
+                let decimal = number.to_string().parse();
+                ParameterValue::Number(decimal.unwrap_or_else(|_| number.into()))
+            }
+            ParameterKind::TextList { get, .. } => ParameterValue::TextList(get(config)),
+            ParameterKind::Prompts { get, .. } => {
+                let prompts = get(config);
+                if prompts.iter().all(Prompt::is_plain) {
+                    let names = prompts.iter().map(|prompt| prompt.name.clone());
+                    ParameterValue::TextList(names.collect())
+                } else {
+                    ParameterValue::Text(prompts::to_yaml(prompts, "", None))
+                }
+            }
         }
     }
 
     /// Its value in `config`, as YAML.
     #[must_use]
     pub fn yaml(&self, config: &Config) -> String {
-        // A JSON string is a YAML string whatever it holds.
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        match self.kind {
-            ParameterKind::Text { get, .. } => quoted(&get(config)),
-            ParameterKind::Flag { get, .. } => get(config).to_string(),
-            ParameterKind::Integer { get, .. } => get(config).to_string(),
-            // `1.0`, not `1`: to ROS the latter is an integer.
-            ParameterKind::Number { get, .. } => format!("{:?}", get(config)),
-            ParameterKind::TextList { get, .. } => {
-                let items: Vec<_> = get(config).iter().map(|item| quoted(item)).collect();
-                format!("[{}]", items.join(", "))
-            }
-        }
+        self.value(config).to_string()
     }
 
     /// When it can be changed, in words.
@@ -326,6 +175,7 @@ impl Parameter {
     pub fn changes_text(&self) -> &'static str {
         match self.changes {
             Changes::AtStart => "at start",
+            Changes::WhenConfigured => "when configured",
             Changes::WhileRunning => "while running",
         }
     }
@@ -354,6 +204,10 @@ mod tests {
                     assert!(get(&defaults).iter().all(|item| accepts(item)), "{}", parameter.name);
                     assert!(parameter.example.is_some(), "{} needs an example", parameter.name);
                 }
+                ParameterKind::Prompts { get, .. } => {
+                    assert!(get(&defaults).is_empty());
+                    assert!(parameter.example.is_some(), "{} needs an example", parameter.name);
+                }
                 ParameterKind::Text { .. } | ParameterKind::Flag { .. } => {}
             }
         }
@@ -366,7 +220,8 @@ mod tests {
             let before = parameter.yaml(&config);
             match parameter.kind {
                 ParameterKind::Text { set, .. } => {
-                    let taken = ["cpu", "f16"].map(|text| set(&mut config, text, Path::new("")));
+                    let taken = ["cpu", "f16", "client", "ros2", "never", "9464"]
+                        .map(|text| set(&mut config, text, Path::new("")));
                     assert!(taken.contains(&true), "{}", parameter.name);
                 }
                 ParameterKind::Flag { get, set } => {
@@ -388,6 +243,11 @@ mod tests {
                 ParameterKind::TextList { get, set, .. } => {
                     set(&mut config, vec!["x".to_owned()]);
                     assert_eq!(get(&config), ["x"], "{}", parameter.name);
+                }
+                ParameterKind::Prompts { get, set } => {
+                    let prompts = vec![Prompt { negative: true, ..Prompt::from_text("x") }];
+                    set(&mut config, prompts.clone());
+                    assert_eq!(get(&config), prompts, "{}", parameter.name);
                 }
             }
             assert_ne!(parameter.yaml(&config), before, "{} was not written", parameter.name);

@@ -96,6 +96,10 @@ impl Problems {
         });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
     /// Adds a hint to the problem that was added last.
     pub(super) fn hint(&mut self, hint: impl Into<String>) {
         if let Some(last) = self.found.last_mut() {
@@ -111,10 +115,32 @@ impl Problems {
         }
     }
 
+    /// An argument of a command line that nobody knows.
+    pub(super) fn unknown_argument(&mut self, argument: &str, known: &[&str]) {
+        self.add(argument, None, "an argument of ROS 2", "none of that name");
+        if let Some(nearest) = nearest(argument, known).filter(|_| argument.starts_with('-')) {
+            self.hint(format!("did you mean {nearest:?}?"));
+        }
+    }
+
     /// A key that stands twice in one map.
     pub(super) fn repeated_key(&mut self, path: &str, line: u64, first_line: u64) {
         let found = format!("it again (first on line {first_line})");
         self.add(path, Some(line), "each key once", found);
+    }
+
+    /// Takes over what was found in a value that is itself a document, under the way to the value.
+    pub(super) fn absorb(&mut self, path: &str, line: Option<u64>, inner: Self) {
+        for mut problem in inner.into_vec() {
+            problem.path = match (path, problem.path.as_str()) {
+                (path, "") => path.to_owned(),
+                ("", _) => problem.path,
+                (path, inner) => format!("{path}: {inner}"),
+            };
+            problem.source = Arc::clone(&self.source);
+            problem.line = line;
+            self.found.push(problem);
+        }
     }
 
     /// All problems, by line; those of the whole file first.
@@ -125,7 +151,7 @@ impl Problems {
 }
 
 /// The known key that a typing slip away from `key`, if one is.
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let distance = |candidate: &str| strsim::damerau_levenshtein(&key.to_lowercase(), candidate);
     known
         .iter()

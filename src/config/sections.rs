@@ -25,24 +25,31 @@ pub(super) struct Setting<'a> {
     pub(super) node: &'a Node,
 }
 
-/// All settings in `root` that are meant for the node, in the order in which they apply.
+/// The part of a file that is meant for one node.
+pub(super) struct Chosen<'a> {
+    /// In the order in which they apply.
+    pub(super) settings: Vec<Setting<'a>>,
+    /// Where there are sections and none is meant for the node: their names, in words.
+    pub(super) only_others: Option<String>,
+}
+
+/// All settings in `root` that are meant for the node.
 pub(super) fn settings_for<'a>(
     node_name: &str,
     root: &'a Node,
     problems: &mut Problems,
-) -> Vec<Setting<'a>> {
+) -> Chosen<'a> {
     let mut walk = Walk { node_name, problems, settings: Vec::new(), sections: Vec::new() };
     let Value::Map(entries) = &root.value else {
         walk.problems.add("", Some(root.line), "a map of node names", root.value.to_string());
-        return Vec::new();
+        return Chosen { settings: Vec::new(), only_others: None };
     };
     walk.namespace("", "", entries);
     let Walk { settings, sections, .. } = walk;
-    if !sections.is_empty() && !sections.iter().any(|name| matches(name, node_name)) {
-        let expected = format!("a section for the node {node_name} (or /**)");
-        problems.add("", None, expected, format!("sections for {} only", sections.join(", ")));
-    }
-    settings
+    let only_others = (!sections.is_empty()
+        && !sections.iter().any(|name| matches(name, node_name)))
+    .then(|| format!("sections for {} only", sections.join(", ")));
+    Chosen { settings, only_others }
 }
 
 struct Walk<'a, 'p> {
@@ -140,7 +147,7 @@ pub(super) fn join(path: &str, key: &str) -> String {
 }
 
 /// Whether the name of a section, with its wildcards, means the node.
-fn matches(pattern: &str, node_name: &str) -> bool {
+pub(super) fn matches(pattern: &str, node_name: &str) -> bool {
     fn tokens_match(pattern: &[&str], name: &[&str]) -> bool {
         match pattern.split_first() {
             None => name.is_empty(),
@@ -188,7 +195,12 @@ mod tests {
     fn names(text: &str, node: &str) -> (Vec<String>, Vec<String>) {
         let root = parse(text).unwrap();
         let mut problems = Problems::of("f");
-        let names = settings_for(node, &root, &mut problems)
+        let chosen = settings_for(node, &root, &mut problems);
+        if let Some(others) = chosen.only_others {
+            problems.add("", None, "", others);
+        }
+        let names = chosen
+            .settings
             .into_iter()
             .map(|setting| format!("{} @ {}", setting.name, setting.path))
             .collect();
@@ -210,10 +222,7 @@ mod tests {
     #[test]
     fn a_file_for_other_nodes_a_flat_file_and_repeated_keys_are_told() {
         let (_, problems) = names("camera:\n  ros__parameters: {rate: 30}\n", "/owlet");
-        assert_eq!(
-            problems,
-            ["f: expected a section for the node /owlet (or /**), found sections for /camera only"]
-        );
+        assert_eq!(problems, ["f: expected , found sections for /camera only"]);
         let (_, problems) = names("threshold: 0.1\nmodel: x\n", "/owlet");
         assert_eq!(problems.len(), 2);
         assert!(problems[0].contains("parameters stand under `/**:`"), "{problems:?}");

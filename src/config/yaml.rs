@@ -1,6 +1,7 @@
 //! YAML text to a tree whose nodes know their lines, so that fields can be checked one by one and
 //! every problem told at once.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +14,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::problem::{Problems, shortened};
 
-/// Larger files are refused: a configuration is written by people.
+/// Larger configuration files are refused: they are written by people.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Deeper nesting is refused; a parameter file needs five levels.
 const MAX_DEPTH: usize = 32;
@@ -159,10 +160,31 @@ pub(super) fn parse(text: &str) -> Result<Node, (Option<u64>, String)> {
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+    serde_saphyr::from_str_with_options(&without_python_tuples(text), options).map_err(|error| {
         let line = error.location().map(|location| location.line()).filter(|line| *line > 0);
         (line, first_line(&error.to_string()))
     })
+}
+
+/// How `ros2 launch` tags the lists of the parameter files that it writes (PyYAML, for a tuple).
+const PYTHON_TUPLE: &str = "!!python/tuple";
+
+/// The text with blanks in place of such tags, which rcl passes over as well. Any other tag stays,
+/// and is refused.
+fn without_python_tuples(text: &str) -> Cow<'_, str> {
+    if !text.contains(PYTHON_TUPLE) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split_inclusive('\n').map(|line| match line.split_once(PYTHON_TUPLE) {
+        Some((before, after))
+            if (before.trim().is_empty() || before.ends_with([' ', '\t']))
+                && (after.trim().is_empty() || after.trim_start().starts_with('[')) =>
+        {
+            Cow::Owned(format!("{before}{:width$}{after}", "", width = PYTHON_TUPLE.len()))
+        }
+        _ => Cow::Borrowed(line),
+    });
+    Cow::Owned(lines.collect())
 }
 
 /// The parser's message without the lines that explain it in the parser's own terms.
@@ -171,20 +193,26 @@ fn first_line(message: &str) -> String {
 }
 
 /// Reads and parses a file of bounded size. What goes wrong becomes one problem.
-pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
-    let bytes = match read_bounded(path) {
+pub(super) fn read(path: &Path, max_bytes: u64, problems: &mut Problems) -> Option<Node> {
+    let bytes = match read_bounded(path, max_bytes) {
         Ok(bytes) => bytes,
         Err(error) => {
             problems.add("", None, "a file that can be read", error.to_string());
             return None;
         }
     };
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let expected = format!("a file of at most {MAX_FILE_BYTES} bytes");
-        problems.add("", None, expected, "a larger one");
+    parse_bytes(&bytes, max_bytes, problems)
+}
+
+/// Parses what should be one document in UTF-8 of bounded size. What goes wrong becomes one
+/// problem.
+pub(super) fn parse_bytes(bytes: &[u8], max_bytes: u64, problems: &mut Problems) -> Option<Node> {
+    if bytes.len() as u64 > max_bytes {
+        let expected = format!("at most {max_bytes} bytes");
+        problems.add("", None, expected, format!("{} bytes", bytes.len()));
         return None;
     }
-    let text = match std::str::from_utf8(&bytes) {
+    let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             let found = format!("a byte that is not at offset {}", error.valid_up_to());
@@ -194,7 +222,7 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
     };
     match parse(text) {
         Ok(Node { value: Value::Null, .. }) => {
-            problems.add("", None, "a YAML map", "an empty file");
+            problems.add("", None, "a YAML map", "nothing");
             None
         }
         Ok(root) => Some(root),
@@ -205,10 +233,10 @@ pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
     }
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large from one that just fits.
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    File::open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -242,6 +270,19 @@ mod tests {
         assert_eq!(seen, [("b", 1), ("a", 2), ("b", 4)]);
         let Value::List(items) = &entries[1].node.value else { panic!("a list") };
         assert_eq!(items[1].line, 3);
+    }
+
+    #[test]
+    fn a_list_as_ros_2_launch_writes_it_is_a_list() {
+        let written = "prompts: !!python/tuple\n- a mug\n- a bowl\n";
+        assert_eq!(value(written), value("prompts:               \n- a mug\n- a bowl\n"));
+        assert!(
+            matches!(value("!!python/tuple\n- a mug\n"), Value::List(items) if items.len() == 1)
+        );
+        assert!(matches!(value("!!python/tuple []"), Value::List(items) if items.is_empty()));
+        let text = "'prompts: !!python/tuple'";
+        assert_eq!(value(text), Value::Text("prompts: !!python/tuple".to_owned()));
+        assert!(parse("prompts: !!python/object:os.system\n- ls\n").is_err());
     }
 
     #[test]

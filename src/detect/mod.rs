@@ -6,11 +6,11 @@
 //! [`Detection`]: crate::types::Detection
 
 mod decode;
-mod device;
+mod exemplars;
 mod owl;
 mod prompts;
 
-pub use device::DeviceRefused;
 pub use owl::{
     DetectorError, DetectorOptions, Distance, OwlDetector, Profile, ProfileOptions, Quantiles,
+    TextStoreOptions,
 };

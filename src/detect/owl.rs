@@ -1,20 +1,21 @@
 //! OWL-ViT and OWLv2 as detectors.
 
 mod profile;
+mod shown;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use image::RgbImage;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::decode::{HeadOutput, LOGITS_PER_PASS, Rules};
-use super::device::{DeviceRefused, device_name, kind_name, resolve};
+use super::decode::{HeadOutput, LOGITS_PER_PASS};
 use super::prompts::ActivePrompts;
-use crate::models::owl::Owl;
-use crate::models::{ForwardError, LoadError};
-use crate::tasks::{DetectError, Detector, ImageDetections, ModelInfo};
+use crate::models::owl::{Owl, OwlTexts};
+use crate::models::prompts::PromptEncoder;
+use crate::models::{ForwardError, LoadError, TextStore};
+use crate::nn::{DeviceRefused, StageClock, device_name, kind_name, resolve_device};
+use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead};
 use crate::tokenize::{ClipTokenizer, TokenizerError};
 use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
 use crate::vision::preprocess::BatchPreprocessor;
@@ -38,9 +39,25 @@ pub struct DetectorOptions {
     pub nms_iou: Option<f32>,
     /// The most detections for one image, best first; at least 1.
     pub max_detections: usize,
+    /// The most prompts that one box is reported for, best first; at least 1. The reference gives
+    /// each box one.
+    pub names_per_box: usize,
     /// CPU threads for libtorch and for preprocessing; `None` leaves libtorch its own choice. For
     /// the whole process. At least 1.
     pub threads: Option<usize>,
+    /// Where encoded texts are kept from one start to the next. `None` encodes them anew, which
+    /// alone gives the same bits each time: a text's vector is not bit for bit the same in another
+    /// company of texts.
+    pub text_store: Option<TextStoreOptions>,
+}
+
+/// Where encoded texts are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextStoreOptions {
+    /// The folder, for all models.
+    pub folder: PathBuf,
+    /// What tells the weights from any others.
+    pub weights: String,
 }
 
 impl DetectorOptions {
@@ -54,7 +71,9 @@ impl DetectorOptions {
             dtype: DtypeChoice::Auto,
             nms_iou: None,
             max_detections: 300,
+            names_per_box: 1,
             threads: None,
+            text_store: None,
         }
     }
 }
@@ -107,9 +126,9 @@ pub enum DetectorError {
 pub struct OwlDetector {
     info: ModelInfo,
     model: Owl,
-    tokenizer: ClipTokenizer,
+    encoder: Arc<PromptEncoder>,
     preprocessor: BatchPreprocessor,
-    rules: Rules,
+    rules: DetectionRules,
     prompts: Option<ActivePrompts>,
     /// Values of the last batch, kept for its memory.
     pixel_values: Vec<f32>,
@@ -123,7 +142,7 @@ impl OwlDetector {
     /// not a checkpoint that can be run.
     pub fn load(options: &DetectorOptions) -> Result<Self, DetectorError> {
         check_options(options)?;
-        let (device, kind) = resolve(options.device, options.dtype)?;
+        let (device, kind) = resolve_device(options.device, options.dtype)?;
         // The small files first: what is wrong with them is known before gigabytes are read.
         let recipe = Recipe::open(&options.model_dir)?;
         let tokenizer = ClipTokenizer::open(&options.model_dir)?;
@@ -138,6 +157,9 @@ impl OwlDetector {
                 image_size,
             });
         }
+        let max_tokens = model.config().text.max_tokens;
+        let store = options.text_store.as_ref().and_then(open_store(device, kind));
+        let encoder = Arc::new(PromptEncoder::new(tokenizer, max_tokens, device, store));
         if let Some(threads) = options.threads.and_then(|threads| i32::try_from(threads).ok()) {
             tch::set_num_threads(threads);
         }
@@ -155,8 +177,12 @@ impl OwlDetector {
             },
             preprocessor: BatchPreprocessor::new(recipe, options.threads.unwrap_or(available)),
             model,
-            tokenizer,
-            rules: Rules { nms_iou: options.nms_iou, max_detections: options.max_detections },
+            encoder,
+            rules: DetectionRules {
+                nms_iou: options.nms_iou,
+                max_detections: options.max_detections,
+                names_per_box: options.names_per_box,
+            },
             prompts: None,
             pixel_values: Vec::new(),
         })
@@ -202,9 +228,19 @@ impl Detector for OwlDetector {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let encoded = no_grad(|| ActivePrompts::encode(prompts, &self.tokenizer, &self.model))?;
-        self.prompts = Some(encoded);
+        let exemplars = self.encode_exemplars(&prompts);
+        let encode = || ActivePrompts::encode(prompts, &self.encoder, &self.model, exemplars);
+        self.prompts = Some(no_grad(encode)?);
         Ok(())
+    }
+
+    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+        let (encoder, texts) = (Arc::clone(&self.encoder), self.model.texts());
+        Some(Arc::new(OwlAhead { encoder, texts }))
+    }
+
+    fn set_rules(&mut self, rules: DetectionRules) {
+        self.rules = rules;
     }
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
@@ -215,20 +251,27 @@ impl Detector for OwlDetector {
             return Ok(Vec::new());
         }
         let mut timings = StageTimings::default();
-        let mut clock = Clock { device: self.model.device(), since: Instant::now() };
+        let mut clock = StageClock::start(self.model.device());
+        let booked = |stage: Stage| move |error: TchError| backend(stage.name(), &error.into());
         let pixel_values = self.pixel_values(images)?;
-        clock.stop(Stage::Preprocess, &pixel_values, &mut timings)?;
+        clock
+            .stop(Stage::Preprocess, &pixel_values, &mut timings)
+            .map_err(booked(Stage::Preprocess))?;
         let Some(prompts) = &self.prompts else { return Err(DetectError::NoPrompts) };
 
         let features = self
             .model
             .image_features(&pixel_values)
             .map_err(|error| backend(Stage::ImageTower.name(), &error))?;
-        clock.stop(Stage::ImageTower, &features, &mut timings)?;
+        clock
+            .stop(Stage::ImageTower, &features, &mut timings)
+            .map_err(booked(Stage::ImageTower))?;
 
-        let output =
-            no_grad(|| HeadOutput::compute(&self.model, &features, prompts, LOGITS_PER_PASS))
-                .map_err(|error| backend(Stage::Heads.name(), &error))?;
+        let names = self.rules.names_per_box;
+        let output = no_grad(|| {
+            HeadOutput::compute(&self.model, &features, prompts, names, LOGITS_PER_PASS)
+        })
+        .map_err(|error| backend(Stage::Heads.name(), &error))?;
         let not_numbers = output.not_numbers();
         if not_numbers > 0 {
             return Err(DetectError::Backend {
@@ -244,47 +287,47 @@ impl Detector for OwlDetector {
             .enumerate()
             .map(|(index, image)| {
                 let geometry = preprocessor.recipe().geometry(image.width(), image.height());
-                output.detections(index, &geometry, prompts, &self.rules)
+                let detections = output.detections(index, &geometry, prompts, self.rules);
+                (detections, output.best_scores(index, prompts))
             })
             .collect();
         timings.add(Stage::Postprocess, clock.lap());
         Ok(found
             .into_iter()
-            .map(|detections| ImageDetections { detections, timings: timings.clone() })
+            .map(|(detections, best_scores)| ImageDetections {
+                has_masks: false,
+                detections,
+                best_scores,
+                timings: timings.clone(),
+            })
             .collect())
     }
 }
 
-/// Measures stages. CUDA works behind the host's back, so a stage ends when its result is there.
-struct Clock {
-    device: Device,
-    since: Instant,
+/// The texts of an OWL-ViT or OWLv2, on another thread.
+struct OwlAhead {
+    encoder: Arc<PromptEncoder>,
+    texts: OwlTexts,
 }
 
-impl Clock {
-    /// Time since the last lap.
-    fn lap(&mut self) -> std::time::Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.since, now)
+impl TextsAhead for OwlAhead {
+    fn encode(&self, prompts: &PromptSet) {
+        // What is wrong with the set is told when it is put into use.
+        let _ = self.encoder.encode(prompts, |ids| self.texts.embed(ids));
     }
+}
 
-    /// Waits until `result` is there and books the time. One of its values is fetched: unlike
-    /// a call to synchronise, that reports the errors of the device instead of panicking.
-    fn stop(
-        &mut self,
-        stage: Stage,
-        result: &Tensor,
-        timings: &mut StageTimings,
-    ) -> Result<(), DetectError> {
-        if self.device.is_cuda() {
-            result
-                .f_flatten(0, -1)
-                .and_then(|flat| flat.f_narrow(0, 0, 1)?.f_to_device(Device::Cpu))
-                .map(drop)
-                .map_err(|error| backend(stage.name(), &error.into()))?;
-        }
-        timings.add(stage, self.lap());
-        Ok(())
+/// Opens a store of texts, or does without.
+fn open_store(device: Device, kind: Kind) -> impl Fn(&TextStoreOptions) -> Option<TextStore> {
+    move |options| {
+        let TextStoreOptions { folder, weights } = options;
+        let device = if device.is_cuda() { "cuda" } else { "cpu" };
+        let model = format!("{weights} in {} on {device}", kind_name(kind));
+        TextStore::open(folder, &model)
+            .inspect_err(|error| {
+                tracing::warn!("encoded texts are not kept: {}: {error}", folder.display());
+            })
+            .ok()
     }
 }
 
@@ -299,6 +342,9 @@ fn check_options(options: &DetectorOptions) -> Result<(), DetectorError> {
     }
     if options.max_detections == 0 {
         return refuse("max_detections", "at least 1", "0".to_owned());
+    }
+    if options.names_per_box == 0 {
+        return refuse("names_per_box", "at least 1", "0".to_owned());
     }
     match options.threads {
         Some(threads) if !(1..=1024).contains(&threads) => {

@@ -111,10 +111,18 @@ pub(super) fn for_each_block(path: &Path, mut each: impl FnMut(&[u8])) -> Result
 }
 
 /// SHA-256 of a file, as lower-case hexadecimal.
-pub(super) fn sha256_of(path: &Path) -> Result<String, HubError> {
+///
+/// # Errors
+/// [`HubError::Io`] where it cannot be read.
+pub fn sha256_of(path: &Path) -> Result<String, HubError> {
     let mut hasher = Sha256::new();
     for_each_block(path, |block| hasher.update(block))?;
     Ok(hex(&hasher.finalize()))
+}
+
+/// SHA-256 of a text.
+pub(super) fn sha256_of_text(text: &str) -> String {
+    hex(&Sha256::digest(text))
 }
 
 fn hex(bytes: &[u8]) -> String {

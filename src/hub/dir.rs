@@ -9,12 +9,16 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::HubError;
+use super::digest::{sha256_of, sha256_of_text};
 use super::manifest::{MANIFEST_FILE, Manifest};
 use super::verify::{self, Verification, Verify};
 
 pub(super) const CONFIG_FILE: &str = "config.json";
 pub(super) const WEIGHTS_FILE: &str = "model.safetensors";
 pub(super) const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// The one file below a checkpoint's folder: how a sentence encoder pools its tokens.
+pub(super) const POOLING_FILE: &str = "1_Pooling/config.json";
 
 /// No JSON file of a checkpoint comes near; a file beyond it is not read into memory.
 const JSON_LIMIT_BYTES: u64 = 64 << 20;
@@ -121,6 +125,21 @@ impl ModelDir {
         &self.weight_files
     }
 
+    /// What tells the weights from all others: SHA-256 of the file, or of the digests of all shards
+    /// in the order of their names. Reads all of them.
+    ///
+    /// # Errors
+    /// [`HubError::Io`] where one cannot be read.
+    pub fn weights_sha256(&self) -> Result<String, HubError> {
+        match self.weight_files() {
+            [file] => sha256_of(file),
+            shards => {
+                let digests = shards.iter().map(|shard| sha256_of(shard));
+                Ok(sha256_of_text(&digests.collect::<Result<String, _>>()?))
+            }
+        }
+    }
+
     /// The path of another file of the folder (`preprocessor_config.json`, `tokenizer.json`), if
     /// it is there.
     #[must_use]
@@ -202,6 +221,12 @@ pub(super) fn is_plain_name(name: &str) -> bool {
         && !name.starts_with(['.', '-'])
         && !name.is_empty()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// Whether a path is that of a file that a checkpoint may have: a plain name, or the one file
+/// below the folder.
+pub(super) fn is_checkpoint_path(path: &str) -> bool {
+    is_plain_name(path) || path == POOLING_FILE
 }
 
 /// Whether a file name is that of weights in a format that is never loaded: pickles, and the

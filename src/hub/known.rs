@@ -15,13 +15,13 @@ pub struct KnownModel {
     pub architecture: &'static str,
     /// Licence of the weights, as an SPDX identifier.
     pub licence: &'static str,
-    /// Side of the network's square input, in pixels.
+    /// Side of the network's square input, in pixels; 0 where it takes texts only.
     pub input_side_px: u32,
     /// Bytes of its weights in f32, from the number of parameters: the hub tells the exact size.
     pub approximate_bytes: u64,
 }
 
-/// Every checkpoint with a short name, smallest family first.
+/// Every checkpoint with a short name: detectors, then segmenters, then encoders.
 ///
 /// The sizes are those of the architectures built from their configurations (f32).
 pub const KNOWN_MODELS: &[KnownModel] = &[
@@ -64,6 +64,146 @@ pub const KNOWN_MODELS: &[KnownModel] = &[
         licence: "Apache-2.0",
         input_side_px: 1008,
         approximate_bytes: 1_750_000_000,
+    },
+    KnownModel {
+        name: "clipseg-rd64-refined",
+        repo: "CIDAS/clipseg-rd64-refined",
+        architecture: "clipseg",
+        licence: "Apache-2.0",
+        input_side_px: 352,
+        approximate_bytes: 603_000_000,
+    },
+    KnownModel {
+        name: "clipseg-rd64",
+        repo: "CIDAS/clipseg-rd64",
+        architecture: "clipseg",
+        licence: "Apache-2.0",
+        input_side_px: 352,
+        approximate_bytes: 603_000_000,
+    },
+    KnownModel {
+        name: "clipseg-rd16",
+        repo: "CIDAS/clipseg-rd16",
+        architecture: "clipseg",
+        licence: "Apache-2.0",
+        input_side_px: 352,
+        approximate_bytes: 600_000_000,
+    },
+    KnownModel {
+        name: "sam-vit-base",
+        repo: "facebook/sam-vit-base",
+        architecture: "sam",
+        licence: "Apache-2.0",
+        input_side_px: 1024,
+        approximate_bytes: 375_000_000,
+    },
+    KnownModel {
+        name: "sam-vit-large",
+        repo: "facebook/sam-vit-large",
+        architecture: "sam",
+        licence: "Apache-2.0",
+        input_side_px: 1024,
+        approximate_bytes: 1_249_000_000,
+    },
+    KnownModel {
+        name: "sam-vit-huge",
+        repo: "facebook/sam-vit-huge",
+        architecture: "sam",
+        licence: "Apache-2.0",
+        input_side_px: 1024,
+        approximate_bytes: 2_564_000_000,
+    },
+    // The hub names no licence for the weights of GroupViT; the authors' code, which they were
+    // released with, is under a licence of NVIDIA's own, for work that is not commercial. The hub
+    // has no safetensors for the first of them: it has to be converted before it can be used.
+    KnownModel {
+        name: "groupvit-gcc-yfcc",
+        repo: "nvidia/groupvit-gcc-yfcc",
+        architecture: "groupvit",
+        licence: "LicenseRef-NVIDIA-Source-Code",
+        input_side_px: 224,
+        approximate_bytes: 223_000_000,
+    },
+    KnownModel {
+        name: "groupvit-gcc-redcaps",
+        repo: "nvidia/groupvit-gcc-redcaps",
+        architecture: "groupvit",
+        licence: "LicenseRef-NVIDIA-Source-Code",
+        input_side_px: 224,
+        approximate_bytes: 223_000_000,
+    },
+    // The hub had no safetensors for the first of these when this was written.
+    KnownModel {
+        name: "clip-vit-base-patch32",
+        repo: "openai/clip-vit-base-patch32",
+        architecture: "clip",
+        licence: "MIT",
+        input_side_px: 224,
+        approximate_bytes: 605_000_000,
+    },
+    KnownModel {
+        name: "clip-vit-base-patch16",
+        repo: "openai/clip-vit-base-patch16",
+        architecture: "clip",
+        licence: "MIT",
+        input_side_px: 224,
+        approximate_bytes: 598_000_000,
+    },
+    KnownModel {
+        name: "clip-vit-large-patch14",
+        repo: "openai/clip-vit-large-patch14",
+        architecture: "clip",
+        licence: "MIT",
+        input_side_px: 224,
+        approximate_bytes: 1_710_000_000,
+    },
+    KnownModel {
+        name: "dinov2-small",
+        repo: "facebook/dinov2-small",
+        architecture: "dinov2",
+        licence: "Apache-2.0",
+        input_side_px: 224,
+        approximate_bytes: 88_200_000,
+    },
+    KnownModel {
+        name: "dinov2-base",
+        repo: "facebook/dinov2-base",
+        architecture: "dinov2",
+        licence: "Apache-2.0",
+        input_side_px: 224,
+        approximate_bytes: 346_300_000,
+    },
+    KnownModel {
+        name: "dino-vits16",
+        repo: "facebook/dino-vits16",
+        architecture: "vit",
+        licence: "Apache-2.0",
+        input_side_px: 224,
+        approximate_bytes: 86_700_000,
+    },
+    KnownModel {
+        name: "vit-base-patch16-224",
+        repo: "google/vit-base-patch16-224",
+        architecture: "vit",
+        licence: "Apache-2.0",
+        input_side_px: 224,
+        approximate_bytes: 346_300_000,
+    },
+    KnownModel {
+        name: "all-minilm-l6-v2",
+        repo: "sentence-transformers/all-MiniLM-L6-v2",
+        architecture: "bert",
+        licence: "Apache-2.0",
+        input_side_px: 0,
+        approximate_bytes: 90_900_000,
+    },
+    KnownModel {
+        name: "all-mpnet-base-v2",
+        repo: "sentence-transformers/all-mpnet-base-v2",
+        architecture: "mpnet",
+        licence: "Apache-2.0",
+        input_side_px: 0,
+        approximate_bytes: 437_900_000,
     },
 ];
 

@@ -20,7 +20,8 @@ impl ModelLocations {
     ///
     /// The folder for models is `OWLET_MODELS`, or `owlet/models` under `XDG_DATA_HOME`, or under
     /// `~/.local/share`. Built-in models are looked for in `models` beside the executable, in
-    /// `../share/owlet/models`, and in `models` of the source tree when it runs from `target/`.
+    /// `../share/owlet/models` (from `lib/owlet`, where a ROS package has its programs,
+    /// `../../share/owlet/models`), and in `models` of the source tree when it runs from `target/`.
     #[must_use]
     pub fn from_env() -> Self {
         let executable = std::env::current_exe().ok();
@@ -39,7 +40,11 @@ impl ModelLocations {
         let mut builtin_dirs = Vec::new();
         if let Some(folder) = executable.and_then(Path::parent) {
             builtin_dirs.push(folder.join("models"));
-            builtin_dirs.extend(folder.parent().map(|prefix| prefix.join("share/owlet/models")));
+            let prefix = match folder.parent() {
+                Some(lib) if lib.ends_with("lib") => lib.parent(),
+                prefix => prefix,
+            };
+            builtin_dirs.extend(prefix.map(|prefix| prefix.join("share/owlet/models")));
             let target = folder.ancestors().find(|above| above.ends_with("target"));
             builtin_dirs.extend(target.and_then(Path::parent).map(|source| source.join("models")));
         }
@@ -49,6 +54,14 @@ impl ModelLocations {
     /// Every folder, in the order in which they are searched.
     pub fn search_list(&self) -> impl Iterator<Item = &Path> {
         self.models_dir.iter().chain(&self.builtin_dirs).map(PathBuf::as_path)
+    }
+
+    /// The folder of a model that comes with Owlet, by its bare name.
+    #[must_use]
+    pub fn builtin(&self, name: &str) -> Option<PathBuf> {
+        let bare = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
+        let mut folders = self.builtin_dirs.iter().map(|dir| dir.join(name));
+        bare.then(|| folders.find(|folder| folder.is_dir())).flatten()
     }
 }
 
@@ -143,8 +156,21 @@ mod tests {
             of("/usr/bin/owlet"),
             [PathBuf::from("/usr/bin/models"), PathBuf::from("/usr/share/owlet/models")]
         );
+        assert!(of("/ws/lib/owlet/owlet").contains(&PathBuf::from("/ws/share/owlet/models")));
         assert!(of("/src/target/debug/owlet").contains(&PathBuf::from("/src/models")));
         assert!(of("/src/target/debug/deps/it-1").contains(&PathBuf::from("/src/models")));
+    }
+
+    #[test]
+    fn a_model_that_comes_along_is_found_by_its_bare_name() {
+        let here = tempfile::tempdir().unwrap();
+        std::fs::create_dir(here.path().join("nano")).unwrap();
+        let locations =
+            ModelLocations { models_dir: None, builtin_dirs: vec![here.path().to_owned()] };
+        assert_eq!(locations.builtin("nano"), Some(here.path().join("nano")));
+        for other in ["", ".", "..", "micro", "a/nano", "nano/"] {
+            assert_eq!(locations.builtin(other), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::HubError;
-use super::dir::{is_bookkeeping, is_plain_name, read_json};
+use super::dir::{is_bookkeeping, is_checkpoint_path, read_json};
 
 /// Its name in the folder.
 pub const MANIFEST_FILE: &str = "owlet-manifest.json";
@@ -39,7 +39,7 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestFile {
-    /// Its name in the folder.
+    /// Its path in the folder.
     pub path: String,
     /// Its size.
     pub size_bytes: u64,
@@ -75,7 +75,7 @@ impl Manifest {
         }
         let mut seen = BTreeSet::new();
         for file in &manifest.files {
-            if !is_plain_name(&file.path) || is_bookkeeping(&file.path) {
+            if !is_checkpoint_path(&file.path) || is_bookkeeping(&file.path) {
                 let listed_in = path.display().to_string();
                 return Err(HubError::UnsafeFileName { listed_in, name: file.path.clone() });
             }

@@ -25,6 +25,7 @@ mod remote;
 mod settings;
 mod verify;
 
+pub use digest::sha256_of;
 pub use dir::ModelDir;
 pub use error::HubError;
 

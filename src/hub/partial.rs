@@ -52,6 +52,10 @@ impl<'a> Partial<'a> {
         let mut present_bytes = 0;
         for file in files {
             let path = self.path.join(&file.path);
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)
+                    .map_err(|source| HubError::io("make the folder", parent, source))?;
+            }
             let announced = StateFile { size_bytes: file.size_bytes, etag: file.etag.clone() };
             if self.state.files.get(&file.path) != Some(&announced) {
                 remove_file(&path)?;
@@ -75,9 +79,19 @@ impl<'a> Partial<'a> {
     pub(super) fn keep_only(&self, files: &[RemoteFile]) -> Result<(), HubError> {
         let mut kept: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
         kept.insert(STATE_FILE);
-        for entry in entries(self.path)? {
-            let name = entry.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if !kept.contains(name) && !entry.is_dir() {
+        self.keep_below(self.path, &kept)
+    }
+
+    fn keep_below(&self, folder: &Path, kept: &BTreeSet<&str>) -> Result<(), HubError> {
+        for entry in entries(folder)? {
+            let inside = entry.strip_prefix(self.path).ok().and_then(Path::to_str);
+            let name = inside.unwrap_or_default();
+            // A link to a folder is not followed.
+            if entry.is_dir() && !entry.is_symlink() {
+                if kept.iter().any(|path| Path::new(path).starts_with(name)) {
+                    self.keep_below(&entry, kept)?;
+                }
+            } else if !kept.contains(name) {
                 remove_file(&entry)?;
             }
         }

@@ -8,7 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
-use super::dir::{CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE};
+use super::dir::{CONFIG_FILE, INDEX_FILE, POOLING_FILE, WEIGHTS_FILE};
 use super::dir::{entries, is_foreign_weights, shard_names};
 use super::fetch::fetch;
 use super::known::{OLD_SUFFIX, PARTIAL_SUFFIX, check_revision};
@@ -31,6 +31,12 @@ const SMALL_FILES: &[&str] = &[
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
+    "vocab.txt",
+    // Sentence encoders.
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    POOLING_FILE,
 ];
 
 /// Events that may wait for a slow listener.

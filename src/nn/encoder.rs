@@ -33,11 +33,23 @@ impl Mlp {
     /// Keys `fc1` and `fc2`.
     #[must_use]
     pub fn new(scope: &Scope<'_>, config: &EncoderConfig) -> Self {
+        Self::with_keys(scope, ["fc1", "fc2"], config)
+    }
+
+    /// With keys of other names: SAM says `lin1` and `lin2`.
+    #[must_use]
+    pub fn with_keys(scope: &Scope<'_>, keys: [&str; 2], config: &EncoderConfig) -> Self {
         Self {
-            fc1: Linear::new(&scope.at("fc1"), config.size, config.intermediate),
-            fc2: Linear::new(&scope.at("fc2"), config.intermediate, config.size),
+            fc1: Linear::new(&scope.at(keys[0]), config.size, config.intermediate),
+            fc2: Linear::new(&scope.at(keys[1]), config.intermediate, config.size),
             activation: config.activation,
         }
+    }
+
+    /// From layers of any keys: the first to the channels inside, the second back.
+    #[must_use]
+    pub fn from_parts(fc1: Linear, fc2: Linear, activation: Activation) -> Self {
+        Self { fc1, fc2, activation }
     }
 
     /// `[.., size]` to `[.., size]`.
@@ -45,7 +57,24 @@ impl Mlp {
     /// # Errors
     /// What libtorch reports.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        self.fc2.forward(&self.activation.forward(&self.fc1.forward(x)?)?)
+        self.fc2.forward(&self.activation.forward_over(self.fc1.forward(x)?)?)
+    }
+
+    /// As [`forward`](Self::forward), at most `rows` tokens at a time. Where there are far more
+    /// channels inside than outside, this is what keeps them in a core's cache: they are written
+    /// and read once, and the way to memory would take longer than the products.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_in_blocks(&self, x: &Tensor, rows: i64) -> Result<Tensor, TchError> {
+        let shape = x.size();
+        let flat = x.f_flatten(0, -2)?;
+        let blocks = flat
+            .f_split(rows, 0)?
+            .iter()
+            .map(|block| self.forward(block))
+            .collect::<Result<Vec<_>, _>>()?;
+        Tensor::f_cat(&blocks, 0)?.f_view(shape.as_slice())
     }
 }
 
@@ -105,5 +134,32 @@ impl Encoder {
     /// What libtorch reports.
     pub fn forward(&self, x: Tensor, causal: bool) -> Result<Tensor, TchError> {
         self.layers.iter().try_fold(x, |x, layer| layer.forward(&x, causal))
+    }
+
+    /// What the layers with these indices (from 0) give, in the order asked for. No layer behind
+    /// the last of them runs.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    ///
+    /// # Panics
+    /// Where there is no such layer.
+    pub fn layer_outputs(
+        &self,
+        mut x: Tensor,
+        wanted: &[usize],
+        causal: bool,
+    ) -> Result<Vec<Tensor>, TchError> {
+        let count = wanted.iter().max().map_or(0, |last| last + 1);
+        let mut outputs: Vec<Option<Tensor>> = Vec::with_capacity(count);
+        for (index, layer) in self.layers[..count].iter().enumerate() {
+            x = layer.forward(&x, causal)?;
+            // Only those are kept: the others' memory is free for the next layer.
+            outputs.push(wanted.contains(&index).then(|| x.shallow_clone()));
+        }
+        Ok(wanted
+            .iter()
+            .filter_map(|index| outputs[*index].as_ref().map(Tensor::shallow_clone))
+            .collect())
     }
 }

@@ -1,6 +1,6 @@
 //! The smallest blocks.
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::Scope;
 
@@ -59,6 +59,59 @@ impl LayerNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         x.f_layer_norm([self.size], Some(&self.weight), Some(&self.bias), self.eps, true)
     }
+
+    /// `[batch, size, H, W]` to the same shape: the channels of each place are normalised.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_channels(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        self.forward(&x.f_permute([0, 2, 3, 1])?)?.f_permute([0, 3, 1, 2])
+    }
+}
+
+/// Normalises each channel by the mean and variance that training measured, then scales and shifts.
+#[derive(Debug)]
+pub struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+}
+
+impl BatchNorm {
+    /// What PyTorch adds to the variance unless something else is asked for.
+    const EPS: f64 = 1e-5;
+
+    /// Keys `weight`, `bias`, `running_mean` and `running_var`, all `[size]`. The number of
+    /// batches that PyTorch counts in training is not needed.
+    #[must_use]
+    pub fn new(scope: &Scope<'_>, size: i64) -> Self {
+        let take = |name: &str| scope.take(name, &[size]);
+        Self {
+            weight: take("weight"),
+            bias: take("bias"),
+            running_mean: take("running_mean"),
+            running_var: take("running_var"),
+        }
+    }
+
+    /// `[rows, size]`, or `[rows, size, ..]`, to the same shape.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        // The momentum has no effect outside of training.
+        x.f_batch_norm(
+            Some(&self.weight),
+            Some(&self.bias),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            false,
+            0.0,
+            Self::EPS,
+            true,
+        )
+    }
 }
 
 /// Rows of a table by index.
@@ -97,6 +150,7 @@ impl Embedding {
 #[derive(Debug)]
 pub struct PatchEmbedding {
     weight: Tensor,
+    bias: Option<Tensor>,
     patch_size: i64,
 }
 
@@ -104,7 +158,18 @@ impl PatchEmbedding {
     /// Key `weight` `[size, 3, patch_size, patch_size]`, no bias, as in CLIP.
     #[must_use]
     pub fn new(scope: &Scope<'_>, patch_size: i64, size: i64) -> Self {
-        Self { weight: scope.take("weight", &[size, 3, patch_size, patch_size]), patch_size }
+        Self {
+            weight: scope.take("weight", &[size, 3, patch_size, patch_size]),
+            bias: None,
+            patch_size,
+        }
+    }
+
+    /// As [`new`](Self::new), and key `bias` `[size]`, as in ViT.
+    #[must_use]
+    pub fn with_bias(scope: &Scope<'_>, patch_size: i64, size: i64) -> Self {
+        let without = Self::new(scope, patch_size, size);
+        Self { bias: Some(scope.take("bias", &[size])), ..without }
     }
 
     /// `[batch, 3, H, W]` to `[batch, (H / patch_size) * (W / patch_size), size]`, patches row by
@@ -115,8 +180,17 @@ impl PatchEmbedding {
     pub fn forward(&self, pixel_values: &Tensor) -> Result<Tensor, TchError> {
         let stride = [self.patch_size, self.patch_size];
         pixel_values
-            .f_conv2d(&self.weight, None::<&Tensor>, stride, [0, 0], [1, 1], 1)?
+            .f_conv2d(&self.weight, self.bias.as_ref(), stride, [0, 0], [1, 1], 1)?
             .f_flatten(2, -1)?
             .f_transpose(1, 2)
     }
+}
+
+/// Scales the rows of the last dimension to length 1, in f32.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn unit_length(x: &Tensor) -> Result<Tensor, TchError> {
+    let x = x.f_to_kind(Kind::Float)?;
+    x.f_div(&x.f_linalg_norm(2.0, [-1].as_slice(), true, None)?)
 }

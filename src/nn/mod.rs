@@ -10,16 +10,22 @@
 
 mod activation;
 mod attention;
+mod clock;
+mod conv;
 mod cuda;
+mod device;
 mod encoder;
 mod layers;
 mod params;
 mod towers;
 
 pub use activation::{Activation, UnknownActivation};
-pub use attention::Attention;
+pub use attention::{Attention, Projections};
+pub use clock::StageClock;
+pub use conv::{Conv2d, ConvShape, Enlargement};
 pub use cuda::load_cuda_backend;
+pub use device::{DeviceRefused, device_name, kind_name, resolve_device};
 pub use encoder::{Encoder, EncoderConfig, EncoderLayer, Mlp};
-pub use layers::{Embedding, LayerNorm, Linear, PatchEmbedding};
-pub use params::{Params, Scope};
-pub use towers::{ImageTower, ImageTowerConfig, TextTower, TextTowerConfig};
+pub use layers::{BatchNorm, Embedding, LayerNorm, Linear, PatchEmbedding, unit_length};
+pub use params::{Params, Scope, parameter_shapes};
+pub use towers::{ImageTower, ImageTowerConfig, TextTower, TextTowerConfig, stretch_positions};

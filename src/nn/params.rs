@@ -1,5 +1,6 @@
 //! Where blocks get their learned tensors from.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 
 use tch::Tensor;
@@ -13,6 +14,10 @@ pub trait Params {
     /// tensor without elements: constructors therefore only store what they take and compute
     /// nothing from it.
     fn take(&self, name: &str, shape: &[i64]) -> Tensor;
+
+    /// `name` may be stored as a copy of `original`, which has been taken; nothing is loaded. A
+    /// source that keeps account notes a copy with other values as a problem.
+    fn tied(&self, _name: &str, _original: &str) {}
 }
 
 /// A place in the tree of names, such as `owlvit.text_model.encoder.layers.3`.
@@ -40,15 +45,39 @@ impl<'a> Scope<'a> {
         self.params.take(&self.full_name(&name), shape)
     }
 
+    /// The tensor `name` at this place is `original` (by its full name) once more; see
+    /// [`Params::tied`].
+    pub fn tied(&self, name: &str, original: &str) {
+        self.params.tied(&self.full_name(&name), original);
+    }
+
     fn full_name(&self, name: &dyn Display) -> String {
         if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
     }
 }
 
+/// The key and shape of every tensor that `build` takes, in the order in which it takes them;
+/// nothing is loaded.
+pub fn parameter_shapes(build: impl FnOnce(&Scope<'_>)) -> Vec<(String, Vec<i64>)> {
+    /// Gives nothing and writes down what was asked for.
+    #[derive(Default)]
+    struct Recorder(RefCell<Vec<(String, Vec<i64>)>>);
+
+    impl Params for Recorder {
+        fn take(&self, name: &str, shape: &[i64]) -> Tensor {
+            self.0.borrow_mut().push((name.to_owned(), shape.to_vec()));
+            Tensor::new()
+        }
+    }
+
+    let recorder = Recorder::default();
+    build(&Scope::root(&recorder));
+    recorder.0.into_inner()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
     use tch::{Device, Kind};
 
     struct Names(RefCell<Vec<String>>);

@@ -1,9 +1,10 @@
 //! CLIP's two towers (Radford et al. 2021, arXiv:2103.00020): one for text, one for images.
 //!
 //! Held against `transformers` 5.23.0, `models/owlvit/modeling_owlvit.py`
-//! (`OwlViTTextTransformer`, `OwlViTVisionTransformer`).
+//! (`OwlViTTextTransformer`, `OwlViTVisionTransformer`) and `models/clipseg/modeling_clipseg.py`
+//! (`CLIPSegTextModel`, `CLIPSegVisionModel`).
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::{Embedding, Encoder, EncoderConfig, LayerNorm, PatchEmbedding, Scope};
 
@@ -96,7 +97,8 @@ pub struct ImageTower {
     pre_layernorm: LayerNorm,
     encoder: Encoder,
     post_layernorm: LayerNorm,
-    tokens: i64,
+    /// Patches along one side of the input that positions were learned for.
+    grid: i64,
 }
 
 impl ImageTower {
@@ -125,7 +127,7 @@ impl ImageTower {
             pre_layernorm: norm(pre_layernorm_key),
             encoder: Encoder::new(&scope.at("encoder"), encoder),
             post_layernorm: norm("post_layernorm"),
-            tokens,
+            grid: config.grid(),
         }
     }
 
@@ -136,12 +138,83 @@ impl ImageTower {
     /// # Errors
     /// What libtorch reports.
     pub fn forward(&self, pixel_values: &Tensor) -> Result<Tensor, TchError> {
+        self.forward_at(pixel_values, &self.positions(self.grid)?)
+    }
+
+    /// As [`forward`](Self::forward) for a square input of any size; `positions` are those of its
+    /// grid.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_at(
+        &self,
+        pixel_values: &Tensor,
+        positions: &Tensor,
+    ) -> Result<Tensor, TchError> {
+        let x = self.encoder.forward(self.embed(pixel_values, positions)?, false)?;
+        self.post_layernorm.forward(&x)
+    }
+
+    /// What the layers of the encoder with these indices (from 0) give, each
+    /// `[batch, 1 + patches, size]`; no layer behind the last of them runs.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    ///
+    /// # Panics
+    /// Where there is no such layer.
+    pub fn layer_outputs(
+        &self,
+        pixel_values: &Tensor,
+        positions: &Tensor,
+        layers: &[usize],
+    ) -> Result<Vec<Tensor>, TchError> {
+        self.encoder.layer_outputs(self.embed(pixel_values, positions)?, layers, false)
+    }
+
+    /// Embeddings of the positions of a square input with `grid` patches along a side,
+    /// `[1 + grid * grid, size]`: those that were learned, or stretched to that grid by bicubic
+    /// interpolation (in f32, whatever the number format).
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn positions(&self, grid: i64) -> Result<Tensor, TchError> {
+        let learned = self.position_embedding.first_rows(self.grid * self.grid + 1)?;
+        if grid == self.grid {
+            return Ok(learned);
+        }
+        stretch_positions(&learned, self.grid, (grid, grid))
+    }
+
+    /// What the encoder starts with: class token and patches with their positions, normalised.
+    fn embed(&self, pixel_values: &Tensor, positions: &Tensor) -> Result<Tensor, TchError> {
         let patches = self.patch_embedding.forward(pixel_values)?;
         let (batch, _, size) = patches.size3()?;
         let class = self.class_embedding.f_expand([batch, 1, size], false)?;
-        let x = Tensor::f_cat(&[class, patches], 1)?
-            .f_add(&self.position_embedding.first_rows(self.tokens)?)?;
-        let x = self.encoder.forward(self.pre_layernorm.forward(&x)?, false)?;
-        self.post_layernorm.forward(&x)
+        self.pre_layernorm.forward(&Tensor::f_cat(&[class, patches], 1)?.f_add(positions)?)
     }
+}
+
+/// Embeddings of the positions of a class token and a square of `grid * grid` patches,
+/// `[1 + grid * grid, size]`, for `rows` x `columns` patches instead: bicubic interpolation (in
+/// f32, whatever the number format) of those of patches, `[1 + rows * columns, size]`.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn stretch_positions(
+    learned: &Tensor,
+    grid: i64,
+    (rows, columns): (i64, i64),
+) -> Result<Tensor, TchError> {
+    let size = learned.size2()?.1;
+    let patches = learned
+        .f_narrow(0, 1, grid * grid)?
+        .f_to_kind(Kind::Float)?
+        .f_view([1, grid, grid, size])?
+        .f_permute([0, 3, 1, 2])?
+        .f_upsample_bicubic2d([rows, columns], false, None, None)?
+        .f_permute([0, 2, 3, 1])?
+        .f_reshape([rows * columns, size])?
+        .f_to_kind(learned.kind())?;
+    Tensor::f_cat(&[learned.f_narrow(0, 0, 1)?, patches], 0)
 }

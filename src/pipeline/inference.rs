@@ -3,19 +3,23 @@
 use std::any::Any;
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::mailbox::{CameraCounts, CameraId, Inbox, Incoming, Policy, Posted, Work};
-use crate::tasks::{DetectError, Detector, ImageDetections, ModelInfo};
-use crate::types::{Frame, FrameDetections, PromptSet, PromptSetRefused};
+use super::mailbox::{
+    CameraCounts, CameraId, Inbox, Incoming, MAX_REQUESTS, NotTaken, Policy, Posted, Work,
+};
+use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead};
+use crate::types::{Frame, FrameDetections, PromptSet, PromptSetRefused, Stage};
 
 /// How a pipeline is set up.
 #[derive(Clone, Debug)]
 pub struct PipelineOptions {
-    /// One mailbox for each, by topic, key or path.
+    /// One mailbox for each, by topic, key or path; more may come later
+    /// ([`Pipeline::add_camera`]).
     pub cameras: Vec<Arc<str>>,
     /// What a full mailbox does.
     pub policy: Policy,
@@ -35,6 +39,9 @@ pub enum Outcome {
         detections: FrameDetections,
         /// The frame itself.
         frame: Frame,
+        /// The best score of each prompt ([`ImageDetections::best_scores`]); empty where it is not
+        /// known.
+        best_scores: Vec<f32>,
     },
     /// It could not be looked at; the next one is.
     Failed(FrameFailure),
@@ -81,13 +88,26 @@ pub enum SetPromptsError {
 
 enum Command {
     SetPrompts(Arc<PromptSet>, oneshot::Sender<Result<(), PromptSetRefused>>),
+    SetRules(DetectionRules),
+    /// Tells that all that was begun before is over.
+    Tell(oneshot::Sender<()>),
 }
+
+/// One frame outside of every camera's stream.
+struct Request {
+    incoming: Incoming,
+    posted_at: Instant,
+    answer: Box<dyn FnOnce(Outcome) + Send>,
+}
+
+type Mailboxes = Inbox<Command, Request>;
 
 /// A running inference thread. Dropping it closes the mailboxes and waits for the thread.
 pub struct Pipeline {
     info: ModelInfo,
-    cameras: Vec<Arc<str>>,
-    inbox: Arc<Inbox<Command>>,
+    texts_ahead: Option<Arc<dyn TextsAhead>>,
+    cameras: Mutex<Vec<Arc<str>>>,
+    inbox: Arc<Mailboxes>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
@@ -113,7 +133,7 @@ impl Pipeline {
             .spawn(move || match make_detector() {
                 Ok(detector) => {
                     // Either fails only where the starter is gone; there is nothing to do then.
-                    if ready.send(Ok(detector.info().clone())).is_ok()
+                    if ready.send(Ok((detector.info().clone(), detector.texts_ahead()))).is_ok()
                         && let Ok(inbox) = handed_over.blocking_recv()
                     {
                         InferenceLoop { detector, prompts: None, inbox, results }.run();
@@ -125,13 +145,14 @@ impl Pipeline {
             })
             .map_err(|error| StartError::Thread { reason: error.to_string() })?;
         match started.blocking_recv() {
-            Ok(Ok(info)) => {
+            Ok(Ok((info, texts_ahead))) => {
                 let max_batch = options.max_batch.min(info.useful_batch);
                 let inbox = Inbox::new(options.cameras.len(), options.policy, max_batch);
                 if hand_over.send(Arc::clone(&inbox)).is_err() {
                     inbox.close();
                 }
-                let pipeline = Self { info, cameras: options.cameras, inbox, thread: Some(thread) };
+                let cameras = Mutex::new(options.cameras);
+                let pipeline = Self { info, texts_ahead, cameras, inbox, thread: Some(thread) };
                 Ok((pipeline, receiver))
             }
             Ok(Err(error)) => Err(StartError::Detector(error)),
@@ -151,10 +172,18 @@ impl Pipeline {
         &self.info
     }
 
-    /// The mailbox of a camera, by the name it has in the options.
+    /// The mailbox of a camera, by the name it has in the options or was added with.
     #[must_use]
     pub fn camera(&self, name: &str) -> Option<CameraId> {
-        self.cameras.iter().position(|known| &**known == name).map(CameraId)
+        let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        cameras.iter().position(|known| &**known == name).map(CameraId)
+    }
+
+    /// A mailbox for a camera that has turned up while the pipeline runs.
+    pub fn add_camera(&self, name: Arc<str>) -> CameraId {
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        cameras.push(name);
+        self.inbox.add_camera()
     }
 
     /// Puts a frame into its camera's mailbox. Waits for room under [`Policy::Block`].
@@ -162,14 +191,60 @@ impl Pipeline {
         self.inbox.post(camera, incoming)
     }
 
-    /// Replaces the prompts between two frames and waits for the answer.
+    /// Has one frame looked at that belongs to no camera's stream. `answer` is called once: on the
+    /// inference thread, where it must not take long, or here with [`Outcome::Failed`] where too
+    /// many requests wait already or the pipeline has ended. Requests and the cameras' frames take
+    /// turns.
+    pub fn request(&self, incoming: Incoming, answer: impl FnOnce(Outcome) + Send + 'static) {
+        let request = Request { incoming, posted_at: Instant::now(), answer: Box::new(answer) };
+        let (refused, reason) = match self.inbox.request(request) {
+            Ok(()) => return,
+            Err(NotTaken::Full(request)) => {
+                (request, format!("busy: {MAX_REQUESTS} requests wait already"))
+            }
+            Err(NotTaken::Closed(request)) => (request, PipelineClosed.to_string()),
+        };
+        (refused.answer)(failure(refused.incoming, reason));
+    }
+
+    /// Replaces the prompts between two frames and waits for the answer. Texts are encoded on the
+    /// thread of the caller first, where the detector can do that beside its images.
     ///
     /// # Errors
     /// Every problem of every prompt, or that the pipeline has ended.
     pub fn set_prompts(&self, prompts: Arc<PromptSet>) -> Result<(), SetPromptsError> {
+        if let Some(ahead) = &self.texts_ahead {
+            ahead.encode(&prompts);
+        }
         let (reply, answer) = oneshot::channel();
         self.inbox.command(Command::SetPrompts(prompts, reply)).map_err(|_| PipelineClosed)?;
         Ok(answer.blocking_recv().map_err(|_| PipelineClosed)??)
+    }
+
+    /// Changes what happens to boxes after the network, from the next frame on.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub fn set_rules(&self, rules: DetectionRules) -> Result<(), PipelineClosed> {
+        self.inbox.command(Command::SetRules(rules)).map_err(|_| PipelineClosed)
+    }
+
+    /// Takes no frames of cameras until [`resume`](Self::resume), drops those that wait, and
+    /// comes back when none is being looked at any more. Commands and requests are still worked
+    /// on.
+    ///
+    /// # Errors
+    /// The pipeline has ended.
+    pub fn pause(&self) -> Result<(), PipelineClosed> {
+        self.inbox.set_paused(true);
+        let (tell, told) = oneshot::channel();
+        self.inbox.command(Command::Tell(tell)).map_err(|_| PipelineClosed)?;
+        told.blocking_recv().map_err(|_| PipelineClosed)
+    }
+
+    /// Takes frames again.
+    pub fn resume(&self) {
+        self.inbox.set_paused(false);
     }
 
     /// What happened to the frames of a camera so far.
@@ -195,7 +270,7 @@ impl Drop for Pipeline {
     }
 }
 
-struct CloseOnDrop(Arc<Inbox<Command>>);
+struct CloseOnDrop(Arc<Mailboxes>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
@@ -206,7 +281,7 @@ impl Drop for CloseOnDrop {
 struct InferenceLoop {
     detector: Box<dyn Detector>,
     prompts: Option<Arc<PromptSet>>,
-    inbox: Arc<Inbox<Command>>,
+    inbox: Arc<Mailboxes>,
     results: mpsc::Sender<Outcome>,
 }
 
@@ -223,6 +298,15 @@ impl InferenceLoop {
                     }
                     // Whoever asked may have gone; the set is in use all the same.
                     let _ = reply.send(answer);
+                }
+                Work::Command(Command::SetRules(rules)) => self.detector.set_rules(rules),
+                Work::Command(Command::Tell(told)) => {
+                    // Whoever asked may have gone.
+                    let _ = told.send(());
+                }
+                Work::Request(Request { mut incoming, posted_at, answer }) => {
+                    incoming.timings.add(Stage::Wait, posted_at.elapsed());
+                    answer(self.look_at(incoming));
                 }
                 Work::Batch(batch) => {
                     let batch = batch.into_iter().map(|(_, incoming)| incoming).collect();
@@ -244,10 +328,20 @@ impl InferenceLoop {
                 .all(|(incoming, found)| self.send(outcome(incoming, found, &prompts))),
             // One bad frame must not take its neighbours down with it.
             Err(_) if batch.len() > 1 => batch.into_iter().all(|one| self.infer(vec![one])),
-            Err(error) => batch.into_iter().all(|Incoming { frame, .. }| {
-                let reason = error.to_string();
-                self.send(Outcome::Failed(FrameFailure { frame, reason }))
-            }),
+            Err(error) => {
+                batch.into_iter().all(|incoming| self.send(failure(incoming, error.to_string())))
+            }
+        }
+    }
+
+    /// One frame by itself.
+    fn look_at(&mut self, incoming: Incoming) -> Outcome {
+        match self.detect(std::slice::from_ref(&incoming)) {
+            Ok((mut found, prompts)) => match found.pop() {
+                Some(found) => outcome(incoming, found, &prompts),
+                None => failure(incoming, "no result for the image".to_owned()),
+            },
+            Err(error) => failure(incoming, error.to_string()),
         }
     }
 
@@ -286,9 +380,15 @@ fn outcome(incoming: Incoming, found: ImageDetections, prompts: &Arc<PromptSet>)
         height: frame.image.height(),
         prompts: Arc::clone(prompts),
         detections: found.detections,
+        has_masks: found.has_masks,
+        track_ids: None,
         timings,
     };
-    Outcome::Found { detections, frame }
+    Outcome::Found { detections, frame, best_scores: found.best_scores }
+}
+
+fn failure(incoming: Incoming, reason: String) -> Outcome {
+    Outcome::Failed(FrameFailure { frame: incoming.frame, reason })
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {

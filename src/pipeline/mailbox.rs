@@ -1,4 +1,5 @@
-//! Per-camera mailboxes and the command queue of the inference thread, under one lock.
+//! Per-camera mailboxes, the command queue and the request queue of the inference thread, under
+//! one lock.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,12 @@ pub enum Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CameraId(pub(super) usize);
 
+#[cfg(test)]
+impl CameraId {
+    /// For tests of what only carries it around.
+    pub(crate) const FIRST: Self = Self(0);
+}
+
 /// A frame on its way to the inference thread, with the time that was spent on it so far.
 #[derive(Clone, Debug)]
 pub struct Incoming {
@@ -36,6 +43,8 @@ pub enum Posted {
     Stored,
     /// It waits; an older frame of the same camera was dropped for it.
     ReplacedOlder,
+    /// The pipeline is paused; it was dropped.
+    Paused,
     /// The pipeline has ended; nobody will look at it.
     Closed,
 }
@@ -45,7 +54,7 @@ pub enum Posted {
 pub struct CameraCounts {
     /// Posted to the mailbox.
     pub received: u64,
-    /// Dropped because a newer frame came first.
+    /// Dropped because a newer frame came first, or because the pipeline was paused.
     pub dropped: u64,
     /// Taken by the inference thread.
     pub taken: u64,
@@ -60,31 +69,41 @@ struct Waiting {
 #[derive(Default)]
 struct Mailbox {
     waiting: VecDeque<Waiting>,
+    /// When one of its frames was taken last, on the clock of `State::takes`.
+    last_taken: u64,
     counts: CameraCounts,
 }
 
-struct State<C> {
+struct State<C, R> {
     mailboxes: Vec<Mailbox>,
     commands: VecDeque<C>,
+    requests: VecDeque<R>,
     next_order: u64,
+    /// Counts the frames that were taken.
+    takes: u64,
+    /// Whether the last work was a request: then frames that wait come first.
+    was_request: bool,
+    paused: bool,
     closed: bool,
 }
 
 /// What the inference thread is to do next.
-pub(super) enum Work<C> {
+pub(super) enum Work<C, R> {
     /// A command; commands go before frames, so that a new prompt set holds from the next frame.
     Command(C),
+    /// A request; requests and batches take turns where both wait.
+    Request(R),
     /// Frames, oldest first; each with its camera and its wait included in the timings.
     Batch(Vec<(CameraId, Incoming)>),
     /// Closed, and nothing is left.
     End,
 }
 
-/// All mailboxes of a pipeline. Frames are [`Incoming`], commands are `C`.
-pub(super) struct Inbox<C> {
+/// All mailboxes of a pipeline. Frames are [`Incoming`], commands are `C`, requests are `R`.
+pub(super) struct Inbox<C, R> {
     policy: Policy,
     max_batch: usize,
-    state: Mutex<State<C>>,
+    state: Mutex<State<C, R>>,
     work_arrived: Condvar,
     room_made: Condvar,
 }
@@ -92,7 +111,18 @@ pub(super) struct Inbox<C> {
 /// Commands that may wait at one time; a poster of more waits for room.
 const MAX_COMMANDS: usize = 16;
 
-impl<C> Inbox<C> {
+/// Requests that may wait at one time; more are refused.
+pub(super) const MAX_REQUESTS: usize = 16;
+
+/// Why a request was not taken. It comes back with the reason.
+pub(super) enum NotTaken<R> {
+    /// [`MAX_REQUESTS`] wait already.
+    Full(R),
+    /// The pipeline has ended.
+    Closed(R),
+}
+
+impl<C, R> Inbox<C, R> {
     pub(super) fn new(cameras: usize, policy: Policy, max_batch: usize) -> Arc<Self> {
         Arc::new(Self {
             policy,
@@ -100,7 +130,11 @@ impl<C> Inbox<C> {
             state: Mutex::new(State {
                 mailboxes: (0..cameras).map(|_| Mailbox::default()).collect(),
                 commands: VecDeque::new(),
+                requests: VecDeque::new(),
                 next_order: 0,
+                takes: 0,
+                was_request: false,
+                paused: false,
                 closed: false,
             }),
             work_arrived: Condvar::new(),
@@ -108,7 +142,14 @@ impl<C> Inbox<C> {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<C>> {
+    /// One more mailbox.
+    pub(super) fn add_camera(&self) -> CameraId {
+        let mut state = self.lock();
+        state.mailboxes.push(Mailbox::default());
+        CameraId(state.mailboxes.len() - 1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<C, R>> {
         // No code under this lock can leave the state half changed, so that a poisoned lock (a
         // panic in another thread) still guards sound data.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -138,8 +179,13 @@ impl<C> Inbox<C> {
         }
         let order = state.next_order;
         state.next_order += 1;
+        let is_paused = state.paused;
         let mailbox = &mut state.mailboxes[camera.0];
         mailbox.counts.received += 1;
+        if is_paused {
+            mailbox.counts.dropped += 1;
+            return Posted::Paused;
+        }
         let mut posted = Posted::Stored;
         if mailbox.waiting.len() >= self.capacity() {
             mailbox.waiting.pop_front();
@@ -165,11 +211,38 @@ impl<C> Inbox<C> {
         Ok(())
     }
 
-    /// Takes no more frames and commands; what waits is still worked off.
+    /// Hands a request over, or gives it back.
+    pub(super) fn request(&self, request: R) -> Result<(), NotTaken<R>> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(NotTaken::Closed(request));
+        }
+        if state.requests.len() >= MAX_REQUESTS {
+            return Err(NotTaken::Full(request));
+        }
+        state.requests.push_back(request);
+        self.work_arrived.notify_one();
+        Ok(())
+    }
+
+    /// Takes no more frames, commands and requests; what waits is still worked off.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.work_arrived.notify_all();
         self.room_made.notify_all();
+    }
+
+    /// While it is paused, frames are dropped: those that wait and those that come.
+    pub(super) fn set_paused(&self, paused: bool) {
+        let mut state = self.lock();
+        state.paused = paused;
+        if paused {
+            for mailbox in &mut state.mailboxes {
+                mailbox.counts.dropped += mailbox.waiting.len() as u64;
+                mailbox.waiting.clear();
+            }
+            self.room_made.notify_all();
+        }
     }
 
     pub(super) fn counts(&self, camera: CameraId) -> CameraCounts {
@@ -180,8 +253,10 @@ impl<C> Inbox<C> {
     ///
     /// Under `Block` a batch is always the next `max_batch` frames in the order in which they were
     /// posted (fewer only at the end), whatever the timing: two replays make the same batches, and
-    /// so the same bits. Under `LatestWins` it is what is there now, one frame of each camera.
-    pub(super) fn take(&self) -> Work<C> {
+    /// so the same bits. Under `LatestWins` it is what is there now, one frame of each camera, that
+    /// camera first which has waited for its turn longest: cameras that run in step get equal
+    /// shares.
+    pub(super) fn take(&self) -> Work<C, R> {
         let state = self.lock();
         let mut state = self
             .work_arrived
@@ -191,24 +266,42 @@ impl<C> Inbox<C> {
                     Policy::LatestWins => 1,
                     Policy::Block => self.max_batch,
                 };
-                !state.closed && state.commands.is_empty() && frames < enough
+                let urgent = !state.commands.is_empty() || !state.requests.is_empty();
+                !state.closed && !urgent && frames < enough
             })
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(command) = state.commands.pop_front() {
             self.room_made.notify_all();
             return Work::Command(command);
         }
+        let is_frame_waiting = state.mailboxes.iter().any(|mailbox| !mailbox.waiting.is_empty());
+        if !(state.was_request && is_frame_waiting)
+            && let Some(request) = state.requests.pop_front()
+        {
+            state.was_request = true;
+            return Work::Request(request);
+        }
+        state.was_request = false;
         let mut batch = Vec::new();
         while batch.len() < self.max_batch {
-            let oldest = state
+            let next = state
                 .mailboxes
                 .iter()
                 .enumerate()
-                .filter_map(|(index, mailbox)| Some((mailbox.waiting.front()?.order, index)))
+                .filter_map(|(index, mailbox)| {
+                    let turn = match self.policy {
+                        Policy::LatestWins => mailbox.last_taken,
+                        Policy::Block => 0,
+                    };
+                    Some((turn, mailbox.waiting.front()?.order, index))
+                })
                 .min();
-            let Some((_, index)) = oldest else { break };
+            let Some((_, _, index)) = next else { break };
+            state.takes += 1;
+            let takes = state.takes;
             let mailbox = &mut state.mailboxes[index];
             if let Some(waiting) = mailbox.waiting.pop_front() {
+                mailbox.last_taken = takes;
                 mailbox.counts.taken += 1;
                 let mut incoming = waiting.incoming;
                 incoming.timings.add(crate::types::Stage::Wait, waiting.posted_at.elapsed());
@@ -221,110 +314,4 @@ impl<C> Inbox<C> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::thread;
-    use std::time::Duration;
-
-    use image::RgbImage;
-
-    use super::*;
-    use crate::types::{FrameHeader, Stage, Stamp};
-
-    fn incoming(stamp: i64) -> Incoming {
-        let header = FrameHeader { stamp: Stamp(stamp), frame_id: "camera".into() };
-        let frame = Frame {
-            camera: "/image".into(),
-            header,
-            received: Stamp(stamp),
-            image: Arc::new(RgbImage::new(1, 1)),
-        };
-        Incoming { frame, timings: StageTimings::default() }
-    }
-
-    fn stamps(work: Work<()>) -> Vec<i64> {
-        match work {
-            Work::Batch(batch) => batch.iter().map(|(_, i)| i.frame.header.stamp.0).collect(),
-            Work::Command(()) => panic!("a command where frames were expected"),
-            Work::End => Vec::new(),
-        }
-    }
-
-    #[test]
-    fn latest_wins_keeps_one_frame_of_each_camera_and_counts_the_rest() {
-        let inbox = Inbox::<()>::new(2, Policy::LatestWins, 8);
-        assert_eq!(inbox.post(CameraId(0), incoming(1)), Posted::Stored);
-        assert_eq!(inbox.post(CameraId(1), incoming(2)), Posted::Stored);
-        assert_eq!(inbox.post(CameraId(0), incoming(3)), Posted::ReplacedOlder);
-        assert_eq!(stamps(inbox.take()), [2, 3]);
-        assert_eq!(inbox.counts(CameraId(0)), CameraCounts { received: 2, dropped: 1, taken: 1 });
-        assert_eq!(inbox.counts(CameraId(1)).dropped, 0);
-    }
-
-    #[test]
-    fn a_camera_that_floods_does_not_starve_the_others() {
-        let inbox = Inbox::<()>::new(2, Policy::LatestWins, 1);
-        inbox.post(CameraId(0), incoming(1));
-        inbox.post(CameraId(1), incoming(2));
-        inbox.post(CameraId(0), incoming(3));
-        assert_eq!(stamps(inbox.take()), [2], "camera 1 waited longest");
-        inbox.post(CameraId(1), incoming(4));
-        assert_eq!(stamps(inbox.take()), [3]);
-    }
-
-    #[test]
-    fn block_makes_the_same_batches_whatever_the_timing() {
-        for pause_posts in [false, true] {
-            let inbox = Inbox::<()>::new(2, Policy::Block, 3);
-            let poster = Arc::clone(&inbox);
-            let thread = thread::spawn(move || {
-                // Camera 0 gives far more frames than camera 1.
-                for stamp in 0..20 {
-                    let camera = CameraId(usize::from(stamp % 7 == 6));
-                    assert_eq!(poster.post(camera, incoming(stamp)), Posted::Stored);
-                    if pause_posts {
-                        thread::sleep(Duration::from_millis(1));
-                    }
-                }
-                poster.close();
-            });
-            let mut batches = Vec::new();
-            loop {
-                let batch = stamps(inbox.take());
-                if batch.is_empty() {
-                    break;
-                }
-                batches.push(batch);
-                if !pause_posts {
-                    thread::sleep(Duration::from_millis(1));
-                }
-            }
-            thread.join().unwrap();
-            let expected: Vec<Vec<i64>> =
-                (0..20).collect::<Vec<_>>().chunks(3).map(Vec::from).collect();
-            assert_eq!(batches, expected);
-            assert_eq!(inbox.counts(CameraId(0)).dropped, 0);
-        }
-    }
-
-    #[test]
-    fn commands_go_first_and_a_closed_inbox_is_worked_off_then_ends() {
-        let inbox = Inbox::new(1, Policy::LatestWins, 1);
-        inbox.post(CameraId(0), incoming(1));
-        inbox.command("prompts").unwrap();
-        inbox.close();
-        assert_eq!(inbox.post(CameraId(0), incoming(2)), Posted::Closed);
-        assert_eq!(inbox.command("late"), Err("late"));
-        assert!(matches!(inbox.take(), Work::Command("prompts")));
-        assert!(matches!(inbox.take(), Work::Batch(batch) if batch.len() == 1));
-        assert!(matches!(inbox.take(), Work::End));
-    }
-
-    #[test]
-    fn the_wait_is_timed() {
-        let inbox = Inbox::<()>::new(1, Policy::LatestWins, 1);
-        inbox.post(CameraId(0), incoming(1));
-        thread::sleep(Duration::from_millis(2));
-        let Work::Batch(batch) = inbox.take() else { panic!("no frame") };
-        assert!(batch[0].1.timings.get(Stage::Wait).unwrap() >= Duration::from_millis(2));
-    }
-}
+mod tests;

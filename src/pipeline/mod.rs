@@ -3,16 +3,19 @@
 //! ```text
 //! camera A ── post ──> [mailbox A] ─┐
 //! camera B ── post ──> [mailbox B] ─┼─> inference thread ──> results (bounded channel)
-//! prompts ── command ─> [commands] ─┘   owns every tensor
+//! prompts ── command ─> [commands] ─┤   owns every tensor
+//! single frames ──────> [requests] ─┘
 //! ```
 //!
 //! The mailbox is the one place where a frame may be dropped, and only under
 //! [`Policy::LatestWins`]; every drop is counted. A slow consumer of the results makes the
 //! inference thread wait, and the mailboxes do what their policy says meanwhile.
 
+mod compose;
 mod inference;
 mod mailbox;
 
+pub use compose::{MaskingDetector, SegmentingDetector};
 pub use inference::{
     FrameFailure, Outcome, Pipeline, PipelineClosed, PipelineOptions, SetPromptsError, StartError,
 };

@@ -1,11 +1,9 @@
 //! Watches a run and writes its report.
 
-use std::fs::Permissions;
-use std::io::{BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use super::file::write_in_one_step;
 use super::pictures::{Picture, PictureKeeper};
 use super::summary::LossSummary;
 use super::tally::Tally;
@@ -79,23 +77,6 @@ impl ReportBuilder {
     /// # Errors
     /// The folder is missing or full, or may not be written to.
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        self.try_write(path).map_err(|source| ReportError::Write { path: path.to_owned(), source })
-    }
-
-    fn try_write(&self, path: &Path) -> std::io::Result<()> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        // Readable by others as far as the umask allows, like any other output; the default of
-        // temporary files is not.
-        let permissions: Permissions = PermissionsExt::from_mode(0o666);
-        let mut file = BufWriter::new(
-            tempfile::Builder::new()
-                .prefix(".report-")
-                .permissions(permissions)
-                .tempfile_in(folder)?,
-        );
         let summary = self.summary();
         let page = page::Page {
             options: &self.options,
@@ -103,11 +84,7 @@ impl ReportBuilder {
             tally: &self.tally,
             pictures: &self.pictures,
         };
-        page.write(&mut file)?;
-        file.flush()?;
-        let file = file.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        file.persist(path)?;
-        Ok(())
+        write_in_one_step(path, |out| page.write(out))
     }
 }
 

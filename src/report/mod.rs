@@ -1,11 +1,14 @@
-//! Floor 5: pages for people.
+//! Floor 6: pages for people.
 //!
 //! [`ReportBuilder`] watches a run frame by frame in bounded memory and then writes one
 //! self-contained HTML page (no external load, readable with scripts off, printable), and gives the
 //! same facts as data ([`RunSummary`]) for the terminal and for machines. Given the same frames the
-//! page is the same byte for byte, but for its section of timings.
+//! page is the same byte for byte, but for its section of timings. [`EvalReport`] is the page of an
+//! evaluation.
 
 mod builder;
+mod eval;
+mod file;
 mod format;
 mod histogram;
 mod page;
@@ -18,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use builder::ReportBuilder;
+pub use eval::{EvalPicture, EvalPictures, EvalReport, EvalReportOptions, FalseLabel};
 pub use summary::{
     CameraSummary, LossSummary, PromptSummary, RunSummary, SkipSummary, StageSummary, TimingSummary,
 };

@@ -68,13 +68,13 @@ struct RolesJson {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum TokenJson {
+pub(super) enum TokenJson {
     Text(String),
     Added(AddedTokenJson),
 }
 
 #[derive(Clone, Deserialize)]
-struct AddedTokenJson {
+pub(super) struct AddedTokenJson {
     content: String,
     #[serde(default)]
     single_word: bool,
@@ -87,7 +87,7 @@ struct AddedTokenJson {
 }
 
 impl AddedTokenJson {
-    fn into_token(self, special: bool) -> AddedToken {
+    pub(super) fn into_token(self, special: bool) -> AddedToken {
         let special = self.special.unwrap_or(special);
         AddedToken {
             content: self.content,
@@ -102,14 +102,14 @@ impl AddedTokenJson {
 }
 
 impl TokenJson {
-    fn content(&self) -> &str {
+    pub(super) fn content(&self) -> &str {
         match self {
             Self::Text(content) => content,
             Self::Added(token) => &token.content,
         }
     }
 
-    fn into_token(self) -> AddedToken {
+    pub(super) fn into_token(self) -> AddedToken {
         match self {
             Self::Text(content) => AddedToken::from(content, true),
             Self::Added(token) => AddedTokenJson { special: None, ..token }.into_token(true),
@@ -131,7 +131,10 @@ impl BpeFiles {
             let vocabulary = folder.join("vocab.json");
             let merges = folder.join("merges.txt");
             if !vocabulary.exists() && !merges.exists() {
-                return Err(TokenizerError::Missing { folder: folder.to_owned() });
+                return Err(TokenizerError::Missing {
+                    folder: folder.to_owned(),
+                    expected: "tokenizer.json, or vocab.json and merges.txt",
+                });
             }
             (read_json(&vocabulary)?, read_merges(&merges)?, Vec::new())
         };
@@ -187,7 +190,7 @@ impl MergeJson {
     }
 }
 
-fn unusable(path: &Path, reason: String) -> TokenizerError {
+pub(super) fn unusable(path: &Path, reason: String) -> TokenizerError {
     TokenizerError::Unusable { path: path.to_owned(), reason }
 }
 
@@ -197,16 +200,18 @@ fn split_merge(line: &str) -> Option<(String, String)> {
         .then(|| (left.to_owned(), right.to_owned()))
 }
 
-fn read_text(path: &Path) -> Result<String, TokenizerError> {
+pub(super) fn read_text(path: &Path) -> Result<String, TokenizerError> {
     std::fs::read_to_string(path)
         .map_err(|source| TokenizerError::Io { path: path.to_owned(), source })
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TokenizerError> {
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TokenizerError> {
     serde_json::from_str(&read_text(path)?).map_err(|error| unusable(path, error.to_string()))
 }
 
-fn read_json_if_there<T: DeserializeOwned + Default>(path: &Path) -> Result<T, TokenizerError> {
+pub(super) fn read_json_if_there<T: DeserializeOwned + Default>(
+    path: &Path,
+) -> Result<T, TokenizerError> {
     if path.exists() { read_json(path) } else { Ok(T::default()) }
 }
 

@@ -2,23 +2,24 @@
 
 mod clip;
 mod files;
+mod wordpiece;
 
 use std::io;
 use std::path::PathBuf;
 
 pub use clip::{ClipTokenizer, TextRefused};
+pub use wordpiece::{WordPieceRoles, WordPieceTokenizer};
 
 /// Why a tokenizer could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
     /// The folder holds no tokenizer.
-    #[error(
-        "{} holds no tokenizer: expected tokenizer.json, or vocab.json and merges.txt",
-        folder.display()
-    )]
+    #[error("{} holds no tokenizer: expected {expected}", folder.display())]
     Missing {
         /// Where was looked.
         folder: PathBuf,
+        /// The files that would do.
+        expected: &'static str,
     },
     /// A file cannot be read.
     #[error("cannot read {}: {source}", path.display())]

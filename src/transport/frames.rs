@@ -96,42 +96,83 @@ pub fn frame_from_message(
     data: &[u8],
 ) -> Result<MessagePicture, FrameError> {
     let message = |source| FrameError::Message { topic: topic.to_owned(), source };
-    let pixels = |source| FrameError::Pixels { topic: topic.to_owned(), source };
     let not_an_image = |reason| FrameError::NotAnImage {
         topic: topic.to_owned(),
         message_type: message_type.to_owned(),
         reason,
     };
     match usable(message_type).map_err(not_an_image)? {
-        TopicForm::Image => {
-            let image = Image::decode(data).map_err(message)?;
-            let picture = decode_raw(&RawImage {
-                width: image.width,
-                height: image.height,
-                encoding: image.encoding,
-                is_bigendian: image.is_bigendian != 0,
-                step: image.step,
-                data: image.data,
-            })
-            .map_err(pixels)?;
-            let (header, encoding) = (image.header.to_frame_header(), image.encoding.to_owned());
-            Ok(MessagePicture { header, picture, encoding })
-        }
+        TopicForm::Image => picture_of_image(topic, &Image::decode(data).map_err(message)?),
         TopicForm::CompressedImage => {
-            let image = CompressedImage::decode(data).map_err(message)?;
-            let is_depth =
-                image.format.contains("compressedDepth") || topic.ends_with("/compressedDepth");
-            let picture = if is_depth {
-                decode_compressed_depth(image.format, image.data).map(Picture::Depth)
-            } else {
-                decode_compressed(image.format, image.data)
-            }
-            .map_err(pixels)?;
-            let (header, encoding) = (image.header.to_frame_header(), image.format.to_owned());
-            Ok(MessagePicture { header, picture, encoding })
+            picture_of_compressed(topic, &CompressedImage::decode(data).map_err(message)?)
         }
         TopicForm::CameraInfo => Err(not_an_image("a calibration, not an image")),
     }
+}
+
+/// The pixels of a message that was read.
+///
+/// # Errors
+/// The pixels are not what the message says, or are of a kind nobody knows.
+pub(super) fn picture_of_image(
+    topic: &str,
+    image: &Image<'_>,
+) -> Result<MessagePicture, FrameError> {
+    let picture = decode_raw(&RawImage {
+        width: image.width,
+        height: image.height,
+        encoding: image.encoding,
+        is_bigendian: image.is_bigendian != 0,
+        step: image.step,
+        data: image.data,
+    })
+    .map_err(|source| FrameError::Pixels { topic: topic.to_owned(), source })?;
+    let (header, encoding) = (image.header.to_frame_header(), image.encoding.to_owned());
+    Ok(MessagePicture { header, picture, encoding })
+}
+
+/// The same of a compressed one.
+///
+/// # Errors
+/// As [`picture_of_image`].
+pub(super) fn picture_of_compressed(
+    topic: &str,
+    image: &CompressedImage<'_>,
+) -> Result<MessagePicture, FrameError> {
+    let is_depth = image.format.contains("compressedDepth") || topic.ends_with("/compressedDepth");
+    let picture = if is_depth {
+        decode_compressed_depth(image.format, image.data).map(Picture::Depth)
+    } else {
+        decode_compressed(image.format, image.data)
+    }
+    .map_err(|source| FrameError::Pixels { topic: topic.to_owned(), source })?;
+    let (header, encoding) = (image.header.to_frame_header(), image.format.to_owned());
+    Ok(MessagePicture { header, picture, encoding })
+}
+
+/// Stamp and frame of a message with a picture, without looking at its pixels.
+///
+/// # Errors
+/// Where the type holds no picture, or the message is broken.
+pub fn header_of_message(
+    topic: &str,
+    message_type: &str,
+    data: &[u8],
+) -> Result<FrameHeader, FrameError> {
+    let message = |source| FrameError::Message { topic: topic.to_owned(), source };
+    let header = match usable(message_type) {
+        Ok(TopicForm::Image) => Image::decode(data).map_err(message)?.header,
+        Ok(TopicForm::CompressedImage) => CompressedImage::decode(data).map_err(message)?.header,
+        Ok(TopicForm::CameraInfo) => CameraInfo::decode(data).map_err(message)?.header,
+        Err(reason) => {
+            return Err(FrameError::NotAnImage {
+                topic: topic.to_owned(),
+                message_type: message_type.to_owned(),
+                reason,
+            });
+        }
+    };
+    Ok(header.to_frame_header())
 }
 
 #[cfg(test)]
@@ -146,6 +187,40 @@ mod tests {
         assert_eq!(error.to_string(), "/scan: sensor_msgs/msg/LaserScan: not an image");
         let error = frame_from_message("/info", CameraInfo::TYPE, &[]).unwrap_err();
         assert!(matches!(error, FrameError::NotAnImage { .. }));
+    }
+
+    #[test]
+    fn an_image_that_is_broken_anywhere_is_an_error_or_a_picture() {
+        let header = crate::wire::std_msgs::Header { frame_id: "optical", ..Default::default() };
+        let (data, jpeg) = ([7; 36], b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01");
+        let raw = |encoding, step| {
+            let image = Image { header, height: 3, width: 4, encoding, step, ..Image::default() };
+            Image { data: &data, ..image }.encode()
+        };
+        let compressed = |format| CompressedImage { header, format, data: jpeg }.encode();
+        for (message_type, message) in [
+            (Image::TYPE, raw("rgb8", 12)),
+            (Image::TYPE, raw("32FC1", 12)),
+            (Image::TYPE, raw("yuv422", 12)),
+            (Image::TYPE, raw("bayer_rggb8", 12)),
+            (CompressedImage::TYPE, compressed("jpeg")),
+            (CompressedImage::TYPE, compressed("16UC1; compressedDepth png")),
+        ] {
+            for index in 0..message.len() {
+                assert!(frame_from_message("/a", message_type, &message[..index]).is_err());
+                for byte in [0x00, 0x7f, 0x80, 0xff] {
+                    let mut changed = message.clone();
+                    changed[index] = byte;
+                    if let Ok(read) = frame_from_message("/a", message_type, &changed) {
+                        let (width, height) = match &read.picture {
+                            Picture::Color(image) => image.dimensions(),
+                            Picture::Depth(depth) => (depth.width(), depth.height()),
+                        };
+                        assert!(width * height <= 36, "{width}x{height} of 36 bytes");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

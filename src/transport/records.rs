@@ -6,8 +6,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Detection, Frame, FrameDetections, FrameHeader, PixelBox, PromptSet, StageTimings, Stamp,
+    Detection, Frame, FrameDetections, FrameHeader, FramePlaces, PixelBox, PromptSet, RleError,
+    StageTimings, Stamp,
 };
+
+mod mask;
+mod place;
+
+pub use mask::{AxisRecord, MaskRecord};
+pub use place::{NoPlaceRecord, PlaceRecord};
 
 /// One object that was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,10 +29,23 @@ pub struct DetectionRecord {
     /// In `[0, 1]`; only from models with such a head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objectness: Option<f32>,
+    /// Its pixels, where masks are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskRecord>,
+    /// Which object over time it is; absent until that was seen in two frames, and where objects
+    /// are not tracked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    /// Where it is in space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<PlaceRecord>,
+    /// Why it has no place, where one was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_place: Option<NoPlaceRecord>,
 }
 
 impl DetectionRecord {
-    /// The record of a detection that `prompts` made.
+    /// The record of a detection that `prompts` made, without id and place.
     #[must_use]
     pub fn new(detection: &Detection, prompts: &PromptSet) -> Self {
         Self {
@@ -33,6 +53,10 @@ impl DetectionRecord {
             score: detection.score,
             box_px: detection.box_in_source_px.corners(),
             objectness: detection.objectness,
+            mask: detection.mask.as_ref().map(MaskRecord::from),
+            id: None,
+            place: None,
+            no_place: None,
         }
     }
 }
@@ -54,11 +78,24 @@ pub struct FrameRecord {
     pub height: u32,
     /// Version of the prompt set that was in use.
     pub prompts_version: u64,
+    /// The coordinate frame of the places, where places were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places_frame_id: Option<String>,
     /// Sorted by falling score.
     pub detections: Vec<DetectionRecord>,
     /// Why the model gave nothing for the frame; absent where it was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+}
+
+/// One frame of a live camera.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LiveRecord {
+    /// What stands in a recording, too.
+    #[serde(flatten)]
+    pub frame: FrameRecord,
+    /// Whose clock gave the stamp: `camera`, `transport` or `arrival`.
+    pub stamp_from: &'static str,
 }
 
 /// Why a line is not a frame of this run.
@@ -86,6 +123,9 @@ pub enum RecordError {
         /// The name in the record.
         prompt: String,
     },
+    /// One of its masks is none.
+    #[error("mask: {0}")]
+    Mask(#[from] RleError),
 }
 
 impl FrameRecord {
@@ -99,13 +139,31 @@ impl FrameRecord {
             width: frame.width,
             height: frame.height,
             prompts_version: frame.prompts.version,
+            places_frame_id: None,
             detections: frame
                 .detections
                 .iter()
-                .map(|detection| DetectionRecord::new(detection, &frame.prompts))
+                .enumerate()
+                .map(|(index, detection)| DetectionRecord {
+                    id: frame.track_id(index),
+                    ..DetectionRecord::new(detection, &frame.prompts)
+                })
                 .collect(),
             failed: None,
         }
+    }
+
+    /// The record with the places of its detections.
+    #[must_use]
+    pub fn with_places(mut self, places: &FramePlaces) -> Self {
+        self.places_frame_id = Some(places.header.frame_id.to_string());
+        for (record, place) in self.detections.iter_mut().zip(&places.places) {
+            match place {
+                Ok(place) => record.place = Some(place.into()),
+                Err(no_place) => record.no_place = Some(no_place.into()),
+            }
+        }
+        self
     }
 
     /// The record of a frame that the model failed on while `prompts` were in use.
@@ -118,18 +176,19 @@ impl FrameRecord {
             width: frame.image.width(),
             height: frame.image.height(),
             prompts_version: prompts.version,
+            places_frame_id: None,
             detections: Vec::new(),
             failed: Some(reason.to_owned()),
         }
     }
 
-    /// Back to what the record was made from, without timings. A record of a failure gives a frame
+    /// Back to what the record was made from, without timings, ids and places. A record of a failure gives a frame
     /// with no detections: look at `failed` first.
     ///
     /// # Errors
-    /// A prompt that is not in `prompts`.
+    /// A prompt that is not in `prompts`, a mask that is none.
     pub fn into_detections(self, prompts: &Arc<PromptSet>) -> Result<FrameDetections, RecordError> {
-        let detections = self
+        let detections: Vec<_> = self
             .detections
             .into_iter()
             .map(|record| {
@@ -139,9 +198,11 @@ impl FrameRecord {
                     score: record.score,
                     objectness: record.objectness,
                     box_in_source_px: PixelBox::from_corners(record.box_px),
+                    mask: record.mask.map(MaskRecord::into_mask).transpose()?,
                 })
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, RecordError>>()?;
+        let has_masks = detections.iter().any(|found| found.mask.is_some());
         Ok(FrameDetections {
             camera: self.topic.into(),
             header: FrameHeader { stamp: Stamp(self.stamp_ns), frame_id: self.frame_id.into() },
@@ -149,6 +210,8 @@ impl FrameRecord {
             height: self.height,
             prompts: Arc::clone(prompts),
             detections,
+            has_masks,
+            track_ids: None,
             timings: StageTimings::default(),
         })
     }
@@ -218,7 +281,10 @@ mod tests {
                 score: 0.1 + 0.2,
                 objectness: Some(0.3),
                 box_in_source_px: PixelBox::from_corners([0.1, 2.0, 640.7, 1e-7]),
+                mask: None,
             }],
+            has_masks: false,
+            track_ids: None,
             timings: StageTimings::default(),
         }
     }

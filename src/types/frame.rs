@@ -15,6 +15,29 @@ pub struct FrameHeader {
     pub frame_id: Arc<str>,
 }
 
+/// Whose clock gave a frame its stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StampSource {
+    /// The camera's: it came with the image.
+    Camera,
+    /// The transport's, when the message was sent.
+    Transport,
+    /// This machine's, when the message arrived.
+    Arrival,
+}
+
+impl StampSource {
+    /// The name in every output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Camera => "camera",
+            Self::Transport => "transport",
+            Self::Arrival => "arrival",
+        }
+    }
+}
+
 /// One colour image of one camera, ready for a network.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -22,6 +45,8 @@ pub struct Frame {
     pub camera: Arc<str>,
     /// Stamp and coordinate frame of the source image.
     pub header: FrameHeader,
+    /// Whose clock gave the header its stamp.
+    pub stamp_from: StampSource,
     /// When its message arrived, by the clock of the robot or of the recording.
     pub received: Stamp,
     /// The pixels: 8-bit sRGB, row by row from the top left.

@@ -10,15 +10,29 @@
 mod boxes;
 mod detection;
 mod device;
+mod exemplar;
 mod frame;
+mod mask;
 mod prompt;
+mod rle;
+mod space;
 mod stamp;
 mod timings;
 
 pub use boxes::PixelBox;
 pub use detection::{Detection, FrameDetections};
 pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
-pub use frame::{DepthImage, Frame, FrameHeader, Picture};
-pub use prompt::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
+pub use exemplar::{Exemplar, ExemplarPicture};
+pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
+pub use mask::{InstanceMask, Mask};
+pub use prompt::{
+    MAX_EXEMPLAR_PIXELS, MAX_EXEMPLARS, MAX_TEXT_BYTES, Prompt, PromptProblem, PromptSet,
+    PromptSetRefused,
+};
+pub use rle::{CocoRle, RleError};
+pub use space::{
+    Calibration, Cloud, CloudPoint, FramePlaces, FrameTransform, LocateMode, NoPlace, NoPlaceKind,
+    Place, UnknownLocateMode,
+};
 pub use stamp::Stamp;
 pub use timings::{Stage, StageTimings};

@@ -27,6 +27,13 @@ impl Stamp {
         (sec as i32, nanosec as u32)
     }
 
+    /// Seconds from `earlier` to this one, below 0 where that is the later one. Differences are taken
+    /// in whole nanoseconds first, so that those of seconds are exact to a nanosecond.
+    #[must_use]
+    pub fn secs_since(self, earlier: Self) -> f64 {
+        (i128::from(self.0) - i128::from(earlier.0)) as f64 / NANOS_PER_SEC as f64
+    }
+
     /// Seconds as a float, for display and rates only: it cannot hold every nanosecond.
     #[must_use]
     pub fn as_secs_f64(self) -> f64 {
@@ -57,5 +64,13 @@ mod tests {
         }
         assert_eq!(Stamp(-1).to_ros(), (-1, 999_999_999));
         assert_eq!(Stamp(-1).to_string(), "-0.000000001");
+    }
+
+    #[test]
+    fn differences_are_exact_where_seconds_as_floats_are_not() {
+        let start = Stamp(1_700_000_000_123_456_789);
+        assert_eq!(Stamp(start.0 + 1).secs_since(start), 1e-9);
+        assert_eq!(start.secs_since(Stamp(start.0 + 300_000_000)), -0.3);
+        assert!(Stamp(i64::MAX).secs_since(Stamp(i64::MIN)) > 1.8e10);
     }
 }

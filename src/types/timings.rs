@@ -18,17 +18,20 @@ pub enum Stage {
     Heads,
     /// Network output to detections in source pixels.
     Postprocess,
+    /// Masks for the boxes that were found.
+    Masks,
 }
 
 impl Stage {
     /// All stages, in the order in which a frame passes them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Decode,
         Self::Wait,
         Self::Preprocess,
         Self::ImageTower,
         Self::Heads,
         Self::Postprocess,
+        Self::Masks,
     ];
 
     /// The name in every output.
@@ -41,6 +44,7 @@ impl Stage {
             Self::ImageTower => "image_tower",
             Self::Heads => "heads",
             Self::Postprocess => "postprocess",
+            Self::Masks => "masks",
         }
     }
 }

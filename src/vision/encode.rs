@@ -1,7 +1,7 @@
 //! From pixels to JPEG and PNG.
 
 use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder, RgbImage};
+use image::{ExtendedColorType, GrayImage, ImageBuffer, ImageEncoder, Luma, RgbImage};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -45,7 +45,7 @@ pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, EncodeError
     if !(1..=100).contains(&quality) {
         return Err(EncodeError::Quality { found: quality });
     }
-    encode(image, || jpeg(image, quality).map_err(BoxError::from))
+    encode(image.dimensions(), || jpeg(image, quality).map_err(BoxError::from))
 }
 
 /// An 8-bit RGB PNG. The same image gives the same bytes.
@@ -53,15 +53,34 @@ pub fn encode_jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>, EncodeError
 /// # Errors
 /// [`EncodeError`].
 pub fn encode_png(image: &RgbImage) -> Result<Vec<u8>, EncodeError> {
-    encode(image, || {
+    png(image.dimensions(), image.as_raw(), ExtendedColorType::Rgb8)
+}
+
+/// An 8-bit grey PNG, as of a class mask. The same image gives the same bytes.
+///
+/// # Errors
+/// [`EncodeError`].
+pub fn encode_gray_png(image: &GrayImage) -> Result<Vec<u8>, EncodeError> {
+    png(image.dimensions(), image.as_raw(), ExtendedColorType::L8)
+}
+
+/// A 16-bit grey PNG. The same image gives the same bytes.
+///
+/// # Errors
+/// [`EncodeError`].
+pub fn encode_gray16_png(image: &ImageBuffer<Luma<u16>, Vec<u16>>) -> Result<Vec<u8>, EncodeError> {
+    png(image.dimensions(), bytemuck::cast_slice(image.as_raw()), ExtendedColorType::L16)
+}
+
+/// `samples` in the byte order of the machine.
+fn png(
+    (width, height): (u32, u32),
+    samples: &[u8],
+    kind: ExtendedColorType,
+) -> Result<Vec<u8>, EncodeError> {
+    encode((width, height), || {
         let mut bytes = Vec::new();
-        let (width, height) = image.dimensions();
-        PngEncoder::new(&mut bytes).write_image(
-            image.as_raw(),
-            width,
-            height,
-            ExtendedColorType::Rgb8,
-        )?;
+        PngEncoder::new(&mut bytes).write_image(samples, width, height, kind)?;
         Ok(bytes)
     })
 }
@@ -77,10 +96,9 @@ fn jpeg(image: &RgbImage, quality: u8) -> turbojpeg::Result<Vec<u8>> {
 }
 
 fn encode(
-    image: &RgbImage,
+    (width, height): (u32, u32),
     encoded: impl FnOnce() -> Result<Vec<u8>, BoxError>,
 ) -> Result<Vec<u8>, EncodeError> {
-    let (width, height) = image.dimensions();
     if width == 0 || height == 0 {
         return Err(EncodeError::Empty { width, height });
     }
@@ -109,6 +127,15 @@ mod tests {
         let worst = jpeg.iter().zip(source.iter()).map(|(a, b)| a.abs_diff(*b)).max();
         // Gradients without edges: quality 95 quantises them by a few levels.
         assert!(worst <= Some(8), "{worst:?}");
+    }
+
+    #[test]
+    fn grey_pngs_come_back_exactly() {
+        let grey = GrayImage::from_fn(9, 5, |x, y| Luma([(x * 28 + y) as u8]));
+        let fine = ImageBuffer::from_fn(9, 5, |x, y| Luma([(x * 7000 + y * 3) as u16]));
+        let decode = |bytes: &[u8]| image::load_from_memory(bytes).unwrap();
+        assert_eq!(decode(&encode_gray_png(&grey).unwrap()), grey.clone().into());
+        assert_eq!(decode(&encode_gray16_png(&fine).unwrap()), fine.into());
     }
 
     #[test]

@@ -10,16 +10,19 @@
 //! still tells the prompts apart.
 
 mod canvas;
+mod masks;
 mod palette;
 mod text;
 
 use image::RgbImage;
 
 use canvas::Rect;
+pub use masks::draw_masks;
 pub use palette::color_of;
 use text::Line;
 
-use crate::types::PixelBox;
+use crate::types::{Detection, FrameDetections, PixelBox, PromptSet};
+use crate::vision::mask;
 
 const DARK: [u8; 3] = [16, 16, 16];
 const LIGHT: [u8; 3] = [255, 255, 255];
@@ -39,16 +42,46 @@ pub struct OverlayItem<'a> {
     pub color_index: usize,
 }
 
-/// A copy of `image` with all `items` drawn on it, of the same size. Items with higher scores lie
-/// on top, and their labels are placed first; a label that would cover one already placed moves to
-/// another side of its box where there is room.
+/// A true box to draw beside what was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TruthItem<'a> {
+    /// Written at the box, as where it was missed; `None` for a box alone.
+    pub label: Option<&'a str>,
+    /// Where it is, as in [`OverlayItem`].
+    pub box_in_source_px: PixelBox,
+}
+
+/// What is drawn for each detection that `prompts` made.
 #[must_use]
-pub fn draw(image: &RgbImage, items: &[OverlayItem<'_>]) -> RgbImage {
+pub fn items<'a>(found: &[Detection], prompts: &'a PromptSet) -> Vec<OverlayItem<'a>> {
+    found
+        .iter()
+        .map(|detection| OverlayItem {
+            label: &prompts.prompts[detection.prompt].name,
+            score: detection.score,
+            box_in_source_px: detection.box_in_source_px,
+            color_index: detection.prompt,
+        })
+        .collect()
+}
+
+/// A copy of `image` with all `items` as in [`draw`] and true boxes in dashed white lines over them.
+/// Labels of `items` are placed first.
+#[must_use]
+pub fn draw_with_truth(
+    image: &RgbImage,
+    truths: &[TruthItem<'_>],
+    items: &[OverlayItem<'_>],
+) -> RgbImage {
     let mut drawn = image.clone();
     let (width, height) = image.dimensions();
     let bounds = Rect { x0: 0, y0: 0, x1: i64::from(width), y1: i64::from(height) };
     let style = Style::for_image(width, height);
 
+    let truths: Vec<_> = truths
+        .iter()
+        .filter_map(|truth| Some((truth, pixel_rect(&truth.box_in_source_px, bounds)?)))
+        .collect();
     let mut visible: Vec<_> = items
         .iter()
         .filter_map(|item| Some((item, pixel_rect(&item.box_in_source_px, bounds)?)))
@@ -59,23 +92,71 @@ pub fn draw(image: &RgbImage, items: &[OverlayItem<'_>]) -> RgbImage {
     for (item, rect) in visible.iter().rev() {
         frame(&mut drawn, *rect, color_of(item.color_index), &style);
     }
-    let mut placed: Vec<Rect> = Vec::new();
-    let mut plates = Vec::new();
+    // On top: dashes leave most of a line in colour to be seen, which would cover them.
+    for (_, rect) in &truths {
+        canvas::dashes(&mut drawn, *rect, (style.line, style.halo), [LIGHT, DARK]);
+    }
+    let mut plates = Plates { bounds, style, placed: Vec::new() };
     for (item, rect) in &visible {
-        let room = bounds.x1 - 2 * style.padding;
-        let score = format!(" {:.2}", item.score);
-        let Some(line) = Line::fitted(item.label, &score, style.text_px, room) else { continue };
-        let size = (line.width() + 2 * style.padding, line.height() + style.padding);
-        let Some(plate) = place(*rect, size, bounds, &placed) else { continue };
-        placed.push(plate);
-        plates.push((plate, line, color_of(item.color_index)));
+        plates.add(*rect, item.label, &format!(" {:.2}", item.score), color_of(item.color_index));
     }
-    for (plate, line, color) in plates.iter().rev() {
-        canvas::fill(&mut drawn, *plate, *color);
-        let at = (plate.x0 + style.padding, plate.y0 + style.padding / 2);
-        line.draw(&mut drawn, at, palette::ink_on(*color, DARK, LIGHT));
+    for (truth, rect) in &truths {
+        if let Some(label) = truth.label {
+            plates.add(*rect, label, "", LIGHT);
+        }
     }
+    plates.draw(&mut drawn);
     drawn
+}
+
+/// A copy of `image` with all `items` drawn on it, of the same size. Items with higher scores lie
+/// on top, and their labels are placed first; a label that would cover one already placed moves to
+/// another side of its box where there is room.
+#[must_use]
+pub fn draw(image: &RgbImage, items: &[OverlayItem<'_>]) -> RgbImage {
+    draw_with_truth(image, &[], items)
+}
+
+/// A copy of `image` with what was found in it: masks where there are some, else boxes.
+///
+/// # Panics
+/// Where `found` is of an image of another size.
+#[must_use]
+pub fn draw_found(image: &RgbImage, found: &FrameDetections) -> RgbImage {
+    let items = items(&found.detections, &found.prompts);
+    match found.has_masks {
+        true => draw_masks(image, &mask::classes(found), &items),
+        false => draw(image, &items),
+    }
+}
+
+/// Labels on plates that keep off each other.
+struct Plates {
+    bounds: Rect,
+    style: Style,
+    placed: Vec<(Rect, Line, [u8; 3])>,
+}
+
+impl Plates {
+    fn add(&mut self, rect: Rect, label: &str, ending: &str, color: [u8; 3]) {
+        let Self { bounds, style, placed } = self;
+        let room = bounds.x1 - 2 * style.padding;
+        let Some(line) = Line::fitted(label, ending, style.text_px, room) else { return };
+        let size = (line.width() + 2 * style.padding, line.height() + style.padding);
+        let taken: Vec<Rect> = placed.iter().map(|(plate, ..)| *plate).collect();
+        if let Some(plate) = place(rect, size, *bounds, &taken) {
+            placed.push((plate, line, color));
+        }
+    }
+
+    /// The first that was added lies on top.
+    fn draw(&self, image: &mut RgbImage) {
+        for (plate, line, color) in self.placed.iter().rev() {
+            canvas::fill(image, *plate, *color);
+            let at = (plate.x0 + self.style.padding, plate.y0 + self.style.padding / 2);
+            line.draw(image, at, palette::ink_on(*color, DARK, LIGHT));
+        }
+    }
 }
 
 /// A copy of `image` with one line of text on a dark strip below it, so that nothing of the

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use super::recipe::{Processor, Recipe};
-use super::resize::{SmoothZoom, U8Resizer};
+use super::canvas::{Placement, fitted_size};
+use super::recipe::Recipe;
+use super::resize::{CentreCutter, SmoothZoom, U8Resizer};
 
 /// Images of different sizes that are prepared at the same time: cameras, not photo albums.
 const KEPT_ZOOMS: usize = 8;
@@ -26,6 +27,7 @@ pub struct Preprocessor {
     recipe: Recipe,
     normalizer: Normalizer,
     resizer: U8Resizer,
+    cutter: CentreCutter,
     /// The newest last.
     zooms: Vec<SmoothZoom>,
 }
@@ -35,7 +37,13 @@ impl Preprocessor {
     #[must_use]
     pub fn new(recipe: Recipe) -> Self {
         let normalizer = Normalizer::new(&recipe);
-        Self { recipe, normalizer, resizer: U8Resizer::default(), zooms: Vec::new() }
+        Self {
+            recipe,
+            normalizer,
+            resizer: U8Resizer::default(),
+            cutter: CentreCutter::default(),
+            zooms: Vec::new(),
+        }
     }
 
     /// The recipe it follows.
@@ -62,18 +70,33 @@ impl Preprocessor {
         assert_eq!(planes.len(), self.values_per_image(), "size of the canvas");
         let no_pixels = NoPixels { width: image.width(), height: image.height() };
         let (width, height) = (self.recipe.canvas_width, self.recipe.canvas_height);
-        match self.recipe.processor {
-            Processor::OwlVit => {
+        match self.recipe.placement() {
+            Placement::CentreCrop(crop) => {
+                let canvas = self.cutter.cut(image, crop, self.recipe.filter).ok_or(no_pixels)?;
+                self.normalizer.write_planes(canvas, planes);
+            }
+            Placement::Stretch => {
                 let resized = self
                     .resizer
                     .resize(image, width, height, self.recipe.filter)
                     .ok_or(no_pixels)?;
                 self.normalizer.write_planes(resized, planes);
             }
-            Processor::Owlv2 => {
+            Placement::PadToSquare => {
                 let zoom = self.zoom_for(image.width(), image.height()).ok_or(no_pixels)?;
                 let (scale, offset) = self.normalizer.affine();
                 self.zooms[zoom].write_planes(image, scale, offset, planes);
+            }
+            Placement::LongestEdge { longest_edge, .. } => {
+                let (fitted_width, fitted_height) =
+                    fitted_size(image.width(), image.height(), longest_edge).ok_or(no_pixels)?;
+                let resized = self
+                    .resizer
+                    .resize(image, fitted_width, fitted_height, self.recipe.filter)
+                    .ok_or(no_pixels)?;
+                // What is not covered is 0 after normalisation, not black.
+                planes.fill(0.0);
+                self.normalizer.write_rows(resized, fitted_width, width, planes);
             }
         }
         Ok(())
@@ -202,6 +225,23 @@ impl Normalizer {
         (self.scale, self.offset)
     }
 
+    /// From interleaved 8-bit pixels, `width` in a row, to the top left of three planes of equal
+    /// size with `stride` values in a row.
+    fn write_rows(&self, pixels: &[u8], width: u32, stride: u32, planes: &mut [f32]) {
+        let (width, stride) = (width as usize, stride as usize);
+        let plane = planes.len() / 3;
+        for (levels, (channel, plane)) in
+            self.levels.iter().zip(planes.chunks_exact_mut(plane).enumerate())
+        {
+            let rows = pixels.chunks_exact(3 * width).zip(plane.chunks_exact_mut(stride));
+            for (pixels, values) in rows {
+                for (value, pixel) in values.iter_mut().zip(pixels.chunks_exact(3)) {
+                    *value = levels[usize::from(pixel[channel])];
+                }
+            }
+        }
+    }
+
     /// From interleaved 8-bit pixels to three planes.
     fn write_planes(&self, pixels: &[u8], planes: &mut [f32]) {
         let count = pixels.len() / 3;
@@ -276,8 +316,12 @@ mod tests {
 
     #[test]
     fn a_batch_is_the_same_as_its_images_one_by_one_whatever_the_number_of_threads() {
-        for processor in ["OwlViTImageProcessor", "Owlv2ImageProcessor"] {
-            let text = format!(r#"{{"image_processor_type": "{processor}", "size": 24}}"#);
+        for (processor, size) in [
+            ("OwlViTImageProcessor", "24"),
+            ("Owlv2ImageProcessor", "24"),
+            ("SamImageProcessor", r#"{"longest_edge": 24}, "pad_size": 32"#),
+        ] {
+            let text = format!(r#"{{"image_processor_type": "{processor}", "size": {size}}}"#);
             let recipe = Recipe::from_json(&text, Path::new("test.json")).unwrap();
             let images: Vec<_> = (1u32..=5)
                 .map(|n| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -27,16 +28,22 @@ pub(super) struct StoredTensor {
     bytes: usize,
 }
 
-/// An open safetensors file whose header was checked against its length.
+/// An open safetensors file whose header was checked against its length. Tensors are read by
+/// position, whole or in part.
 #[derive(Debug)]
-pub(super) struct SafetensorsFile {
+pub struct SafetensorsFile {
     path: PathBuf,
     file: File,
     tensors: BTreeMap<String, StoredTensor>,
 }
 
 impl SafetensorsFile {
-    pub(super) fn open(path: &Path) -> Result<Self, WeightsError> {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// A file that is missing or is not safetensors, a header that is damaged or disagrees with the
+    /// file's length.
+    pub fn open(path: &Path) -> Result<Self, WeightsError> {
         let io_error = |source| WeightsError::Io { path: path.to_owned(), source };
         let damaged = |reason| WeightsError::Damaged { path: path.to_owned(), reason };
 
@@ -104,6 +111,51 @@ impl SafetensorsFile {
             .read_exact_at(&mut bytes, tensor.offset)
             .map_err(|source| WeightsError::Io { path: self.path.clone(), source })?;
         Ok(bytes)
+    }
+}
+
+impl SafetensorsFile {
+    /// Type and shape of a tensor, where it has one of that name.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> Option<(Dtype, &[i64])> {
+        self.tensors.get(name).map(|tensor| (tensor.dtype, tensor.shape.as_slice()))
+    }
+
+    /// A part of a tensor's bytes, little-endian and row by row; where the first of them stands in
+    /// the file, and how many the whole tensor has, is checked.
+    ///
+    /// # Errors
+    /// [`WeightsError::Damaged`] where there is no such tensor or it is smaller; what the file system
+    /// reports.
+    pub fn read_part(&self, name: &str, part: Range<u64>) -> Result<Vec<u8>, WeightsError> {
+        let offset = self.offset_of(name, &part)?;
+        let mut bytes = vec![0; (part.end - part.start) as usize];
+        self.file
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|source| WeightsError::Io { path: self.path.clone(), source })?;
+        Ok(bytes)
+    }
+
+    /// Where a part of a tensor's bytes begins in the file.
+    ///
+    /// # Errors
+    /// [`WeightsError::Damaged`] where there is no such tensor or it is smaller.
+    pub fn offset_of(&self, name: &str, part: &Range<u64>) -> Result<u64, WeightsError> {
+        let damaged = |reason| WeightsError::Damaged { path: self.path.clone(), reason };
+        let Some(tensor) = self.tensors.get(name) else {
+            return Err(damaged(format!("it has no tensor {name}")));
+        };
+        if part.start > part.end || part.end > tensor.bytes as u64 {
+            let found = format!("{name} has {} bytes, asked for {part:?}", tensor.bytes);
+            return Err(damaged(found));
+        }
+        Ok(tensor.offset + part.start)
+    }
+
+    /// The file itself and its path, for who keeps it open to read more.
+    #[must_use]
+    pub fn into_file(self) -> (PathBuf, File) {
+        (self.path, self.file)
     }
 }
 

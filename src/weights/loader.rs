@@ -9,9 +9,12 @@ use tch::{Device, Kind, Tensor};
 use super::{KeyProblems, Weights, WeightsError, WrongDtype, WrongShape};
 use crate::nn::Params;
 
-/// Endings of keys that older writers stored and that hold nothing learned: their values follow
-/// from the configuration.
-const BUFFERS: &[&str] = &[".position_ids"];
+/// Endings of keys that hold nothing that a network computes with: values that follow from the
+/// configuration, which older writers stored, and a count that only training uses.
+const BUFFERS: &[&str] = &[".position_ids", ".num_batches_tracked"];
+
+/// Endings of keys that were measured and not learned: they do not count as parameters.
+const MEASURED: &[&str] = &[".running_mean", ".running_var"];
 
 /// Gives the tensors of a checkpoint to blocks, each key once, and remembers what did not fit.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub struct Loader {
     weights: Weights,
     device: Device,
     kind: Kind,
+    ignored: BTreeSet<String>,
     state: RefCell<State>,
 }
 
@@ -33,7 +37,15 @@ struct State {
 
 impl Loader {
     pub(super) fn new(weights: Weights, device: Device, kind: Kind) -> Self {
-        Self { weights, device, kind, state: RefCell::default() }
+        Self { weights, device, kind, ignored: BTreeSet::new(), state: RefCell::default() }
+    }
+
+    /// Lets keys of these names be there without anybody asking for them: heads for tasks that a
+    /// model is not loaded for. Any other key that nobody asks for stays an error.
+    #[must_use]
+    pub fn ignoring(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.ignored.extend(names);
+        self
     }
 
     /// Ends the loading. Gives the number of learned parameters that were taken.
@@ -46,7 +58,7 @@ impl Loader {
         problems.unexpected = self
             .weights
             .names()
-            .filter(|name| !taken.contains(*name))
+            .filter(|name| !taken.contains(*name) && !self.ignored.contains(*name))
             .filter(|name| !BUFFERS.iter().any(|buffer| name.ends_with(buffer)))
             .map(str::to_owned)
             .collect();
@@ -90,7 +102,9 @@ impl Loader {
         });
         match loaded {
             Ok(tensor) => {
-                state.parameters += tensor.numel() as u64;
+                if !MEASURED.iter().any(|measured| name.ends_with(measured)) {
+                    state.parameters += tensor.numel() as u64;
+                }
                 Some(tensor)
             }
             Err(failure) => {
@@ -104,6 +118,29 @@ impl Loader {
 impl Params for Loader {
     fn take(&self, name: &str, shape: &[i64]) -> Tensor {
         self.load(name, shape).unwrap_or_default()
+    }
+
+    fn tied(&self, name: &str, original: &str) {
+        let stored = |name: &str| self.weights.tensors.get(name);
+        let (Some((file, copy)), Some((of_original, first))) = (stored(name), stored(original))
+        else {
+            // Without the original, its key is reported and that of the copy stays unexpected.
+            return;
+        };
+        let bytes = self.weights.files[*file]
+            .read(copy)
+            .and_then(|copy| Ok((copy, self.weights.files[*of_original].read(first)?)));
+        let mut state = self.state.borrow_mut();
+        match bytes {
+            // A copy with other values is one that nobody asked for.
+            Ok((a, b)) if a == b && copy.shape == first.shape && copy.dtype == first.dtype => {
+                state.taken.insert(name.to_owned());
+            }
+            Ok(_) => {}
+            Err(failure) => {
+                state.failure.get_or_insert(failure);
+            }
+        }
     }
 }
 

@@ -19,9 +19,10 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind};
 
 pub use error::{KeyProblems, NotSafetensors, WeightsError, WrongDtype, WrongShape};
+pub use file::SafetensorsFile;
 pub use loader::Loader;
 
-use file::{SafetensorsFile, StoredTensor};
+use file::StoredTensor;
 
 /// The learned tensors of one checkpoint folder: headers are read, data is not yet.
 #[derive(Debug)]

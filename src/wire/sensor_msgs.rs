@@ -1,7 +1,12 @@
-//! `sensor_msgs/msg/Image`, `CompressedImage` and `CameraInfo`.
+//! `sensor_msgs/msg/Image`, `CompressedImage`, `CameraInfo` and `PointCloud2`.
+
+mod point_cloud;
 
 use super::cdr::{FieldError, Message, Reader, Writer};
 use super::std_msgs::Header;
+use crate::types::Calibration;
+
+pub use point_cloud::{PointCloud2, PointField, datatype, point_bytes};
 
 /// `sensor_msgs/msg/Image`. Nothing is checked against anything here: whether `step` and the
 /// length of `data` fit the size and the encoding is for the decoder of pixels to say.
@@ -26,6 +31,7 @@ pub struct Image<'a> {
 
 impl<'a> Message<'a> for Image<'a> {
     const TYPE: &'static str = "sensor_msgs/msg/Image";
+    const SMALLEST: usize = Header::SMALLEST + 4 + 4 + 4 + 1 + 4 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -64,6 +70,7 @@ pub struct CompressedImage<'a> {
 
 impl<'a> Message<'a> for CompressedImage<'a> {
     const TYPE: &'static str = "sensor_msgs/msg/CompressedImage";
+    const SMALLEST: usize = Header::SMALLEST + 4 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -97,6 +104,7 @@ pub struct RegionOfInterest {
 
 impl<'a> Message<'a> for RegionOfInterest {
     const TYPE: &'static str = "sensor_msgs/msg/RegionOfInterest";
+    const SMALLEST: usize = 4 * 4 + 1;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -144,8 +152,30 @@ pub struct CameraInfo<'a> {
     pub roi: RegionOfInterest,
 }
 
+impl CameraInfo<'_> {
+    /// The same as an owned word of floor 0.
+    #[must_use]
+    pub fn to_calibration(&self) -> Calibration {
+        let roi = self.roi;
+        Calibration {
+            header: self.header.to_frame_header(),
+            width: self.width,
+            height: self.height,
+            distortion_model: self.distortion_model.to_owned(),
+            d: self.d.clone(),
+            k: self.k,
+            r: self.r,
+            p: self.p,
+            binning: [self.binning_x, self.binning_y],
+            region: [roi.x_offset, roi.y_offset, roi.width, roi.height],
+        }
+    }
+}
+
 impl<'a> Message<'a> for CameraInfo<'a> {
     const TYPE: &'static str = "sensor_msgs/msg/CameraInfo";
+    const SMALLEST: usize =
+        Header::SMALLEST + 4 + 4 + 4 + 4 + (9 + 9 + 12) * 8 + 4 + 4 + RegionOfInterest::SMALLEST;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -153,7 +183,7 @@ impl<'a> Message<'a> for CameraInfo<'a> {
             height: reader.u32("height")?,
             width: reader.u32("width")?,
             distortion_model: reader.string("distortion_model")?,
-            d: reader.f64_sequence("d")?,
+            d: reader.sequence("d")?,
             k: reader.f64_array("k")?,
             r: reader.f64_array("r")?,
             p: reader.f64_array("p")?,
@@ -168,7 +198,7 @@ impl<'a> Message<'a> for CameraInfo<'a> {
         writer.u32(self.height);
         writer.u32(self.width);
         writer.string(self.distortion_model);
-        writer.f64_sequence(&self.d);
+        writer.sequence(&self.d);
         writer.f64_array(&self.k);
         writer.f64_array(&self.r);
         writer.f64_array(&self.p);

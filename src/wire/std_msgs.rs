@@ -30,6 +30,7 @@ impl From<Stamp> for Time {
 
 impl<'a> Message<'a> for Time {
     const TYPE: &'static str = "builtin_interfaces/msg/Time";
+    const SMALLEST: usize = 4 + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self { sec: reader.i32("sec")?, nanosec: reader.u32("nanosec")? })
@@ -66,6 +67,7 @@ impl<'a> From<&'a FrameHeader> for Header<'a> {
 
 impl<'a> Message<'a> for Header<'a> {
     const TYPE: &'static str = "std_msgs/msg/Header";
+    const SMALLEST: usize = Time::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self { stamp: reader.nested("stamp")?, frame_id: reader.string("frame_id")? })

@@ -1,48 +1,18 @@
-//! `vision_msgs/msg/Detection2DArray` and what it is made of, as in `vision_msgs` 4.x.
+//! `vision_msgs`, as in 4.x: detections in images and in space, and what their classes mean.
+
+mod detection_3d;
+mod info;
 
 use std::borrow::Cow;
 
-use crate::types::FrameDetections;
+use crate::types::{FrameDetections, PixelBox};
 
 use super::cdr::{FieldError, Message, Reader, Writer};
+use super::geometry_msgs::PoseWithCovariance;
 use super::std_msgs::Header;
 
-/// `geometry_msgs/msg/PoseWithCovariance`, flattened: position, quaternion, and a 6x6 covariance
-/// row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoseWithCovariance {
-    /// `x, y, z` in metres.
-    pub position: [f64; 3],
-    /// `x, y, z, w`.
-    pub orientation: [f64; 4],
-    /// Over `x, y, z` and rotations about X, Y, Z, row by row.
-    pub covariance: [f64; 36],
-}
-
-impl Default for PoseWithCovariance {
-    /// The identity, as an unset pose is in ROS.
-    fn default() -> Self {
-        Self { position: [0.0; 3], orientation: [0.0, 0.0, 0.0, 1.0], covariance: [0.0; 36] }
-    }
-}
-
-impl<'a> Message<'a> for PoseWithCovariance {
-    const TYPE: &'static str = "geometry_msgs/msg/PoseWithCovariance";
-
-    fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
-        Ok(Self {
-            position: reader.f64_array("pose.position")?,
-            orientation: reader.f64_array("pose.orientation")?,
-            covariance: reader.f64_array("covariance")?,
-        })
-    }
-
-    fn write(&self, writer: &mut Writer) {
-        writer.f64_array(&self.position);
-        writer.f64_array(&self.orientation);
-        writer.f64_array(&self.covariance);
-    }
-}
+pub use detection_3d::{BoundingBox3D, Detection3D, Detection3DArray, detection_3d_array};
+pub use info::{LabelInfo, VisionClass, VisionInfo, label_info};
 
 /// `vision_msgs/msg/ObjectHypothesisWithPose`, with its `hypothesis` flattened.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,13 +25,9 @@ pub struct ObjectHypothesisWithPose<'a> {
     pub pose: PoseWithCovariance,
 }
 
-impl<'a> ObjectHypothesisWithPose<'a> {
-    /// Length of an empty class id, the score and the pose.
-    const SMALLEST: usize = 4 + 8 + (3 + 4 + 36) * 8;
-}
-
 impl<'a> Message<'a> for ObjectHypothesisWithPose<'a> {
     const TYPE: &'static str = "vision_msgs/msg/ObjectHypothesisWithPose";
+    const SMALLEST: usize = 4 + 8 + PoseWithCovariance::SMALLEST;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -95,6 +61,7 @@ pub struct BoundingBox2D {
 
 impl<'a> Message<'a> for BoundingBox2D {
     const TYPE: &'static str = "vision_msgs/msg/BoundingBox2D";
+    const SMALLEST: usize = 5 * 8;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
@@ -111,6 +78,30 @@ impl<'a> Message<'a> for BoundingBox2D {
     }
 }
 
+impl From<PixelBox> for BoundingBox2D {
+    fn from(area: PixelBox) -> Self {
+        // Corner by corner in f64: centre and size give back the same corners.
+        let [x0, y0, x1, y1] = area.corners().map(f64::from);
+        Self {
+            center_x: 0.5 * (x0 + x1),
+            center_y: 0.5 * (y0 + y1),
+            theta: 0.0,
+            size_x: x1 - x0,
+            size_y: y1 - y0,
+        }
+    }
+}
+
+impl From<BoundingBox2D> for PixelBox {
+    /// The corners, as if it were not turned. Nothing is checked.
+    fn from(area: BoundingBox2D) -> Self {
+        let BoundingBox2D { center_x, center_y, size_x, size_y, .. } = area;
+        let (dx, dy) = (0.5 * size_x, 0.5 * size_y);
+        let corners = [center_x - dx, center_y - dy, center_x + dx, center_y + dy];
+        Self::from_corners(corners.map(|corner| corner as f32))
+    }
+}
+
 /// `vision_msgs/msg/Detection2D`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Detection2D<'a> {
@@ -124,18 +115,14 @@ pub struct Detection2D<'a> {
     pub id: Cow<'a, str>,
 }
 
-impl Detection2D<'_> {
-    /// Length of a stamp, an empty frame, no results, a box and an empty id.
-    const SMALLEST: usize = 8 + 4 + 4 + 5 * 8 + 4;
-}
-
 impl<'a> Message<'a> for Detection2D<'a> {
     const TYPE: &'static str = "vision_msgs/msg/Detection2D";
+    const SMALLEST: usize = Header::SMALLEST + 4 + BoundingBox2D::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
         Ok(Self {
             header: reader.nested("header")?,
-            results: reader.sequence("results", ObjectHypothesisWithPose::SMALLEST)?,
+            results: reader.sequence("results")?,
             bbox: reader.nested("bbox")?,
             id: Cow::Borrowed(reader.string("id")?),
         })
@@ -146,6 +133,30 @@ impl<'a> Message<'a> for Detection2D<'a> {
         writer.sequence(&self.results);
         self.bbox.write(writer);
         writer.string(&self.id);
+    }
+}
+
+impl<'a> Detection2D<'a> {
+    /// One object with one name. `class_id` is the prompt's name, `score` is in `[0, 1]`, and `id`
+    /// is the number of the instance.
+    #[must_use]
+    pub fn of(
+        header: Header<'a>,
+        class_id: &'a str,
+        score: f32,
+        box_in_source_px: PixelBox,
+        id: String,
+    ) -> Self {
+        Self {
+            header,
+            results: vec![ObjectHypothesisWithPose {
+                class_id,
+                score: f64::from(score),
+                pose: PoseWithCovariance::default(),
+            }],
+            bbox: box_in_source_px.into(),
+            id: Cow::Owned(id),
+        }
     }
 }
 
@@ -160,12 +171,10 @@ pub struct Detection2DArray<'a> {
 
 impl<'a> Message<'a> for Detection2DArray<'a> {
     const TYPE: &'static str = "vision_msgs/msg/Detection2DArray";
+    const SMALLEST: usize = Header::SMALLEST + 4;
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
-        Ok(Self {
-            header: reader.nested("header")?,
-            detections: reader.sequence("detections", Detection2D::SMALLEST)?,
-        })
+        Ok(Self { header: reader.nested("header")?, detections: reader.sequence("detections")? })
     }
 
     fn write(&self, writer: &mut Writer) {
@@ -175,32 +184,15 @@ impl<'a> Message<'a> for Detection2DArray<'a> {
 }
 
 /// The message for one frame: every header is the source image's, `class_id` is the prompt's name,
-/// the box is in pixels of the source image, and `id` counts the detections of the frame from 1
-/// (0 is "nothing" in an instance mask).
+/// the box is in pixels of the source image, and `id` is that of [`FrameDetections::id_text`].
 #[must_use]
 pub fn detection_2d_array(found: &FrameDetections) -> Detection2DArray<'_> {
     let header = Header::from(&found.header);
-    let detections = found.detections.iter().zip(1_u32..).map(|(detection, instance)| {
-        let pixels = detection.box_in_source_px;
-        // Corner by corner in f64: centre and size give back the same corners.
-        let [x0, y0, x1, y1] = pixels.corners().map(f64::from);
+    let detections = found.detections.iter().enumerate().map(|(index, detection)| {
         let prompt = found.prompts.prompts.get(detection.prompt);
-        Detection2D {
-            header,
-            results: vec![ObjectHypothesisWithPose {
-                class_id: prompt.map_or("", |prompt| prompt.name.as_str()),
-                score: f64::from(detection.score),
-                pose: PoseWithCovariance::default(),
-            }],
-            bbox: BoundingBox2D {
-                center_x: 0.5 * (x0 + x1),
-                center_y: 0.5 * (y0 + y1),
-                theta: 0.0,
-                size_x: x1 - x0,
-                size_y: y1 - y0,
-            },
-            id: Cow::Owned(instance.to_string()),
-        }
+        let class_id = prompt.map_or("", |prompt| prompt.name.as_str());
+        let id = found.id_text(index);
+        Detection2D::of(header, class_id, detection.score, detection.box_in_source_px, id)
     });
     Detection2DArray { header, detections: detections.collect() }
 }
@@ -219,6 +211,7 @@ mod tests {
             score,
             objectness: None,
             box_in_source_px: PixelBox::from_corners(corners),
+            mask: None,
         };
         FrameDetections {
             camera: Arc::from("/camera/image"),
@@ -234,6 +227,8 @@ mod tests {
                 detection(1, 0.75, [10.0, 20.0, 30.0, 60.0]),
                 detection(0, 0.5, [0.0, 0.0, 1.0, 1.0]),
             ],
+            has_masks: false,
+            track_ids: None,
             timings: StageTimings::default(),
         }
     }
@@ -261,6 +256,12 @@ mod tests {
             }
         );
         assert_eq!((first.id.as_ref(), second.id.as_ref()), ("1", "2"));
+
+        let tracked = FrameDetections { track_ids: Some(vec![Some(7), None]), ..found };
+        let bytes = detection_2d_array(&tracked).encode();
+        let message = Detection2DArray::decode(&bytes).unwrap();
+        let ids: Vec<_> = message.detections.iter().map(|detection| &*detection.id).collect();
+        assert_eq!(ids, ["7", ""]);
     }
 
     #[test]

@@ -5,8 +5,10 @@ mod prompts;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use owlet::config::{Config, ConfigError, ConfigLoader, PARAMETERS, default_file};
-use owlet::types::{DeviceChoice, DtypeChoice};
+use owlet::config::{
+    Config, ConfigError, ConfigLoader, PARAMETERS, Transport, default_file, markdown_table,
+};
+use owlet::types::{DeviceChoice, DtypeChoice, LocateMode, Prompt};
 use tempfile::TempDir;
 
 fn repository(path: &str) -> PathBuf {
@@ -58,6 +60,23 @@ fn the_commented_file_is_what_the_program_writes_and_equals_the_defaults() {
 }
 
 #[test]
+fn the_readme_has_the_table_that_the_program_prints() {
+    let path = repository("README.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let table = markdown_table();
+    let header = table.lines().next().unwrap();
+    let start = text.find("\n| parameter |").expect("the README has a table of parameters") + 1;
+    let end = start + text[start..].find("\n\n").map_or(text.len() - start, |end| end + 1);
+    if std::env::var_os("OWLET_BLESS").is_some() {
+        fs::write(&path, [&text[..start], &table, &text[end..]].concat()).unwrap();
+        return;
+    }
+    assert_eq!(text.matches(header).count(), 1);
+    let hint = "run the test with OWLET_BLESS=1 to write the table into README.md";
+    assert_eq!(text[start..end], table, "{hint}");
+}
+
+#[test]
 fn the_commented_examples_are_valid_when_they_are_uncommented() {
     let mut text = default_file();
     for parameter in PARAMETERS.iter().filter(|parameter| parameter.example.is_some()) {
@@ -84,6 +103,7 @@ fn every_parameter_can_be_set_in_a_file() {
     use_sim_time: true
     qos_overrides: {/parameter_events: {publisher: {depth: 10}}}
     model: models/owlv2
+    segmenter: models/sam
     device: cuda:1
     dtype: bf16
     threads: 4
@@ -91,31 +111,85 @@ fn every_parameter_can_be_set_in_a_file() {
     prompts_file: ''
     threshold: 1
     nms_iou: 0.5
+    names_per_box: 2
     max_detections: 10
     max_batch: 2
+    max_rate_hz: 7.5
+    tracking: false
+    locate: always
+    target_frame: base_link
+    sync_slop_secs: 0.5
+    clouds: true
+    depth_topics: [/left/depth]
     image_topics: [/left/image_raw, ~/image]
     overlay: false
     report_pictures: 0
     jpeg_quality: 100
+    node: cell/left
+    autostart: false
+    watch_prompts: true
+    text_cache: false
+    transport: rmw_zenoh
+    cameras: [front, rear/left]
+    ros_remap: [\"image:=/camera/image_raw\"]
+    ros_domain_id: 7
+    ros_shm_mib: 64
+    ros_shm_threshold_bytes: 1000
+    metrics_listen: '9464'
+    zenoh_config: zenoh.json5
+    zenoh_mode: client
+    zenoh_connect: [tcp/router:7447]
+    zenoh_listen: [\"tcp/[::]:0\"]
+    zenoh_images: [\"cell/*/rgb\"]
+    zenoh_cdr: true
 ",
     )
     .unwrap();
     let expected = Config {
         model: "models/owlv2".to_owned(),
+        segmenter: Some("models/sam".to_owned()),
         device: DeviceChoice::Cuda(1),
         dtype: DtypeChoice::Bf16,
         threads: 4,
-        prompts: vec!["a cat".to_owned(), "true".to_owned()],
+        prompts: vec![Prompt::from_text("a cat"), Prompt::from_text("true")],
         prompts_file: None,
         threshold: 1.0,
         nms_iou: Some(0.5),
+        names_per_box: 2,
         max_detections: 10,
         max_batch: 2,
+        max_rate_hz: 7.5,
+        tracking: false,
+        locate: LocateMode::Always,
+        target_frame: Some("base_link".to_owned()),
+        sync_slop_secs: 0.5,
+        clouds: true,
+        depth_topics: vec!["/left/depth".to_owned()],
         image_topics: vec!["/left/image_raw".to_owned(), "~/image".to_owned()],
         overlay: false,
         report_pictures: 0,
         jpeg_quality: 100,
+        node: "cell/left".to_owned(),
+        autostart: false,
+        watch_prompts: true,
+        text_cache: false,
+        use_sim_time: true,
+        transport: Transport::RmwZenoh,
+        cameras: vec!["front".to_owned(), "rear/left".to_owned()],
+        ros_remap: vec!["image:=/camera/image_raw".to_owned()],
+        ros_domain_id: Some(7),
+        ros_shm_mib: 64,
+        ros_shm_threshold_bytes: 1000,
+        metrics_listen: Some(([127, 0, 0, 1], 9464).into()),
+        zenoh_config: config.zenoh_config.clone(),
+        zenoh_mode: Some("client".to_owned()),
+        zenoh_connect: vec!["tcp/router:7447".to_owned()],
+        zenoh_listen: vec!["tcp/[::]:0".to_owned()],
+        zenoh_images: vec!["cell/*/rgb".to_owned()],
+        zenoh_cdr: true,
     };
+    // Beside the file that names it.
+    assert!(config.zenoh_config.as_deref().is_some_and(|path| path.ends_with("zenoh.json5")));
     assert_eq!(config, expected);
     assert_eq!(config.prompt_set(3).unwrap().version, 3);
 }
@@ -142,13 +216,15 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
 ",
     )
     .unwrap_err();
+    let names: Vec<_> = PARAMETERS.iter().map(|parameter| parameter.name).collect();
+    let names = names.join(", ");
     assert_eq!(
         problems(&error),
         [
-            "3: /**.ros__parameters.treshold: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, found the key \"treshold\" (did you mean \
-             \"threshold\"?)",
+            &format!(
+                "3: /**.ros__parameters.treshold: expected one of {names}, found the key \
+                 \"treshold\" (did you mean \"threshold\"?)"
+            ),
             "4: /**.ros__parameters.device: expected auto, cpu, cuda or cuda:N, found the text \
              \"gpu\"",
             "5: /**.ros__parameters.dtype: expected auto, f32, f16 or bf16, found 16 (put it in \
@@ -166,9 +242,10 @@ fn every_problem_is_told_at_once_with_path_line_expectation_and_value() {
             "12: /**.ros__parameters.prompts[3]: expected each text once, found \"a cat\" again",
             "13: /**.ros__parameters.image_topics: expected a list of texts, found the text \
              \"/camera/image_raw\" (put it in brackets: [a cat, a dog])",
-            "14: /**.ros__parameters.camera.topic: expected one of model, device, dtype, threads, \
-             prompts, prompts_file, threshold, nms_iou, max_detections, max_batch, image_topics, \
-             overlay, report_pictures, jpeg_quality, found the key \"camera.topic\"",
+            &format!(
+                "14: /**.ros__parameters.camera.topic: expected one of {names}, found the key \
+                 \"camera.topic\""
+            ),
             "15: /**.ros__parameters.model: expected the name of a model or the path of a folder, \
              found nothing",
             "16: /**.ros__parameters.overlay: expected each key once, found it again (first on \
@@ -221,13 +298,13 @@ fn overrides_are_read_by_the_type_of_their_parameter() {
     loader.apply_override("overlay", "false");
     let config = loader.finish().unwrap();
     assert_eq!(config.model, "42");
-    assert_eq!(config.prompts, ["a cat", "no"]);
+    assert_eq!(config.prompts, ["a cat", "no"].map(Prompt::from_text));
     assert!(!config.overlay);
 
     let mut loader = ConfigLoader::new();
     let texts = ["no", "[a: cat", "7"].map(str::to_owned);
     loader.apply_list_override("prompts", &texts);
-    assert_eq!(loader.finish().unwrap().prompts, texts);
+    assert_eq!(loader.finish().unwrap().prompts, texts.map(|text| Prompt::from_text(&text)));
     let mut loader = ConfigLoader::new();
     loader.apply_list_override("image_topics", &["/camera".to_owned(), "/a b".to_owned()]);
     loader.apply_list_override("threshold", &["0.1".to_owned()]);
@@ -284,7 +361,7 @@ fn files_that_are_no_configuration_are_refused_by_name() {
         (b"a: [1, 2\n", "YAML"),
         (b"\xff\xfea\0", "UTF-8 text"),
         (b"\x80", "UTF-8 text"),
-        (huge.as_bytes(), "a file of at most 1048576 bytes"),
+        (huge.as_bytes(), "at most 1048576 bytes"),
         (deep.as_bytes(), "YAML"),
         (bomb.as_bytes(), "YAML"),
     ] {

@@ -25,19 +25,19 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 }
 
 /// All tensors of a golden file.
-fn goldens(path: &Path) -> HashMap<String, Tensor> {
+pub(crate) fn goldens(path: &Path) -> HashMap<String, Tensor> {
     Tensor::read_safetensors(path).unwrap().into_iter().collect()
 }
 
 /// The facts that a golden file carries beside its tensors.
-fn facts(path: &Path) -> serde_json::Value {
+pub(crate) fn facts(path: &Path) -> serde_json::Value {
     let bytes = std::fs::read(path).unwrap();
     let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     serde_json::from_str(&metadata.metadata().as_ref().unwrap()["facts"]).unwrap()
 }
 
 #[track_caller]
-fn assert_close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
+pub(crate) fn assert_close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
     assert_eq!(found.size(), expected.size(), "{what}: shape");
     let difference = (found.to_kind(Kind::Double) - expected.to_kind(Kind::Double)).abs().max();
     let difference = difference.double_value(&[]);

@@ -75,8 +75,11 @@ fn frame(prompts: &Arc<PromptSet>, number: u32, found: &[(usize, f32)]) -> Frame
                 score: *score,
                 objectness: None,
                 box_in_source_px: PixelBox::from_corners([1.0, 2.0, 3.0, 4.0]),
+                mask: None,
             })
             .collect(),
+        has_masks: false,
+        track_ids: None,
         timings,
     }
 }

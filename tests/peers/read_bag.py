@@ -28,7 +28,9 @@ def plain(value):
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     names = getattr(value, "__slots__", None) or vars(value)
-    return {name: plain(getattr(value, name)) for name in names if not name.startswith("__")}
+    # Fields are lower case; upper case are constants, which are no part of a message.
+    fields = [name for name in names if not name.startswith("__") and not name.isupper()]
+    return {name: plain(getattr(value, name)) for name in fields}
 
 
 def by_rosbags(folder: Path):
@@ -42,6 +44,12 @@ def by_rosbags(folder: Path):
             "message_count": reader.message_count,
         }
     with AnyReader([folder]) as reader:
+        # What rosbags writes for what it has read: the same, but for padding at the end.
+        again = [
+            (bytes(raw), bytes(reader.typestore.serialize_cdr(message, connection.msgtype)))
+            for connection, _, raw in reader.messages()
+            for message in [reader.deserialize(raw, connection.msgtype)]
+        ]
         messages = [
             {
                 "topic": connection.topic,
@@ -51,7 +59,15 @@ def by_rosbags(folder: Path):
             }
             for connection, time, raw in reader.messages()
         ]
-    return {"counts": counts, "qos": qos, "hashes": hashes, "messages": messages, **about}
+    same_bytes = [raw == written[: len(raw)] and not any(written[len(raw) :]) for raw, written in again]
+    return {
+        "counts": counts,
+        "qos": qos,
+        "hashes": hashes,
+        "messages": messages,
+        "same_bytes": same_bytes,
+        **about,
+    }
 
 
 def by_mcap(path: Path):

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use image::RgbImage;
-use owlet::types::{Detection, PromptSet};
+use owlet::types::Detection;
 use owlet::vision::encode::{encode_jpeg, encode_png};
-use owlet::vision::overlay::{self, OverlayItem};
+use owlet::vision::overlay;
 
 use super::super::Refused;
 use super::super::settings::Settings;
-use crate::DetectArgs;
+use crate::app::args::DetectArgs;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
@@ -75,29 +75,13 @@ fn is_same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// What is drawn for each detection.
-pub(in super::super) fn overlay_items<'a>(
-    found: &[Detection],
-    prompts: &'a PromptSet,
-) -> Vec<OverlayItem<'a>> {
-    found
-        .iter()
-        .map(|detection| OverlayItem {
-            label: &prompts.prompts[detection.prompt].name,
-            score: detection.score,
-            box_in_source_px: detection.box_in_source_px,
-            color_index: detection.prompt,
-        })
-        .collect()
-}
-
 pub(super) fn write_overlay(
     path: &Path,
     image: &RgbImage,
     found: &[Detection],
     settings: &Settings,
 ) -> anyhow::Result<()> {
-    let drawn = overlay::draw(image, &overlay_items(found, &settings.prompts));
+    let drawn = overlay::draw(image, &overlay::items(found, &settings.prompts));
     let cannot_write = || format!("cannot write {}", path.display());
     let bytes = match format_of(path) {
         Some(Format::Jpeg) => encode_jpeg(&drawn, settings.config.jpeg_quality),

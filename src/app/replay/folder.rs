@@ -1,17 +1,19 @@
 //! The folder of a replay's results, and what an earlier run left in it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::super::{PARTIAL_SUFFIX, Refused};
+use super::super::Refused;
+use super::super::out_folder::{FolderLock, remove_matching, remove_written, results_in};
+use super::coco;
 use super::identity::RunIdentity;
 use super::known::KnownFrames;
 use super::outputs::{BAG, JSONL, OVERLAYS, REPORT, is_overlay_name};
 use super::run_file::{self, RunFile};
-use crate::ReplayArgs;
+use crate::app::args::ReplayArgs;
 
 /// What is to become of the results of an earlier run.
 enum Earlier {
@@ -24,7 +26,7 @@ enum Earlier {
 pub(super) struct OutFolder {
     path: PathBuf,
     earlier: Earlier,
-    _lock: Option<File>,
+    _lock: FolderLock,
 }
 
 impl OutFolder {
@@ -35,10 +37,8 @@ impl OutFolder {
     /// Results that nobody said what to do with, or that `--resume` cannot go on with.
     pub(super) fn claim(args: &ReplayArgs, identity: &RunIdentity) -> anyhow::Result<Self> {
         let path = args.out.clone();
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        let lock = lock(&path)?;
-        let names = [run_file::NAME, JSONL, REPORT, BAG];
-        let found: Vec<_> = names.into_iter().filter(|name| path.join(name).exists()).collect();
+        let lock = FolderLock::make(&path)?;
+        let found = results_in(&path, &[run_file::NAME, JSONL, REPORT, BAG]);
         let refused = |text: String| Err(Refused(format!("{}: {text}", path.display())).into());
         let earlier = match found.first() {
             None => Earlier::None,
@@ -94,30 +94,12 @@ impl OutFolder {
     }
 }
 
-/// Holds the folder until the file is dropped. A file system without locks is done without.
-fn lock(folder: &Path) -> anyhow::Result<Option<File>> {
-    let file =
-        File::open(folder).with_context(|| format!("cannot look into {}", folder.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
-            let text = format!("{}: another replay is writing there", folder.display());
-            Err(Refused(text).into())
-        }
-        Err(TryLockError::Error(error)) => {
-            tracing::debug!("{} cannot be locked: {error}", folder.display());
-            Ok(None)
-        }
-    }
-}
-
 /// Removes what an earlier replay wrote, and nothing else.
 fn remove_results(folder: &Path) -> anyhow::Result<()> {
     remove_bag(folder)?;
     remove_matching(&folder.join(OVERLAYS), is_overlay_name)?;
-    for name in [REPORT, JSONL, run_file::NAME] {
-        remove_file(&folder.join(name))?;
-        remove_file(&folder.join(format!("{name}{PARTIAL_SUFFIX}")))?;
+    for name in [REPORT, JSONL, coco::NAME, run_file::NAME] {
+        remove_written(folder, name)?;
     }
     Ok(())
 }
@@ -127,33 +109,6 @@ fn remove_bag(folder: &Path) -> anyhow::Result<()> {
         let number = name.strip_prefix("detections_").and_then(|rest| rest.strip_suffix(".mcap"));
         name == "metadata.yaml" || number.is_some_and(|number| number.parse::<u32>().is_ok())
     })
-}
-
-/// Removes the files that match, and then the folder if nothing else is in it.
-fn remove_matching(folder: &Path, matches: impl Fn(&str) -> bool) -> anyhow::Result<()> {
-    let failed = || format!("cannot remove {}", folder.display());
-    let listing = match fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        listing => listing.with_context(failed)?,
-    };
-    let mut others = false;
-    for entry in listing {
-        let entry = entry.with_context(failed)?;
-        match entry.file_name().to_str() {
-            Some(name) if matches(name) => remove_file(&entry.path())?,
-            _ => others = true,
-        }
-    }
-    if others { Ok(()) } else { fs::remove_dir(folder).with_context(failed) }
-}
-
-fn remove_file(path: &Path) -> anyhow::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Cuts the records of an earlier run to whole batches, so that the batches to come are those of a

@@ -1,16 +1,15 @@
 //! What decides what a replay finds.
 
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
-use owlet::hub::ModelDir;
 use owlet::transport::rosbag2::BagInfo;
-use owlet::types::Prompt;
 use serde::{Deserialize, Serialize};
 
+use super::super::fingerprint::{PromptIdentity, weights};
 use super::super::settings::Settings;
 use super::source::Topic;
-use crate::ReplayArgs;
+use super::space_topics::SpaceTopics;
+use crate::app::args::ReplayArgs;
 
 /// All that decides what a replay finds. Two runs of one identity on one machine give the same
 /// records, so that one can go on with the other.
@@ -22,12 +21,23 @@ pub(super) struct RunIdentity {
     model: String,
     /// The commit of a model that was pulled; else sizes and times of its files.
     weights: String,
+    /// What draws masks, and its weights.
+    #[serde(default)]
+    segmenter: Option<[String; 2]>,
     prompts: Vec<PromptIdentity>,
     threshold: f32,
     nms_iou: Option<f32>,
+    names_per_box: usize,
     max_detections: usize,
     max_batch: usize,
     threads: usize,
+    tracking: bool,
+    /// What places are made from: depth, calibration, and calibration of the depth camera for each
+    /// camera that has any; empty where no places are looked for.
+    space_topics: Vec<[Option<String>; 3]>,
+    target_frame: Option<String>,
+    sync_slop_secs: f32,
+    clouds: bool,
 }
 
 /// A recording, wherever it lies.
@@ -39,22 +49,13 @@ struct BagIdentity {
     start_ns: Option<i64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct PromptIdentity {
-    name: String,
-    texts: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    threshold: Option<f32>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    negative: bool,
-}
-
 impl RunIdentity {
     pub(super) fn new(
         args: &ReplayArgs,
         settings: &Settings,
         bag: &BagInfo,
         topics: &[Topic],
+        space_topics: &SpaceTopics,
     ) -> Self {
         let config = &settings.config;
         Self {
@@ -68,23 +69,29 @@ impl RunIdentity {
             topics: topics.iter().map(|topic| topic.name.to_string()).collect(),
             model: config.model.clone(),
             weights: weights(&settings.model_dir),
+            segmenter: config
+                .segmenter
+                .clone()
+                .zip(settings.segmenter_dir.as_ref())
+                .map(|(name, folder)| [name, weights(folder)]),
             prompts: settings.prompts.prompts.iter().map(PromptIdentity::of).collect(),
             threshold: config.threshold,
             nms_iou: config.nms_iou,
+            names_per_box: config.names_per_box,
             max_detections: config.max_detections,
             max_batch: config.max_batch,
             threads: config.threads,
-        }
-    }
-}
-
-impl PromptIdentity {
-    fn of(prompt: &Prompt) -> Self {
-        Self {
-            name: prompt.name.clone(),
-            texts: prompt.texts.clone(),
-            threshold: prompt.threshold,
-            negative: prompt.negative,
+            tracking: config.tracking,
+            space_topics: space_topics
+                .cameras
+                .iter()
+                .map(|camera| {
+                    [camera.depth.clone(), camera.info.clone(), camera.depth_info.clone()]
+                })
+                .collect(),
+            target_frame: config.target_frame.clone(),
+            sync_slop_secs: config.sync_slop_secs,
+            clouds: config.clouds,
         }
     }
 }
@@ -93,22 +100,4 @@ impl PromptIdentity {
 pub(super) fn name_of(bag: &Path) -> String {
     let path = bag.canonicalize().unwrap_or_else(|_| bag.to_owned());
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// Another checkpoint at the same path is another one.
-fn weights(model: &ModelDir) -> String {
-    if let Some(manifest) = model.manifest() {
-        return format!("{} at {}", manifest.repo, manifest.commit);
-    }
-    let files = model.weight_files().iter().cloned().chain([model.config_path()]);
-    let facts = files.map(|path| {
-        let about = path.metadata().ok();
-        let size = about.as_ref().map_or(0, std::fs::Metadata::len);
-        let modified = about.and_then(|about| about.modified().ok());
-        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let secs = modified.map_or(0.0, |time| time.as_secs_f64());
-        format!("{name}, {size} bytes, of {secs:.6}")
-    });
-    facts.collect::<Vec<_>>().join("; ")
 }

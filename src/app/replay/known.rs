@@ -68,7 +68,7 @@ impl KnownFrames {
         let detections = record
             .into_detections(prompts)
             .with_context(|| format!("cannot go on with {}", self.path.display()))?;
-        Ok(Outcome::Found { detections, frame })
+        Ok(Outcome::Found { detections, frame, best_scores: Vec::new() })
     }
 }
 

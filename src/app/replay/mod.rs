@@ -3,6 +3,7 @@
 //! A reader thread decodes frames and posts them, the inference thread looks at them, and this
 //! thread writes the results. All queues between them are bounded and none of them drops.
 
+mod coco;
 mod folder;
 mod identity;
 mod known;
@@ -10,17 +11,19 @@ mod outputs;
 mod run_file;
 mod shared_report;
 mod source;
+mod space;
+mod space_topics;
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use owlet::pipeline::{Outcome, Pipeline, PipelineOptions, Policy, SetPromptsError, StartError};
+use indicatif::ProgressBar;
+use owlet::pipeline::Outcome;
 use owlet::report::LossSummary;
+use owlet::spatial::SpatialSettings;
 use owlet::transport::inspect::inspect;
 use owlet::transport::rosbag2::BagReader;
 use tokio::sync::mpsc;
@@ -30,15 +33,17 @@ use self::identity::RunIdentity;
 use self::outputs::{OutputOptions, Outputs};
 use self::run_file::RunFile;
 use self::shared_report::SharedReport;
-use self::source::{Source, SourceReport, Topic};
+pub(in crate::app) use self::source::choose_topics;
+use self::source::{Source, SourceReport};
+use self::space::{FrameSpace, SpaceReader};
+use self::space_topics::SpaceTopics;
 use super::console::{PrintError, in_words, print_out};
 use super::interrupt::Interrupt;
-use super::settings::{Settings, load_detector};
+use super::running::{CloseOnDrop, frames_bar, start_lossless};
+use super::settings::Settings;
 use super::{Chatter, Finish, Refused};
-use crate::ReplayArgs;
+use crate::app::args::ReplayArgs;
 
-/// Results that may wait to be written before inference waits.
-const RESULTS_CAPACITY: usize = 8;
 /// Frames of an earlier run that may wait to be written.
 const KNOWN_CAPACITY: usize = 8;
 
@@ -51,9 +56,11 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
         tracing::warn!("{note}");
     }
     let topics = source::choose_topics(&recording, asked)?;
-    let identity = RunIdentity::new(args, &settings, bag.info(), &topics);
+    let space_topics = SpaceTopics::choose(&recording, &topics, &settings.config)?;
+    let identity = RunIdentity::new(args, &settings, bag.info(), &topics, &space_topics);
     let folder = OutFolder::claim(args, &identity)?;
-    let (pipeline, results) = start_pipeline(&settings, &topics)?;
+    let cameras = topics.iter().map(|topic| Arc::clone(&topic.name)).collect();
+    let (pipeline, results) = start_lossless(&settings, cameras)?;
 
     // Only now, with a model that runs and prompts that it takes, an earlier run is touched.
     let run_file = RunFile::new(identity, &args.bag, pipeline.info());
@@ -73,6 +80,7 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
         folder: &args.out,
         settings: &settings,
         topics: &topics,
+        space_topics: &space_topics,
         report: &report,
         every_overlay: args.overlays,
         already_recorded: known.left(),
@@ -81,9 +89,11 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
 
     let started = Instant::now();
     let is_resumed = known.left() > 0;
-    let progress = progress_bar(&topics, chatter);
+    let progress = frames_bar(topics.iter().map(|topic| topic.messages).sum(), chatter);
     let source = Source {
         topics: &topics,
+        space_topics: &space_topics,
+        space: SpaceReader::new(&space_topics, SpatialSettings::of(&settings.config)),
         prompts: &settings.prompts,
         known,
         pipeline: &pipeline,
@@ -127,40 +137,6 @@ pub(crate) fn run(args: &ReplayArgs, chatter: &Chatter) -> anyhow::Result<Finish
     finish(args, outputs, run_file, read.interrupted)
 }
 
-fn start_pipeline(
-    settings: &Settings,
-    topics: &[Topic],
-) -> anyhow::Result<(Pipeline, mpsc::Receiver<Outcome>)> {
-    let options = settings.detector_options();
-    let (pipeline, results) = Pipeline::start(
-        PipelineOptions {
-            cameras: topics.iter().map(|topic| Arc::clone(&topic.name)).collect(),
-            policy: Policy::Block,
-            max_batch: settings.config.max_batch,
-            results_capacity: RESULTS_CAPACITY,
-        },
-        move || load_detector(&options),
-    )
-    .map_err(|error| match error {
-        StartError::Detector(error) => error,
-        error @ StartError::Thread { .. } => anyhow!("{error}"),
-    })?;
-    pipeline.set_prompts(Arc::clone(&settings.prompts)).map_err(|error| match error {
-        SetPromptsError::Refused(refused) => anyhow::Error::new(Refused(refused.to_string())),
-        SetPromptsError::Closed(closed) => closed.into(),
-    })?;
-    Ok((pipeline, results))
-}
-
-/// Takes no more frames once it is dropped, by a panic as well: nobody then waits for ever.
-struct CloseOnDrop<'a>(&'a Pipeline);
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
 /// The reader on a thread of its own, the writer on this one, to the end of both.
 fn run_through<'a>(
     source: Source<'_>,
@@ -171,18 +147,21 @@ fn run_through<'a>(
     let pipeline = source.pipeline;
     let progress = source.progress;
     let (known_sender, known_outcomes) = sync_channel(KNOWN_CAPACITY);
+    // One for each frame on its way through bounded queues, so that it is bounded, too.
+    let (space_sender, spaces) = channel();
     thread::scope(|scope| {
         let _close = CloseOnDrop(pipeline);
         let reader = thread::Builder::new()
             .name("reader".to_owned())
             .spawn_scoped(scope, move || {
                 let _close = CloseOnDrop(pipeline);
-                source.run(bag, known_sender)
+                source.run(bag, known_sender, space_sender)
             })
             .context("no thread for the reader")?;
-        let written = write_all(&mut outputs, known_outcomes, &mut results, progress);
+        let written = write_all(&mut outputs, known_outcomes, &mut results, &spaces, progress);
         // On an error nobody takes results any more: inference and the reader are woken up.
         drop(results);
+        drop(spaces);
         pipeline.close();
         let read = reader.join().map_err(|_| anyhow!("the reader thread panicked"));
         let written = written?;
@@ -202,39 +181,26 @@ fn write_all(
     outputs: &mut Outputs<'_>,
     known_outcomes: Receiver<Outcome>,
     results: &mut mpsc::Receiver<Outcome>,
+    spaces: &Receiver<Option<FrameSpace>>,
     progress: &ProgressBar,
 ) -> anyhow::Result<u64> {
     let mut written = 0;
+    // Sent before its frame, and frames come back in their order.
+    let space = || spaces.recv().ok().flatten();
     // What an earlier run found comes first; new results wait in their channel meanwhile.
     for outcome in known_outcomes {
-        outputs.add(outcome)?;
+        outputs.add(outcome, space())?;
         progress.inc(1);
         written += 1;
     }
     // The rate of what is only copied says nothing of the rest.
     progress.reset_eta();
     while let Some(outcome) = results.blocking_recv() {
-        outputs.add(outcome)?;
+        outputs.add(outcome, space())?;
         progress.inc(1);
         written += 1;
     }
     Ok(written)
-}
-
-fn progress_bar(topics: &[Topic], chatter: &Chatter) -> ProgressBar {
-    let frames = topics.iter().map(|topic| topic.messages).sum();
-    let bar = chatter.show(ProgressBar::new(frames));
-    let form = "{bar:40} {pos}/{len} frames, {rate} frames/s, {eta} left";
-    let style = ProgressStyle::with_template(form).expect("the template is a constant").with_key(
-        "rate",
-        |state: &ProgressState, text: &mut dyn fmt::Write| {
-            // A bar that cannot be drawn is not worth an error.
-            let _ = write!(text, "{:.1}", state.per_sec());
-        },
-    );
-    bar.set_style(style);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }
 
 fn finish(
@@ -243,13 +209,18 @@ fn finish(
     mut run_file: RunFile,
     interrupted: bool,
 ) -> anyhow::Result<Finish> {
-    let summary = outputs.finish()?;
+    let (summary, places) = outputs.finish()?;
     let lost = summary.skipped > 0 || !summary.losses.is_empty();
-    run_file.finish(interrupted, &summary);
+    run_file.finish(interrupted, &summary, &places);
     run_file.write(&args.out)?;
     let text = match args.json {
         true => run_file.to_text()?,
-        false => format!("{summary}\n{}", outputs::list_files(&args.out, args.overlays)),
+        false => {
+            let files = outputs::list_files(&args.out, args.overlays);
+            let places: String =
+                places.to_sentences().iter().map(|line| format!("{line}\n")).collect();
+            format!("{summary}\n{places}{files}")
+        }
     };
     match print_out(text) {
         // All is done and written: that nobody reads the summary takes nothing away.

@@ -8,20 +8,30 @@ use std::sync::Arc;
 use anyhow::Context;
 use owlet::pipeline::{FrameFailure, Outcome};
 use owlet::report::{RecordingInfo, ReportOptions, RunSummary, TopicInfo};
+use owlet::spatial::LocatedFrame;
 use owlet::tasks::ModelInfo;
+use owlet::track::FrameTracker;
+use owlet::transport::masks::MaskPictures;
 use owlet::transport::records::FrameRecord;
 use owlet::transport::rosbag2::{BagInfo, BagWriter, QosProfile, TopicId, WriterOptions};
 use owlet::types::{Frame, FrameDetections, PromptSet, Stamp};
 use owlet::vision::encode::encode_jpeg;
 use owlet::vision::overlay;
 use owlet::wire::Message;
-use owlet::wire::vision_msgs::{Detection2DArray, detection_2d_array};
+use owlet::wire::sensor_msgs::{Image, PointCloud2, point_bytes};
+use owlet::wire::std_msgs::Header;
+use owlet::wire::vision_msgs::{
+    Detection2DArray, Detection3DArray, LabelInfo, detection_2d_array, detection_3d_array,
+    label_info,
+};
 
-use super::super::detect::overlay_items;
 use super::super::settings::Settings;
+use super::coco;
 use super::identity::name_of;
 use super::shared_report::SharedReport;
 use super::source::Topic;
+use super::space::{FrameSpace, PlacesTally};
+use super::space_topics::SpaceTopics;
 
 pub(super) const JSONL: &str = "detections.jsonl";
 pub(super) const BAG: &str = "detections.mcap";
@@ -33,6 +43,7 @@ pub(super) struct OutputOptions<'a> {
     pub folder: &'a Path,
     pub settings: &'a Settings,
     pub topics: &'a [Topic],
+    pub space_topics: &'a SpaceTopics,
     pub report: &'a SharedReport,
     /// Whether every frame's overlay is written.
     pub every_overlay: bool,
@@ -47,13 +58,33 @@ pub(super) struct Outputs<'a> {
     records: BufWriter<File>,
     already_recorded: usize,
     bag: BagWriter,
-    /// The output topic of each camera.
-    bag_topics: Vec<(Arc<str>, TopicId)>,
+    bag_topics: Vec<CameraOutputs>,
+    /// `None` where objects are not tracked.
+    tracker: Option<FrameTracker>,
+    places: PlacesTally,
     overlays: Option<PathBuf>,
     prompts: Arc<PromptSet>,
     draws: bool,
     jpeg_quality: u8,
     frames: usize,
+}
+
+/// The output topics of one camera.
+struct CameraOutputs {
+    camera: Arc<str>,
+    detections: TopicId,
+    /// Where its detections get places.
+    detections_3d: Option<TopicId>,
+    cloud: Option<TopicId>,
+    masks: Option<MaskTopics>,
+}
+
+/// Where masks are made.
+struct MaskTopics {
+    instances: TopicId,
+    labels: TopicId,
+    label_info: TopicId,
+    is_told: bool,
 }
 
 impl<'a> Outputs<'a> {
@@ -74,9 +105,31 @@ impl<'a> Outputs<'a> {
         let bag_topics = topics
             .iter()
             .map(|topic| {
-                let name = output_topic(&topic.name, topics.len());
-                let id = writer.add_topic(&name, Detection2DArray::TYPE, QosProfile::RELIABLE)?;
-                Ok((Arc::clone(&topic.name), id))
+                let camera = Arc::clone(&topic.name);
+                let mut add_with = |output, message_type, qos| {
+                    let name = output_topic(output, &camera, topics.len());
+                    writer.add_topic(&name, message_type, qos)
+                };
+                let masks = match settings.makes_masks() {
+                    true => Some(MaskTopics {
+                        instances: add_with("instances", Image::TYPE, QosProfile::RELIABLE)?,
+                        labels: add_with("labels", Image::TYPE, QosProfile::RELIABLE)?,
+                        label_info: add_with("labels/info", LabelInfo::TYPE, QosProfile::LATCHED)?,
+                        is_told: false,
+                    }),
+                    false => None,
+                };
+                let mut add =
+                    |output, message_type| add_with(output, message_type, QosProfile::RELIABLE);
+                let detections = add("detections", Detection2DArray::TYPE)?;
+                let (mut detections_3d, mut cloud) = (None, None);
+                if options.space_topics.of(&camera).is_some() {
+                    detections_3d = Some(add("detections_3d", Detection3DArray::TYPE)?);
+                    if settings.config.clouds {
+                        cloud = Some(add("cloud", PointCloud2::TYPE)?);
+                    }
+                }
+                Ok(CameraOutputs { camera, detections, detections_3d, cloud, masks })
             })
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
@@ -86,6 +139,8 @@ impl<'a> Outputs<'a> {
             already_recorded: options.already_recorded,
             bag: writer,
             bag_topics,
+            tracker: settings.config.tracking.then(FrameTracker::default),
+            places: PlacesTally::default(),
             overlays,
             prompts: Arc::clone(&settings.prompts),
             draws: settings.config.overlay,
@@ -94,12 +149,33 @@ impl<'a> Outputs<'a> {
         })
     }
 
-    /// Writes what became of one frame to all outputs.
-    pub(super) fn add(&mut self, outcome: Outcome) -> anyhow::Result<()> {
+    /// Writes what became of one frame to all outputs; `space` is what places are made from.
+    pub(super) fn add(
+        &mut self,
+        outcome: Outcome,
+        space: Option<FrameSpace>,
+    ) -> anyhow::Result<()> {
         self.frames += 1;
         match outcome {
-            Outcome::Found { detections, frame } => {
-                self.record(|| FrameRecord::new(&detections))?;
+            Outcome::Found { mut detections, frame, .. } => {
+                if let Some(tracker) = &mut self.tracker {
+                    tracker.assign(&mut detections);
+                }
+                let outputs = self.bag_topics.iter().find(|known| known.camera == frame.camera);
+                let with_cloud = outputs.is_some_and(|outputs| outputs.cloud.is_some());
+                let image = with_cloud.then_some(&*frame.image);
+                let located = space.map(|space| space.locate(&detections, image));
+                if let Some(located) = &located {
+                    self.places.add(&frame.camera, located);
+                }
+                self.record(|| {
+                    let record = FrameRecord::new(&detections);
+                    match &located {
+                        Some(located) => record.with_places(&located.places),
+                        None => record,
+                    }
+                })?;
+                self.add_to_bag(&detections, located.as_ref(), &frame)?;
                 self.add_found(&detections, &frame)
             }
             Outcome::Failed(FrameFailure { frame, reason }) => {
@@ -125,15 +201,43 @@ impl<'a> Outputs<'a> {
             .with_context(|| format!("cannot write {}", self.folder.join(JSONL).display()))
     }
 
-    fn add_found(&mut self, found: &FrameDetections, frame: &Frame) -> anyhow::Result<()> {
-        if let Some((_, topic)) = self.bag_topics.iter().find(|(name, _)| *name == found.camera) {
-            self.bag.write(*topic, frame.received, &detection_2d_array(found))?;
+    fn add_to_bag(
+        &mut self,
+        found: &FrameDetections,
+        located: Option<&LocatedFrame>,
+        frame: &Frame,
+    ) -> anyhow::Result<()> {
+        let outputs = self.bag_topics.iter_mut().find(|known| known.camera == found.camera);
+        let Some(outputs) = outputs else { return Ok(()) };
+        let at = frame.received;
+        self.bag.write(outputs.detections, at, &detection_2d_array(found))?;
+        if let Some(masks) = &mut outputs.masks {
+            if !std::mem::replace(&mut masks.is_told, true) {
+                let names = found.prompts.prompts.iter().map(|prompt| prompt.name.as_str());
+                let threshold = found.prompts.default_threshold;
+                let info = label_info(Header::from(&found.header), names, threshold);
+                self.bag.write(masks.label_info, at, &info)?;
+            }
+            let pictures = MaskPictures::of(found);
+            self.bag.write(masks.instances, at, &pictures.instances())?;
+            self.bag.write(masks.labels, at, &pictures.labels())?;
         }
+        let Some(located) = located else { return Ok(()) };
+        if let Some(topic) = outputs.detections_3d {
+            self.bag.write(topic, at, &detection_3d_array(found, &located.places))?;
+        }
+        if let (Some(topic), Some(cloud)) = (outputs.cloud, &located.cloud) {
+            let bytes = point_bytes(&cloud.points);
+            if let Some(message) = PointCloud2::of_points((&cloud.header).into(), &bytes) {
+                self.bag.write(topic, at, &message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_found(&mut self, found: &FrameDetections, frame: &Frame) -> anyhow::Result<()> {
         let quality = self.jpeg_quality;
-        let draw = || {
-            let items = overlay_items(&found.detections, &found.prompts);
-            encode_jpeg(&overlay::draw(&frame.image, &items), quality)
-        };
+        let draw = || encode_jpeg(&overlay::draw_found(&frame.image, found), quality);
         let mut drawn = None;
         if let Some(overlays) = &self.overlays {
             let path = overlays.join(overlay_name(self.frames, found));
@@ -154,28 +258,32 @@ impl<'a> Outputs<'a> {
     }
 
     /// Closes all files.
-    pub(super) fn finish(self) -> anyhow::Result<RunSummary> {
+    pub(super) fn finish(self) -> anyhow::Result<(RunSummary, PlacesTally)> {
         // The records were flushed line by line.
         self.bag.finish()?;
+        coco::write(&self.folder, &self.folder.join(JSONL), &self.prompts)?;
         let path = self.folder.join(REPORT);
-        self.report.with(|report| {
-            report.write(&path)?;
-            Ok(report.summary())
-        })
+        let summary = self.report.with(|report| {
+            for sentence in self.places.to_sentences() {
+                report.add_note(&sentence);
+            }
+            report.write(&path).map(|()| report.summary())
+        })?;
+        Ok((summary, self.places))
     }
 }
 
 /// Where the results are, one path on a line.
 pub(super) fn list_files(folder: &Path, overlays: bool) -> String {
-    let names = [REPORT, BAG, JSONL].into_iter().chain(overlays.then_some(OVERLAYS));
+    let names = [REPORT, BAG, JSONL, coco::NAME].into_iter().chain(overlays.then_some(OVERLAYS));
     names.map(|name| format!("{}\n", folder.join(name).display())).collect()
 }
 
 /// `~/detections` of the node; with several cameras each has its own, named after its topic.
-fn output_topic(camera: &str, cameras: usize) -> String {
+fn output_topic(output: &str, camera: &str, cameras: usize) -> String {
     match cameras {
-        1 => "/owlet/detections".to_owned(),
-        _ => format!("/owlet/detections/{}", camera.trim_start_matches('/')),
+        1 => format!("/owlet/{output}"),
+        _ => format!("/owlet/{output}/{}", camera.trim_start_matches('/')),
     }
 }
 

@@ -8,8 +8,10 @@ use owlet::tasks::ModelInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::super::fingerprint::model_record;
 use super::super::{Refused, replace_file};
 use super::identity::RunIdentity;
+use super::space::PlacesTally;
 
 pub(super) const NAME: &str = "run.json";
 
@@ -25,21 +27,16 @@ pub(super) struct RunFile {
     model: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<Value>,
+    /// What had a place in space and what had not, for each camera.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    places: Option<Value>,
 }
 
 impl RunFile {
     pub(super) fn new(run: RunIdentity, bag: &Path, model: &ModelInfo) -> Self {
-        let model = serde_json::json!({
-            "name": model.name,
-            "architecture": model.architecture,
-            "device": model.device,
-            "dtype": model.dtype,
-            "input_size_px": [model.input_size.1, model.input_size.0],
-            "parameters": model.parameters,
-            "useful_batch": model.useful_batch,
-        });
+        let model = model_record(model);
         let bag = bag.canonicalize().unwrap_or_else(|_| bag.to_owned()).display().to_string();
-        Self { state: "running".to_owned(), bag, run, model, summary: None }
+        Self { state: "running".to_owned(), bag, run, model, summary: None, places: None }
     }
 
     pub(super) fn read(folder: &Path) -> anyhow::Result<Self> {
@@ -73,10 +70,11 @@ impl RunFile {
         refuse_differences(&self.model, &asked.model)
     }
 
-    pub(super) fn finish(&mut self, interrupted: bool, summary: &RunSummary) {
+    pub(super) fn finish(&mut self, interrupted: bool, summary: &RunSummary, places: &PlacesTally) {
         self.state = if interrupted { "interrupted" } else { "done" }.to_owned();
         // Made of numbers and texts: always a JSON value.
         self.summary = by_way_of_text(summary).ok();
+        self.places = places.to_json();
     }
 }
 

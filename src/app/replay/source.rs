@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -11,16 +11,18 @@ use owlet::pipeline::{Incoming, Outcome, Pipeline, Posted};
 use owlet::transport::frames::{MessagePicture, frame_from_message};
 use owlet::transport::inspect::{Inspection, TopicInspection, UsedAs};
 use owlet::transport::rosbag2::{BagReader, RawMessage};
-use owlet::types::{Frame, Picture, PromptSet, Stage, StageTimings};
+use owlet::types::{Frame, Picture, PromptSet, Stage, StageTimings, Stamp, StampSource};
 
 use super::super::interrupt::Interrupt;
 use super::super::{Refused, visible};
 use super::known::KnownFrames;
 use super::shared_report::SharedReport;
+use super::space::{FrameSpace, SpaceReader};
+use super::space_topics::SpaceTopics;
 
 /// An image topic that is replayed.
 #[derive(Clone, Debug)]
-pub(super) struct Topic {
+pub(in crate::app) struct Topic {
     pub name: Arc<str>,
     pub message_type: Arc<str>,
     pub messages: u64,
@@ -36,7 +38,7 @@ pub(super) struct SourceReport {
 }
 
 /// The topics that were asked for, or all with colour images.
-pub(super) fn choose_topics(
+pub(in crate::app) fn choose_topics(
     recording: &Inspection,
     asked: &[String],
 ) -> Result<Vec<Topic>, Refused> {
@@ -93,6 +95,9 @@ fn why_not(topic: &TopicInspection) -> String {
 /// Everything that the reader thread works with.
 pub(super) struct Source<'a> {
     pub topics: &'a [Topic],
+    /// Topics that say where things are.
+    pub space_topics: &'a SpaceTopics,
+    pub space: SpaceReader<'a>,
     pub prompts: &'a Arc<PromptSet>,
     /// Frames that an earlier run was done with, in order.
     pub known: KnownFrames,
@@ -105,13 +110,16 @@ pub(super) struct Source<'a> {
 impl Source<'_> {
     /// Reads to the end, to an interrupt, or until nobody takes frames any more. What became of
     /// frames in an earlier run goes to `known_outcomes`, which ends before the first frame is
-    /// posted: the writer turns to new results then.
+    /// posted: the writer turns to new results then. What belongs to each frame goes to `spaces`,
+    /// in the same order, so that no more of it waits than frames are on their way.
     pub(super) fn run(
         mut self,
         bag: &mut BagReader,
         known_outcomes: SyncSender<Outcome>,
+        spaces: Sender<Option<FrameSpace>>,
     ) -> anyhow::Result<SourceReport> {
-        let names: Vec<&str> = self.topics.iter().map(|topic| &*topic.name).collect();
+        let mut names: Vec<&str> = self.topics.iter().map(|topic| &*topic.name).collect();
+        names.extend(self.space_topics.names());
         let mut report = SourceReport { passed_on: 0, taken: true, interrupted: false };
         let mut known_outcomes = Some(known_outcomes).filter(|_| self.known.left() > 0);
         for message in bag.messages(Some(&names))? {
@@ -120,19 +128,24 @@ impl Source<'_> {
                 return Ok(report);
             }
             let message = message?;
-            let Some(incoming) = self.decode(&message) else { continue };
-            report.passed_on += 1;
-            report.taken = match &known_outcomes {
-                Some(sender) => {
-                    let outcome = self.known.outcome_of(incoming.frame, self.prompts)?;
-                    sender.send(outcome).is_ok()
-                }
-                None => self.post(incoming)?,
-            };
+            let now = message.log_time;
+            if self.is_of_images(&message) {
+                let Some(incoming) = self.decode(&message) else { continue };
+                self.space.hold(incoming);
+            } else {
+                self.space.take(message);
+            }
+            self.pass_on(Some(now), &mut report, &mut known_outcomes, &spaces)?;
             if !report.taken {
                 return Ok(report);
             }
-            known_outcomes = known_outcomes.filter(|_| self.known.left() > 0);
+        }
+        self.pass_on(None, &mut report, &mut known_outcomes, &spaces)?;
+        for note in self.space.notes() {
+            self.report.with(|report| report.add_note(&note));
+        }
+        if !report.taken {
+            return Ok(report);
         }
         match self.known.left() {
             0 => Ok(report),
@@ -144,20 +157,51 @@ impl Source<'_> {
         }
     }
 
-    /// The frame of a message; one that holds none is counted, unless it is of another type than
-    /// the topic.
+    /// Hands on the frames whose places are settled by what was read up to `now`.
+    fn pass_on(
+        &mut self,
+        now: Option<Stamp>,
+        report: &mut SourceReport,
+        known_outcomes: &mut Option<SyncSender<Outcome>>,
+        spaces: &Sender<Option<FrameSpace>>,
+    ) -> anyhow::Result<()> {
+        while report.taken
+            && let Some((incoming, space)) = self.space.next(now)
+        {
+            report.passed_on += 1;
+            report.taken = spaces.send(space).is_ok()
+                && match &known_outcomes {
+                    Some(sender) => {
+                        let outcome = self.known.outcome_of(incoming.frame, self.prompts)?;
+                        sender.send(outcome).is_ok()
+                    }
+                    None => self.post(incoming)?,
+                };
+            if self.known.left() == 0 {
+                *known_outcomes = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a message is of one of the image topics. Some writers put two types on one name.
+    fn is_of_images(&self, message: &RawMessage) -> bool {
+        self.topics
+            .iter()
+            .any(|known| known.name == message.topic && known.message_type == message.message_type)
+    }
+
+    /// The frame of a message; one that holds none is counted.
     fn decode(&self, message: &RawMessage) -> Option<Incoming> {
         let RawMessage { topic, message_type, log_time, data, .. } = message;
-        let is_of_topic =
-            |known: &&Topic| known.name == *topic && known.message_type == *message_type;
-        self.topics.iter().find(is_of_topic)?;
         let started = Instant::now();
         let reason = match frame_from_message(topic, message_type, data) {
             // Nobody can record what is found in it.
             Ok(_) if log_time.0 < 0 => "it was received before the epoch".to_owned(),
             Ok(MessagePicture { header, picture: Picture::Color(image), .. }) => {
                 let (camera, image) = (Arc::clone(topic), Arc::new(image));
-                let frame = Frame { camera, header, received: *log_time, image };
+                let stamp_from = StampSource::Camera;
+                let frame = Frame { camera, header, stamp_from, received: *log_time, image };
                 let mut timings = StageTimings::default();
                 timings.add(Stage::Decode, started.elapsed());
                 return Some(Incoming { frame, timings });

@@ -110,8 +110,14 @@ impl OwlDetector {
         for &count in &options.prompt_counts {
             let set = numbered_prompts(count);
             let encode = |detector: &Self| {
+                detector.encoder.forget();
                 no_grad(|| {
-                    ActivePrompts::encode(Arc::clone(&set), &detector.tokenizer, &detector.model)
+                    ActivePrompts::encode(
+                        Arc::clone(&set),
+                        &detector.encoder,
+                        &detector.model,
+                        Default::default(),
+                    )
                 })
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
@@ -193,8 +199,16 @@ impl OwlDetector {
     }
 
     fn heads(&self, features: &Tensor, prompts: &ActivePrompts) -> Result<HeadOutput, DetectError> {
-        no_grad(|| HeadOutput::compute(&self.model, features, prompts, LOGITS_PER_PASS))
-            .map_err(|error| backend("heads", &error))
+        no_grad(|| {
+            HeadOutput::compute(
+                &self.model,
+                features,
+                prompts,
+                self.rules.names_per_box,
+                LOGITS_PER_PASS,
+            )
+        })
+        .map_err(|error| backend("heads", &error))
     }
 
     /// Logits `[patches, prompts]` and boxes `[patches, 4]` in f32 on the CPU.
@@ -203,12 +217,13 @@ impl OwlDetector {
         image: &Arc<RgbImage>,
         set: &Arc<PromptSet>,
     ) -> Result<(Tensor, Tensor), DetectError> {
-        let prompts =
-            no_grad(|| ActivePrompts::encode(Arc::clone(set), &self.tokenizer, &self.model))
-                .map_err(|refused| DetectError::Backend {
-                    stage: "text_tower",
-                    message: refused.to_string(),
-                })?;
+        let prompts = no_grad(|| {
+            ActivePrompts::encode(Arc::clone(set), &self.encoder, &self.model, Default::default())
+        })
+        .map_err(|refused| DetectError::Backend {
+            stage: "text_tower",
+            message: refused.to_string(),
+        })?;
         let pixel_values = self.pixel_values(&[Arc::clone(image)])?;
         let run = || -> Result<(Tensor, Tensor), ForwardError> {
             let features = self.model.image_features(&pixel_values)?;

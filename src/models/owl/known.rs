@@ -49,8 +49,24 @@ impl OwlConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::models::owl::parameter_shapes;
+
+    /// What can be pulled by name can be written with random weights, and the other way round.
+    #[test]
+    fn the_hub_knows_the_same_names() {
+        // Encoders have no random checkpoints.
+        let encoders = ["vit", "dinov2", "bert", "mpnet"];
+        let on_hub: BTreeSet<_> = crate::hub::KNOWN_MODELS
+            .iter()
+            .filter(|model| !encoders.contains(&model.architecture))
+            .map(|model| model.name)
+            .collect();
+        let known: BTreeSet<_> = crate::models::random::known_names().collect();
+        assert_eq!(on_hub, known);
+    }
 
     /// Counts that `transformers` gives for the same configurations
     /// (`sum(p.numel() for p in model.parameters())`).

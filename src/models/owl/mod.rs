@@ -14,8 +14,8 @@ mod config;
 mod heads;
 mod known;
 
-use std::cell::RefCell;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
@@ -23,8 +23,12 @@ pub use config::{OwlConfig, OwlVersion};
 pub use heads::box_bias;
 pub use known::KNOWN_NAMES;
 
+use super::inputs::{check_pixel_values, check_token_ids};
 use super::{ForwardError, LoadError};
-use crate::nn::{EncoderConfig, ImageTower, LayerNorm, Linear, Params, Scope, TextTower};
+use crate::nn::{
+    self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower, TextTowerConfig,
+    unit_length,
+};
 use crate::weights::Weights;
 use heads::{ClassHead, PatchMlp};
 
@@ -38,6 +42,14 @@ pub struct Owl {
     network: Network,
     /// f32 `[patches, 4]` on the device.
     box_bias: Tensor,
+}
+
+/// The part of an [`Owl`] that reads texts, for another thread than the one that looks at images.
+#[derive(Clone, Debug)]
+pub struct OwlTexts {
+    config: TextTowerConfig,
+    device: Device,
+    half: Arc<Mutex<TextHalf>>,
 }
 
 /// All that is learned.
@@ -69,12 +81,18 @@ impl Network {
 /// The part that is CLIP: keys below `owlvit` or `owlv2`.
 #[derive(Debug)]
 struct Clip {
-    text_model: TextTower,
+    /// Behind a lock, since a tensor may be sent to another thread and not shared with it.
+    texts: Arc<Mutex<TextHalf>>,
     vision_model: ImageTower,
-    text_projection: Linear,
     visual_projection: Linear,
     /// A scalar: the logarithm of CLIP's temperature. Detection does not use it.
     logit_scale: Tensor,
+}
+
+#[derive(Debug)]
+struct TextHalf {
+    text_model: TextTower,
+    text_projection: Linear,
 }
 
 impl Clip {
@@ -82,17 +100,37 @@ impl Clip {
         let projection = |name: &str, inputs: i64| {
             Linear::without_bias(&scope.at(name), inputs, config.projection)
         };
-        Self {
+        let texts = TextHalf {
             text_model: TextTower::new(&scope.at("text_model"), &config.text),
+            text_projection: projection("text_projection", config.text.encoder.size),
+        };
+        Self {
+            texts: Arc::new(Mutex::new(texts)),
             vision_model: ImageTower::new(
                 &scope.at("vision_model"),
                 &config.image,
                 "pre_layernorm",
             ),
-            text_projection: projection("text_projection", config.text.encoder.size),
             visual_projection: projection("visual_projection", config.image.encoder.size),
             logit_scale: scope.take("logit_scale", &[]),
         }
+    }
+}
+
+impl OwlTexts {
+    /// As [`Owl::embed_texts`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn embed(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
+        check_token_ids(ids, &self.config)?;
+        // Nothing is changed under the lock.
+        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
+        no_grad(|| {
+            let pooled = half.text_model.forward(&ids.f_to_device(self.device)?)?;
+            unit_length(&half.text_projection.forward(&pooled)?)
+        })
+        .map_err(ForwardError::from)
     }
 }
 
@@ -147,29 +185,17 @@ impl Owl {
     /// # Errors
     /// Another shape, an id outside the vocabulary, what libtorch reports.
     pub fn embed_texts(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
-        let max_tokens = self.config.text.max_tokens;
-        match *ids.size() {
-            [texts, tokens] if texts > 0 && (1..=max_tokens).contains(&tokens) => {}
-            _ => {
-                return Err(ForwardError::Shape {
-                    tensor: "token ids",
-                    expected: format!("[texts, 1 to {max_tokens}]"),
-                    found: ids.size(),
-                });
-            }
+        self.texts().embed(ids)
+    }
+
+    /// The part that reads texts. It shares its weights with this network.
+    #[must_use]
+    pub fn texts(&self) -> OwlTexts {
+        OwlTexts {
+            config: self.config.text,
+            device: self.device,
+            half: Arc::clone(&self.network.clip.texts),
         }
-        let vocabulary = self.config.text.vocabulary;
-        for extreme in [ids.f_min()?, ids.f_max()?] {
-            let found = extreme.f_int64_value(&[])?;
-            if !(0..vocabulary).contains(&found) {
-                return Err(ForwardError::TokenId { vocabulary, found });
-            }
-        }
-        no_grad(|| {
-            let pooled = self.network.clip.text_model.forward(&ids.f_to_device(self.device)?)?;
-            unit_length(&self.network.clip.text_projection.forward(&pooled)?)
-        })
-        .map_err(ForwardError::from)
     }
 
     /// Runs the image tower.
@@ -182,17 +208,7 @@ impl Owl {
     /// # Errors
     /// Another shape, what libtorch reports.
     pub fn image_tokens(&self, pixel_values: &Tensor) -> Result<Tensor, ForwardError> {
-        let side = self.config.image.image_size;
-        match *pixel_values.size() {
-            [batch, 3, height, width] if batch > 0 && height == side && width == side => {}
-            _ => {
-                return Err(ForwardError::Shape {
-                    tensor: "pixel values",
-                    expected: format!("[batch, 3, {side}, {side}]"),
-                    found: pixel_values.size(),
-                });
-            }
-        }
+        check_pixel_values(pixel_values, self.config.image.image_size)?;
         no_grad(|| {
             let pixel_values = pixel_values.f_to_device_(self.device, self.kind, false, false)?;
             self.network.clip.vision_model.forward(&pixel_values)
@@ -323,29 +339,12 @@ impl Owl {
 /// is built.
 #[must_use]
 pub fn parameter_shapes(config: &OwlConfig) -> Vec<(String, Vec<i64>)> {
-    /// Gives nothing and writes down what was asked for.
-    #[derive(Default)]
-    struct Recorder(RefCell<Vec<(String, Vec<i64>)>>);
-
-    impl Params for Recorder {
-        fn take(&self, name: &str, shape: &[i64]) -> Tensor {
-            self.0.borrow_mut().push((name.to_owned(), shape.to_vec()));
-            Tensor::new()
-        }
-    }
-
-    let recorder = Recorder::default();
-    Network::new(&Scope::root(&recorder), config);
-    recorder.0.into_inner()
+    nn::parameter_shapes(|root| {
+        Network::new(root, config);
+    })
 }
 
 /// `[batch, grid, grid, hidden]` to `[batch, grid * grid, hidden]`.
 fn flat(features: &Tensor) -> Result<Tensor, TchError> {
     features.f_flatten(1, 2)
-}
-
-/// Scales rows to length 1, in f32.
-fn unit_length(x: &Tensor) -> Result<Tensor, TchError> {
-    let x = x.f_to_kind(Kind::Float)?;
-    x.f_div(&x.f_linalg_norm(2.0, [-1].as_slice(), true, None)?)
 }

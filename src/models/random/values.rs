@@ -1,8 +1,6 @@
 //! Random values that are the same on every machine: integer hashes, and only those float
 //! operations that IEEE 754 rounds exactly.
 
-use crate::models::owl::OwlConfig;
-
 /// The stream of one tensor: SplitMix64 (Steele, Lea and Flood 2014), started from the seed and
 /// the tensor's name.
 pub(super) struct Stream {
@@ -57,8 +55,8 @@ impl Spread {
     }
 
     /// The spread of the tensor `name`.
-    pub(super) fn of(name: &str, shape: &[i64], config: &OwlConfig) -> Self {
-        let root = (config.projection as f64).sqrt();
+    pub(super) fn of(name: &str, shape: &[i64], projection: i64) -> Self {
+        let root = (projection as f64).sqrt();
         let fan_in = shape.iter().skip(1).product::<i64>().max(1) as f64;
         let is_bias = name.ends_with(".bias");
         let has = |part: &str| name.contains(part);
@@ -70,7 +68,27 @@ impl Spread {
             _ if has("class_head.logit_") => Self::around(0.0, 0.1 / fan_in.sqrt()),
             // CLIP's temperature at the start of training: ln(1 / 0.07).
             _ if shape.is_empty() => Self::exactly(2.6592),
+            // Kernels that enlarge have their inputs first, and each output sees one place of them.
+            _ if has("transposed_convolution") && shape.len() == 4 => {
+                let inputs = if shape[3] == 3 { fan_in } else { shape[0] as f64 };
+                Self::around(0.0, 2.0 / inputs.sqrt())
+            }
+            // SAM: kernels that enlarge twofold, tokens, and places.
+            _ if has("upscale_conv") && shape.len() == 4 => {
+                Self::around(0.0, 2.0 / (shape[0] as f64).sqrt())
+            }
+            _ if has("iou_token") || has("mask_tokens") || has("positional_embedding") => {
+                Self::around(0.0, 1.0)
+            }
+            _ if has("prompt_encoder") && shape.len() == 2 => Self::around(0.0, 0.7),
+            _ if name.ends_with("pos_embed") => Self::around(0.0, 0.5),
+            _ if has("rel_pos") || has("attention_biases") => Self::around(0.0, 0.1),
+            _ if name.ends_with(".running_mean") => Self::around(0.0, 0.15),
+            _ if name.ends_with(".running_var") => Self::around(1.0, 0.15),
+            _ if has("group_token") => Self::around(0.0, 1.0),
             _ if has("norm") => Self::around(if is_bias { 0.0 } else { 1.0 }, 0.15),
+            // Norms without the word in their names: in a list of layers.
+            _ if shape.len() == 1 && name.ends_with(".weight") => Self::around(1.0, 0.15),
             _ if is_bias => Self::around(0.0, if has("encoder") { 0.02 } else { 0.1 }),
             _ if has("position_embedding") => Self::around(0.0, 0.5),
             _ if has("token_embedding") || has("class_embedding") => Self::around(0.0, 1.0),
@@ -85,7 +103,8 @@ impl Spread {
 fn gain(name: &str) -> f64 {
     let in_text = name.contains("text_model");
     match name {
-        _ if name.contains("mlp.fc2") => 0.35,
+        _ if name.contains("mlp.fc2") || name.contains("mlp.lin2") => 0.35,
+        _ if name.contains("attn.proj") => 0.25,
         _ if name.contains("self_attn.out_proj") && !in_text => 0.25,
         _ if name.contains("self_attn.q_proj") && in_text => 2.4,
         _ if name.contains("self_attn.k_proj") && in_text => 2.4,

@@ -3,14 +3,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use image::RgbImage;
 
 use super::*;
-use crate::types::{Detection, FrameHeader, PixelBox, Prompt, Stage, StageTimings, Stamp};
+use crate::types::{
+    Detection, FrameHeader, PixelBox, Prompt, Stage, StageTimings, Stamp, StampSource,
+};
 
-/// Finds one box that covers the image, for the first prompt; fails on a 13 px wide image and
+/// Finds a box that covers the image, for the first prompt: one, or as many as the rules allow; fails on a 13 px wide image and
 /// panics on a 14 px wide one.
 struct WholeImage {
     info: ModelInfo,
     passes: Arc<AtomicUsize>,
     has_prompts: bool,
+    rules: Option<DetectionRules>,
 }
 
 impl Detector for WholeImage {
@@ -22,6 +25,10 @@ impl Detector for WholeImage {
         prompts.check()?;
         self.has_prompts = true;
         Ok(())
+    }
+
+    fn set_rules(&mut self, rules: DetectionRules) {
+        self.rules = Some(rules);
     }
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
@@ -36,12 +43,18 @@ impl Detector for WholeImage {
                 13 => Err(DetectError::EmptyImage { index, width: 13, height: image.height() }),
                 14 => panic!("an operator failed"),
                 width => Ok(ImageDetections {
-                    detections: vec![Detection {
-                        prompt: 0,
-                        score: 0.5,
-                        objectness: None,
-                        box_in_source_px: PixelBox::from_corners([0.0, 0.0, width as f32, 1.0]),
-                    }],
+                    has_masks: false,
+                    detections: vec![
+                        Detection {
+                            prompt: 0,
+                            score: 0.5,
+                            objectness: None,
+                            box_in_source_px: PixelBox::from_corners([0.0, 0.0, width as f32, 1.0]),
+                            mask: None,
+                        };
+                        self.rules.map_or(1, |rules| rules.max_detections)
+                    ],
+                    best_scores: vec![0.5],
                     timings: StageTimings::default(),
                 }),
             })
@@ -63,6 +76,7 @@ fn start(policy: Policy) -> (Pipeline, mpsc::Receiver<Outcome>, Arc<AtomicUsize>
         },
         passes: Arc::clone(&passes),
         has_prompts: false,
+        rules: None,
     };
     let options = PipelineOptions {
         cameras: vec!["/left".into(), "/right".into()],
@@ -79,7 +93,8 @@ fn start(policy: Policy) -> (Pipeline, mpsc::Receiver<Outcome>, Arc<AtomicUsize>
 fn frame(camera: &str, stamp: i64, width: u32) -> Incoming {
     let header = FrameHeader { stamp: Stamp(stamp), frame_id: "optical".into() };
     let image = Arc::new(RgbImage::new(width, 1));
-    let frame = Frame { camera: camera.into(), header, received: Stamp(stamp), image };
+    let (stamp_from, received) = (StampSource::Camera, Stamp(stamp));
+    let frame = Frame { camera: camera.into(), header, stamp_from, received, image };
     Incoming { frame, timings: StageTimings::default() }
 }
 
@@ -105,7 +120,10 @@ fn frames_come_out_in_order_with_header_version_and_wait() {
     });
     let mut stamps = Vec::new();
     while let Some(outcome) = results.blocking_recv() {
-        let Outcome::Found { detections, frame } = outcome else { panic!("a frame failed") };
+        let Outcome::Found { detections, frame, best_scores } = outcome else {
+            panic!("a frame failed")
+        };
+        assert_eq!(best_scores, [0.5]);
         assert_eq!(detections.header, frame.header);
         assert_eq!(detections.prompts.version, 7);
         assert_eq!((detections.width, detections.height), (3, 1));
@@ -185,4 +203,78 @@ fn a_detector_that_cannot_be_made_is_an_error_and_posters_never_hang() {
         pipeline.set_prompts(prompts(2, &["a dog"])).unwrap_err().to_string(),
         "the pipeline has ended"
     );
+}
+
+#[test]
+fn a_single_frame_is_looked_at_beside_the_streams_and_a_camera_may_come_later() {
+    let (pipeline, mut results, _) = start(Policy::LatestWins);
+    pipeline.set_prompts(prompts(3, &["a cat"])).unwrap();
+    let (sender, answers) = std::sync::mpsc::channel();
+    for width in [5, 13, 14] {
+        let sender = sender.clone();
+        pipeline.request(frame("detect", 1, width), move |out| sender.send(out).unwrap());
+    }
+    let answers: Vec<_> = answers.iter().take(3).collect();
+    let Outcome::Found { detections, .. } = &answers[0] else { panic!("it is a good frame") };
+    assert_eq!((detections.width, detections.prompts.version), (5, 3));
+    assert!(detections.timings.get(Stage::Wait).is_some());
+    let reasons: Vec<_> = answers[1..]
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Failed(failure) => failure.reason.as_str(),
+            Outcome::Found { .. } => panic!("it is a bad frame"),
+        })
+        .collect();
+    assert!(reasons[0].contains("no pixels (13x1)"), "{reasons:?}");
+    assert!(reasons[1].contains("an operator failed"), "{reasons:?}");
+
+    let late = pipeline.add_camera("/late".into());
+    assert_eq!(pipeline.camera("/late"), Some(late));
+    pipeline.post(late, frame("/late", 2, 4));
+    let Some(Outcome::Found { detections, .. }) = results.blocking_recv() else {
+        panic!("a frame")
+    };
+    assert_eq!(&*detections.camera, "/late");
+    pipeline.close();
+    let (sender, answers) = std::sync::mpsc::channel();
+    pipeline.request(frame("detect", 1, 5), move |outcome| sender.send(outcome).unwrap());
+    let Ok(Outcome::Failed(failure)) = answers.recv() else { panic!("nobody is there to look") };
+    assert_eq!(failure.reason, PipelineClosed.to_string());
+}
+
+#[test]
+fn while_it_is_paused_frames_are_dropped_and_commands_and_requests_are_not() {
+    let (pipeline, mut results, passes) = start(Policy::LatestWins);
+    pipeline.set_prompts(prompts(1, &["a cat"])).unwrap();
+    let left = pipeline.camera("/left").unwrap();
+    pipeline.pause().unwrap();
+    assert_eq!(pipeline.post(left, frame("/left", 1, 3)), Posted::Paused);
+    pipeline.set_prompts(prompts(2, &["a dog"])).unwrap();
+    let (answer, answered) = std::sync::mpsc::channel();
+    pipeline.request(frame("/once", 2, 3), move |outcome| answer.send(outcome).unwrap());
+    assert!(matches!(answered.recv().unwrap(), Outcome::Found { .. }));
+    assert_eq!(passes.load(Ordering::Relaxed), 1);
+    pipeline.resume();
+    assert_eq!(pipeline.post(left, frame("/left", 3, 3)), Posted::Stored);
+    let Some(Outcome::Found { detections, .. }) = results.blocking_recv() else { panic!("found") };
+    assert_eq!((detections.header.stamp, detections.prompts.version), (Stamp(3), 2));
+    let counts = pipeline.counts(left);
+    assert_eq!((counts.received, counts.dropped, counts.taken), (2, 1, 1));
+}
+
+#[test]
+fn new_rules_hold_from_the_next_frame_on() {
+    let (pipeline, mut results, _) = start(Policy::LatestWins);
+    pipeline.set_prompts(prompts(1, &["a cat"])).unwrap();
+    let left = pipeline.camera("/left").unwrap();
+    for max_detections in [3, 7] {
+        pipeline
+            .set_rules(DetectionRules { nms_iou: None, max_detections, names_per_box: 1 })
+            .unwrap();
+        pipeline.post(left, frame("/left", 1, 3));
+        let Some(Outcome::Found { detections, .. }) = results.blocking_recv() else {
+            panic!("found")
+        };
+        assert_eq!(detections.detections.len(), max_detections);
+    }
 }

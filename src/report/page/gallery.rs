@@ -2,13 +2,12 @@
 
 use std::io::{self, Write};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use maud::{Markup, html};
 
 use super::super::format;
 use super::super::pictures::Picture;
-use super::{Page, name};
+use super::Page;
+use super::parts::{Drawn, figure_of, name, put};
 
 pub(super) const ID: &str = "pictures";
 
@@ -36,13 +35,13 @@ pub(super) fn introduction(page: &Page<'_>) -> Option<Markup> {
 }
 
 /// Writes all pictures, one after the other.
-pub(super) fn write(page: &Page<'_>, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write(page: &Page<'_>, out: &mut dyn Write) -> io::Result<()> {
     if page.pictures.len() == 0 {
         return Ok(());
     }
     writeln!(out, "<ul class=\"pictures\">")?;
     for (frame, picture, best_of) in page.pictures.iter() {
-        super::put(out, figure(page, frame, picture, &best_of))?;
+        put(out, figure(page, frame, picture, &best_of))?;
     }
     writeln!(out, "</ul>")
 }
@@ -51,51 +50,41 @@ fn figure(page: &Page<'_>, frame: u64, picture: &Picture, best_of: &[usize]) -> 
     let start = page.tally.span().map_or(picture.stamp, |(first, _)| first);
     let Picture { camera, stamp, width, height, detections, more_detections, jpeg } = picture;
     let alt = format!("Frame {} of {camera} with {}", frame + 1, found(picture));
-    let thumb = format!("thumb-{frame}");
-    html! {
-        li id=(thumb) {
-            figure id=(anchor(frame)) {
-                a.open href={ "#" (anchor(frame)) } {
-                    img src={ "data:image/jpeg;base64," (BASE64.encode(jpeg)) }
-                        alt=(alt) width=(width) height=(height);
-                }
-                figcaption {
-                    p.when {
-                        strong { (format::since(start, *stamp)) } " "
-                        span { (name(camera)) } " "
-                        span.stamp title="Stamp of the frame in seconds" { (stamp) }
-                    }
-                    @if detections.is_empty() {
-                        p.nothing { "nothing found" }
-                    } @else {
-                        ul.found {
-                            @for (prompt, scores) in detections {
-                                li {
-                                    (name(prompt))
-                                    @for score in scores {
-                                        " " span.score { (format::score(*score)) }
-                                    }
-                                }
-                            }
-                            @if *more_detections > 0 {
-                                li { "and " (format::count(*more_detections as u64)) " more" }
-                            }
-                        }
-                    }
-                    @if !best_of.is_empty() {
-                        p.best {
-                            "best frame of "
-                            @for (index, prompt) in best_of.iter().enumerate() {
-                                @if index > 0 { ", " }
-                                (name(&page.tally.prompts[*prompt].name))
-                            }
+    let caption = html! {
+        p.when {
+            strong { (format::since(start, *stamp)) } " "
+            span { (name(camera)) } " "
+            span.stamp title="Stamp of the frame in seconds" { (stamp) }
+        }
+        @if detections.is_empty() {
+            p.nothing { "nothing found" }
+        } @else {
+            ul.found {
+                @for (prompt, scores) in detections {
+                    li {
+                        (name(prompt))
+                        @for score in scores {
+                            " " span.score { (format::score(*score)) }
                         }
                     }
                 }
-                a.close href={ "#" (thumb) } aria-label="Close" { "×" }
+                @if *more_detections > 0 {
+                    li { "and " (format::count(*more_detections as u64)) " more" }
+                }
             }
         }
-    }
+        @if !best_of.is_empty() {
+            p.best {
+                "best frame of "
+                @for (index, prompt) in best_of.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    (name(&page.tally.prompts[*prompt].name))
+                }
+            }
+        }
+    };
+    let anchors = (anchor(frame), format!("thumb-{frame}"));
+    figure_of(&anchors, &Drawn { jpeg, width: *width, height: *height, alt: &alt }, &caption)
 }
 
 /// What a picture shows, for those who cannot see it.

@@ -1,26 +1,18 @@
 //! The HTML page: a list of sections, each a function from the facts to markup.
-//!
-//! Markup is made by `maud`, which escapes every value. Style and script are constants of this
-//! crate, and the page's own content security policy allows those two texts by their hashes and
-//! pictures as data, and nothing else: what a prompt or a topic is called cannot run.
 
 mod charts;
 mod gallery;
+pub(super) mod parts;
 mod sections;
 
 use std::io::{self, Write};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest, Sha256};
+use maud::Markup;
 
+use self::parts::{Part, Rest, write_document};
 use super::pictures::PictureKeeper;
 use super::tally::Tally;
 use super::{ReportOptions, RunSummary};
-
-const STYLE: &str = include_str!("report.css");
-const SCRIPT: &str = include_str!("report.js");
 
 /// All facts that a page shows.
 pub(super) struct Page<'a> {
@@ -50,73 +42,16 @@ const SECTIONS: &[Section] = &[
 
 impl Page<'_> {
     /// Writes the page piece by piece, so that no more than one picture is in memory twice.
-    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let bodies: Vec<_> = SECTIONS
-            .iter()
-            .filter_map(|section| (section.body)(self).map(|body| (section, body)))
-            .collect();
-        put(out, html! { (DOCTYPE) })?;
-        writeln!(out, "\n<html lang=\"en\">")?;
-        put(out, head(&self.options.title))?;
-        writeln!(out, "<body>")?;
-        put(out, sections::header(self))?;
-        put(
-            out,
-            html! {
-                nav aria-label="Sections" {
-                    @for (section, _) in &bodies {
-                        a href={ "#" (section.id) } { (section.title) }
-                    }
-                }
-            },
-        )?;
-        writeln!(out, "<main>")?;
-        for (section, body) in bodies {
-            writeln!(out, "<section id=\"{0}\" aria-labelledby=\"{0}-title\">", section.id)?;
-            put(
-                out,
-                html! {
-                    h2 id={ (section.id) "-title" } { (section.title) }
-                    (body)
-                },
-            )?;
-            if section.id == gallery::ID {
-                gallery::write(self, out)?;
-            }
-            writeln!(out, "</section>")?;
-        }
-        writeln!(out, "</main>")?;
-        put(out, html! { script { (PreEscaped(SCRIPT)) } })?;
-        writeln!(out, "</body>\n</html>")
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let pictures = |out: &mut dyn Write| gallery::write(self, out);
+        let sections = SECTIONS.iter().filter_map(|section| {
+            Some(Part {
+                id: section.id,
+                title: section.title,
+                body: (section.body)(self)?,
+                rest: (section.id == gallery::ID).then_some(&pictures as &Rest<'_>),
+            })
+        });
+        write_document(out, &self.options.title, sections::header(self), sections.collect())
     }
-}
-
-fn put(out: &mut impl Write, markup: Markup) -> io::Result<()> {
-    out.write_all(markup.into_string().as_bytes())?;
-    out.write_all(b"\n")
-}
-
-fn head(title: &str) -> Markup {
-    let hash = |text: &str| format!("'sha256-{}'", BASE64.encode(Sha256::digest(text)));
-    let policy = format!(
-        "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; \
-         form-action 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
-    );
-    html! {
-        head {
-            meta charset="utf-8";
-            meta http-equiv="Content-Security-Policy" content=(policy);
-            meta name="viewport" content="width=device-width, initial-scale=1";
-            meta name="color-scheme" content="light dark";
-            title { (title) }
-            style { (PreEscaped(STYLE)) }
-        }
-    }
-}
-
-/// A name that a user gave: isolated, so that its writing direction cannot reorder what is around.
-fn name(text: &str) -> Markup {
-    html! { bdi { (text) } }
 }

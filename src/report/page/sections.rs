@@ -6,7 +6,8 @@ use maud::{Markup, html};
 
 use super::super::format::{self, count, counted};
 use super::super::tally::PromptTally;
-use super::{Page, charts, gallery, name};
+use super::parts::{command, fact, name, tile};
+use super::{Page, charts, gallery};
 use crate::types::Stamp;
 
 /// Prompts that found nothing are folded away where there are more of them than this.
@@ -35,14 +36,6 @@ pub(super) fn header(page: &Page<'_>) -> Markup {
             }
         }
     }
-}
-
-fn tile(label: &str, value: &str) -> Markup {
-    html! { div { dt { (label) } dd { (value) } } }
-}
-
-fn fact(label: &str, value: &Markup) -> Markup {
-    html! { div { dt { (label) } dd { (value) } } }
 }
 
 fn model_facts(page: &Page<'_>) -> Markup {
@@ -274,10 +267,9 @@ pub(super) fn timings(page: &Page<'_>) -> Option<Markup> {
 
 /// The exact command and the versions.
 pub(super) fn how_made(page: &Page<'_>) -> Option<Markup> {
-    let words: Vec<_> = page.options.command_line.iter().map(|word| shell_quoted(word)).collect();
     let versions: Vec<_> = page.summary.prompt_set_versions.iter().map(u64::to_string).collect();
     Some(html! {
-        pre { code { (words.join(" ")) } }
+        (command(&page.options.command_line))
         dl {
             (fact("Owlet", &html! { (page.options.version) }))
             @if !versions.is_empty() {
@@ -285,28 +277,4 @@ pub(super) fn how_made(page: &Page<'_>) -> Option<Markup> {
             }
         }
     })
-}
-
-/// A word as a POSIX shell takes it.
-fn shell_quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_can_be_pasted_into_a_shell() {
-        assert_eq!(shell_quoted("--prompt"), "--prompt");
-        assert_eq!(shell_quoted("a cat"), "'a cat'");
-        assert_eq!(shell_quoted("it's"), r"'it'\''s'");
-        assert_eq!(shell_quoted(""), "''");
-        assert_eq!(shell_quoted("$(x)"), "'$(x)'");
-    }
 }

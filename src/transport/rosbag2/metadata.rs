@@ -133,6 +133,8 @@ pub struct QosProfile {
 impl QosProfile {
     /// Reliable, ten messages deep: what Owlet's results are offered with.
     pub const RELIABLE: Self = Self { depth: 10, reliable: true, transient_local: false };
+    /// Reliable, the newest message for who comes later, too.
+    pub const LATCHED: Self = Self { depth: 1, reliable: true, transient_local: true };
     /// Best effort, five deep: what cameras offer.
     pub const SENSOR_DATA: Self = Self { depth: 5, reliable: false, transient_local: false };
 

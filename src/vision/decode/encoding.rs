@@ -182,6 +182,14 @@ pub fn known_encodings() -> impl Iterator<Item = &'static str> {
     ENCODINGS.iter().map(|encoding| encoding.name)
 }
 
+/// Bytes from one row to the next of an image without padding; `None` where the encoding is not
+/// known. Rows that no image can have give `u32::MAX`.
+#[must_use]
+pub fn packed_step(encoding: &str, width: u32) -> Option<u32> {
+    let row_bytes = find(encoding)?.row_bytes(width);
+    Some(u32::try_from(row_bytes).unwrap_or(u32::MAX))
+}
+
 /// What [`decode_raw`](super::decode_raw) makes of an encoding; `None` where it is not known.
 #[must_use]
 pub fn picture_kind(encoding: &str) -> Option<PictureKind> {

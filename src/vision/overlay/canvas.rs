@@ -53,6 +53,36 @@ pub(super) fn outline(image: &mut RgbImage, rect: Rect, width: i64, color: [u8; 
     fill(image, Rect { x0: x1 - across, ..rect }, color);
 }
 
+/// Dashes along the inner edge of `rect`: `width` pixels of the first colour with `halo` pixels of the
+/// second one around them.
+pub(super) fn dashes(
+    image: &mut RgbImage,
+    rect: Rect,
+    (width, halo): (i64, i64),
+    [color, around]: [[u8; 3]; 2],
+) {
+    let Rect { x0, y0, x1, y1 } = rect;
+    let (across, down) = (width.min(x1 - x0), width.min(y1 - y0));
+    let (dash, period) = (4 * width + 2, 8 * width + 4);
+    let mut pieces = Vec::new();
+    for start in (x0..x1).step_by(period.unsigned_abs() as usize) {
+        let (x0, x1) = (start, (start + dash).min(x1));
+        pieces.push(Rect { x0, y0, x1, y1: y0 + down });
+        pieces.push(Rect { x0, y0: y1 - down, x1, y1 });
+    }
+    for start in (y0..y1).step_by(period.unsigned_abs() as usize) {
+        let (y0, y1) = (start, (start + dash).min(y1));
+        pieces.push(Rect { x0, y0, x1: x0 + across, y1 });
+        pieces.push(Rect { x0: x1 - across, y0, x1, y1 });
+    }
+    for piece in &pieces {
+        fill(image, piece.grown(halo), around);
+    }
+    for piece in pieces {
+        fill(image, piece, color);
+    }
+}
+
 /// Lays `color` over one pixel, `coverage` in `[0, 1]`; nothing outside the image.
 pub(super) fn blend(image: &mut RgbImage, (x, y): (i64, i64), color: [u8; 3], coverage: f32) {
     let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };

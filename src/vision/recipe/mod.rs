@@ -3,8 +3,9 @@
 //! The reference (transformers 5.23.0) has two variants of each processor, on torchvision and on
 //! Pillow, and they differ. Held here is the torchvision one: it is what `AutoProcessor` takes
 //! where torchvision is installed, so what the published numbers of the checkpoints are checked
-//! with today, and it does not change with the version of Pillow. OWL-ViT's is met to the last bit,
-//! OWLv2's to rounding in f32.
+//! with today, and it does not change with the version of Pillow. OWL-ViT's, ViT's, BiT's and SAM's
+//! are met to the last bit, OWLv2's to rounding in f32. timm resizes with Pillow; its steps are
+//! followed with the resize of torchvision, as those of all others.
 //!
 //! How far the Pillow variant is from it, in levels of 8 bits on photographs at full size
 //! (`tools/make_preprocess_goldens.py --compare`): OWL-ViT at most 2, 0.004 in the mean, and where
@@ -13,22 +14,34 @@
 //! where Pillow's variant mirrors and torchvision's repeats the edge (0.003 in the mean).
 
 mod settings;
+mod timm;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::canvas::{CanvasGeometry, Placement};
+use super::canvas::{CanvasGeometry, CentreCrop, Placement};
 use super::resize::Filter;
 
-/// The two processors that are known.
+/// The processors that are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Processor {
     /// Stretch to the canvas with an antialiased 8-bit resize, then normalise.
     OwlVit,
+    /// As OWL-ViT, with other defaults; CLIPSeg uses it.
+    Vit,
     /// Pad to a square with black, blur and sample in floats, then normalise.
     Owlv2,
+    /// Resize the longer side as OWL-ViT does it, normalise, then pad with zeros.
+    Sam,
+    /// Scale the shorter side with an antialiased 8-bit resize, cut the canvas out of the middle,
+    /// then normalise; DINOv2 uses it.
+    Bit,
+    /// As BiT; CLIP and GroupViT use it.
+    Clip,
+    /// As BiT, by timm's data configuration.
+    Timm,
 }
 
 impl Processor {
@@ -37,6 +50,10 @@ impl Processor {
         match base {
             "OwlViTImageProcessor" | "OwlViTFeatureExtractor" => Some(Self::OwlVit),
             "Owlv2ImageProcessor" => Some(Self::Owlv2),
+            "ViTImageProcessor" | "ViTFeatureExtractor" => Some(Self::Vit),
+            "SamImageProcessor" => Some(Self::Sam),
+            "BitImageProcessor" => Some(Self::Bit),
+            "CLIPImageProcessor" | "CLIPFeatureExtractor" => Some(Self::Clip),
             _ => None,
         }
     }
@@ -47,6 +64,11 @@ impl fmt::Display for Processor {
         f.write_str(match self {
             Self::OwlVit => "OwlViTImageProcessor",
             Self::Owlv2 => "Owlv2ImageProcessor",
+            Self::Vit => "ViTImageProcessor",
+            Self::Sam => "SamImageProcessor",
+            Self::Bit => "BitImageProcessor",
+            Self::Clip => "CLIPImageProcessor",
+            Self::Timm => "timm's data configuration",
         })
     }
 }
@@ -60,6 +82,12 @@ pub struct Recipe {
     pub canvas_width: u32,
     /// Height of the canvas in pixels.
     pub canvas_height: u32,
+    /// Longer side of the resized image in pixels, where it keeps its aspect ratio and the rest of
+    /// the canvas is padding (SAM); `None` where it fills the canvas in the processor's own way.
+    pub longest_edge: Option<u32>,
+    /// Length in pixels that the shorter side of an image is scaled to before the canvas is cut
+    /// out of its middle; `None` where the canvas holds the whole image.
+    pub shortest_edge: Option<u32>,
     /// Kernel of the resize; OWLv2 has its own and always says bilinear.
     pub filter: Filter,
     /// Factor on 8-bit values, `None` where they are left in `[0, 255]`.
@@ -125,7 +153,8 @@ fn listed(problems: &[RecipeProblem]) -> String {
 impl Recipe {
     /// Reads the recipe of the checkpoint in `folder`: the `image_processor` section of
     /// `processor_config.json` where there is one (transformers 5 saves it there), else
-    /// `preprocessor_config.json`, in the reference's order.
+    /// `preprocessor_config.json`, in the reference's order; where there is neither, the
+    /// `pretrained_cfg` of a `config.json` that timm wrote.
     ///
     /// # Errors
     /// Where there is neither, where the file is no JSON object, and every setting that is not
@@ -138,6 +167,14 @@ impl Recipe {
             return Self::from_settings(section, &nested);
         }
         let path = folder.join("preprocessor_config.json");
+        let timm = folder.join("config.json");
+        if !path.exists()
+            && timm.is_file()
+            && let Some(Value::Object(section)) = read_object(&timm)?.get("pretrained_cfg")
+        {
+            return timm::read(section)
+                .map_err(|problems| RecipeError::Refused { path: timm, problems });
+        }
         Self::from_settings(&read_object(&path)?, &path)
     }
 
@@ -154,14 +191,30 @@ impl Recipe {
             .map_err(|problems| RecipeError::Refused { path: path.to_owned(), problems })
     }
 
+    /// How images are put on the canvas.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        match (self.processor, self.shortest_edge) {
+            (_, Some(shortest_edge)) => Placement::CentreCrop(CentreCrop {
+                shortest_edge,
+                width: self.canvas_width,
+                height: self.canvas_height,
+                // timm crops with torchvision's own function, the processors with theirs.
+                half_to_even: self.processor == Processor::Timm,
+            }),
+            (Processor::Owlv2, None) => Placement::PadToSquare,
+            (Processor::Sam, None) => Placement::LongestEdge {
+                longest_edge: self.longest_edge.unwrap_or(self.canvas_width),
+                canvas_side: self.canvas_width,
+            },
+            (_, None) => Placement::Stretch,
+        }
+    }
+
     /// Where a source of this size lies on the canvas.
     #[must_use]
     pub fn geometry(&self, source_width: u32, source_height: u32) -> CanvasGeometry {
-        let placement = match self.processor {
-            Processor::OwlVit => Placement::Stretch,
-            Processor::Owlv2 => Placement::PadToSquare,
-        };
-        CanvasGeometry::new(placement, source_width, source_height)
+        CanvasGeometry::new(self.placement(), source_width, source_height)
     }
 }
 
@@ -236,6 +289,71 @@ mod tests {
     }
 
     #[test]
+    fn what_segmenters_say_is_understood() {
+        // As the released CLIPSeg checkpoints have it.
+        let clipseg = read(
+            r#"{"do_normalize": true, "do_rescale": true, "do_resize": true,
+                "image_mean": [0.485, 0.456, 0.406], "image_processor_type": "ViTFeatureExtractor",
+                "image_std": [0.229, 0.224, 0.225], "resample": 2,
+                "rescale_factor": 0.00392156862745098, "size": {"height": 352, "width": 352}}"#,
+        )
+        .unwrap();
+        assert_eq!((clipseg.processor, clipseg.canvas_width), (Processor::Vit, 352));
+        assert_eq!(clipseg.filter, Filter::Bilinear);
+        let geometry = clipseg.geometry(640, 480);
+        assert_eq!(geometry, CanvasGeometry::new(Placement::Stretch, 640, 480));
+        let bare = read(r#"{"image_processor_type": "ViTImageProcessor"}"#).unwrap();
+        assert_eq!((bare.canvas_width, bare.filter), (224, Filter::Bilinear));
+        assert_eq!(bare.normalize, Some(([0.5; 3], [0.5; 3])));
+    }
+
+    #[test]
+    fn what_sam_says_is_understood() {
+        // As the released checkpoints have it.
+        let sam = read(
+            r#"{"do_convert_rgb": true, "do_normalize": true, "do_pad": true, "do_rescale": true,
+                "do_resize": true, "image_mean": [0.485, 0.456, 0.406],
+                "image_processor_type": "SamImageProcessor", "image_std": [0.229, 0.224, 0.225],
+                "pad_size": {"height": 1024, "width": 1024}, "processor_class": "SamProcessor",
+                "resample": 2, "rescale_factor": 0.00392156862745098,
+                "size": {"longest_edge": 1024}}"#,
+        )
+        .unwrap();
+        assert_eq!((sam.processor, sam.filter), (Processor::Sam, Filter::Bilinear));
+        assert_eq!(
+            (sam.canvas_width, sam.canvas_height, sam.longest_edge),
+            (1024, 1024, Some(1024))
+        );
+        let placement = Placement::LongestEdge { longest_edge: 1024, canvas_side: 1024 };
+        assert_eq!(sam.geometry(640, 480), CanvasGeometry::new(placement, 640, 480));
+        // transformers 5 says how masks for training are resized, too.
+        let bare = read(
+            r#"{"image_processor_type": "SamImageProcessorFast", "mask_size": {"longest_edge": 256},
+                "mask_pad_size": {"height": 256, "width": 256}}"#,
+        )
+        .unwrap();
+        assert_eq!(bare, sam);
+        let small = read(
+            r#"{"image_processor_type": "SamImageProcessor", "size": {"longest_edge": 60},
+                "pad_size": {"height": 64, "width": 64}}"#,
+        )
+        .unwrap();
+        assert_eq!((small.canvas_width, small.longest_edge), (64, Some(60)));
+    }
+
+    #[test]
+    fn what_sam_cannot_be_is_refused() {
+        let sam = |more: &str| {
+            refused_keys(&format!(r#"{{"image_processor_type": "SamImageProcessor", {more}}}"#))
+        };
+        assert_eq!(sam(r#""do_pad": false"#), ["do_pad"]);
+        assert_eq!(sam(r#""size": {"longest_edge": 65}, "pad_size": 64"#), ["size"]);
+        assert_eq!(sam(r#""pad_size": {"height": 64, "width": 96}"#), ["pad_size"]);
+        assert_eq!(sam(r#""size": {"height": 64, "width": 64}"#), ["size"]);
+        assert_eq!(sam(r#""size": {"longest_edge": 0}"#), ["size"]);
+    }
+
+    #[test]
     fn every_form_of_size_that_fixes_the_canvas_is_read() {
         let size = |size: &str| {
             read(&format!(r#"{{"image_processor_type": "OwlViTImageProcessor", "size": {size}}}"#))
@@ -276,7 +394,7 @@ mod tests {
         assert_eq!(keys, ["do_pad", "size", "resample", "do_rescale", "image_mean"]);
         assert_eq!(refused_keys("{}"), ["image_processor_type"]);
         assert_eq!(
-            refused_keys(r#"{"image_processor_type": "CLIPImageProcessor"}"#),
+            refused_keys(r#"{"image_processor_type": "SiglipImageProcessor"}"#),
             ["image_processor_type"]
         );
     }

@@ -5,9 +5,49 @@ use serde_json::{Map, Value};
 use super::{Processor, Recipe, RecipeProblem};
 use crate::vision::resize::Filter;
 
-/// CLIP's statistics, the default of every processor here.
+/// CLIP's statistics, the default of the OWL processors.
 pub(super) const CLIP_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 pub(super) const CLIP_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+
+/// ImageNet's statistics, the default of SAM.
+const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
+
+/// The defaults of a processor.
+struct Defaults {
+    side: u32,
+    /// What [`Recipe::shortest_edge`] is.
+    shortest_edge: Option<u32>,
+    filter: Filter,
+    mean: [f64; 3],
+    std: [f64; 3],
+}
+
+impl Defaults {
+    fn of(processor: Option<Processor>) -> Self {
+        let clip = |side, shortest_edge, filter| Self {
+            side,
+            shortest_edge,
+            filter,
+            mean: CLIP_MEAN,
+            std: CLIP_STD,
+        };
+        match processor {
+            Some(Processor::Owlv2) => clip(960, None, Filter::Bilinear),
+            Some(Processor::Vit) => {
+                Self { mean: [0.5; 3], std: [0.5; 3], ..clip(224, None, Filter::Bilinear) }
+            }
+            Some(Processor::Sam) => Self {
+                mean: IMAGENET_MEAN,
+                std: IMAGENET_STD,
+                ..clip(1024, None, Filter::Bilinear)
+            },
+            Some(Processor::Bit | Processor::Clip) => clip(224, Some(224), Filter::Bicubic),
+            // timm's configuration has a reader of its own.
+            Some(Processor::OwlVit | Processor::Timm) | None => clip(768, None, Filter::Bicubic),
+        }
+    }
+}
 
 /// Keys that say nothing about pixels: bookkeeping, and where tensors are made.
 const WITHOUT_EFFECT: &[&str] = &[
@@ -17,6 +57,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "disable_grouping",
     "do_convert_rgb", // the source is RGB already
     "input_data_format",
+    "mask_pad_size", // masks that a network is trained with
+    "mask_size",
     "processor_class",
     "return_tensors",
     "use_fast",
@@ -24,7 +66,7 @@ const WITHOUT_EFFECT: &[&str] = &[
 
 /// Keys that are read; the rest is refused by name.
 const READ: &[&str] = &[
-    "crop_size", // without effect, since a crop is refused
+    "crop_size", // without effect where a crop is refused
     "default_to_square",
     "do_center_crop",
     "do_normalize",
@@ -51,6 +93,11 @@ pub(super) fn read(settings: &Map<String, Value>) -> Result<Recipe, Vec<RecipePr
     }
 }
 
+/// A side in pixels.
+fn side(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=16_384).contains(n))
+}
+
 /// Reads settings and collects every problem. A `null` is a missing key, as in the reference.
 struct Reader<'a> {
     settings: &'a Map<String, Value>,
@@ -67,18 +114,41 @@ impl Reader<'_> {
         }
         let processor = self.processor();
         let owlv2 = processor == Some(Processor::Owlv2);
+        let sam = processor == Some(Processor::Sam);
+        let defaults = Defaults::of(processor);
         self.demand("do_resize", true, true, "without it every image has a canvas of its own");
-        self.demand("do_center_crop", false, false, "what lies outside of the crop is never seen");
-        self.demand("do_pad", owlv2, owlv2, "the processor pads in its own way or not at all");
-        if self.value("pad_size").is_some() {
+        let crops = defaults.shortest_edge.is_some();
+        let why = match crops {
+            false => "what lies outside of the crop is never seen",
+            true => "without it every image has a canvas of its own",
+        };
+        self.demand("do_center_crop", crops, crops, why);
+        let pads = owlv2 || sam;
+        self.demand("do_pad", pads, pads, "the processor pads in its own way or not at all");
+        if self.value("pad_size").is_some() && !sam {
             self.refuse("pad_size", "padding to a given size is not implemented".to_owned());
         }
-        let (canvas_width, canvas_height) = self.canvas(if owlv2 { 960 } else { 768 })?;
+        let shortest_edge =
+            defaults.shortest_edge.map(|default| self.edge("shortest_edge", default));
+        let longest_edge = sam.then(|| self.edge("longest_edge", defaults.side));
+        let key = match (crops, sam) {
+            (true, _) => "crop_size",
+            (false, true) => "pad_size",
+            (false, false) => "size",
+        };
+        let (canvas_width, canvas_height) = self.canvas(key, defaults.side)?;
+        if sam && canvas_width != canvas_height {
+            let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
+            self.refuse("pad_size", reason);
+        } else if let Some(edge) = longest_edge.filter(|edge| *edge > canvas_width) {
+            let reason = format!("expected at most pad_size ({canvas_width}), found {edge}");
+            self.refuse("size", reason);
+        }
         if owlv2 && canvas_width != canvas_height {
             let reason = format!("expected a square, found {canvas_width}x{canvas_height}");
             self.refuse("size", reason);
         }
-        let filter = self.filter(owlv2);
+        let filter = self.filter(owlv2, defaults.filter);
         // "rescale" is the name in early checkpoints, and there it wins.
         let key = if self.value("rescale").is_some() { "rescale" } else { "do_rescale" };
         let rescale = self.flag(key, true);
@@ -87,8 +157,8 @@ impl Reader<'_> {
         }
         let factor = self.number("rescale_factor", 1.0 / 255.0);
         let normalize = self.flag("do_normalize", true);
-        let mean = self.channels("image_mean", CLIP_MEAN);
-        let std = self.channels("image_std", CLIP_STD);
+        let mean = self.channels("image_mean", defaults.mean);
+        let std = self.channels("image_std", defaults.std);
         if std.contains(&0.0) {
             self.refuse("image_std", "a channel would be divided by 0".to_owned());
         }
@@ -96,6 +166,8 @@ impl Reader<'_> {
             processor: processor?,
             canvas_width,
             canvas_height,
+            longest_edge,
+            shortest_edge,
             filter,
             rescale_factor: rescale.then_some(factor),
             normalize: normalize.then_some((mean, std)),
@@ -114,7 +186,8 @@ impl Reader<'_> {
         let key = ["image_processor_type", "feature_extractor_type"]
             .into_iter()
             .find(|key| self.value(key).is_some());
-        let expected = "expected OwlViTImageProcessor or Owlv2ImageProcessor";
+        let expected = "expected OwlViTImageProcessor, Owlv2ImageProcessor, ViTImageProcessor, \
+                        BitImageProcessor, CLIPImageProcessor or SamImageProcessor";
         let Some(key) = key else {
             self.refuse("image_processor_type", format!("{expected}, found nothing"));
             return None;
@@ -172,18 +245,34 @@ impl Reader<'_> {
         })
     }
 
-    /// Width and height of the canvas.
-    fn canvas(&mut self, default: u32) -> Option<(u32, u32)> {
-        let Some(value) = self.value("size").cloned() else { return Some((default, default)) };
-        let side = |value: &Value| {
-            value.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (1..=16_384).contains(n))
+    /// `size` of a processor that scales one side and keeps the aspect ratio: `{"shortest_edge": n}`
+    /// or `{"longest_edge": n}`, by `key`; or `n` for the former.
+    fn edge(&mut self, key: &str, default: u32) -> u32 {
+        let Some(value) = self.value("size").cloned() else { return default };
+        let is_shortest = key == "shortest_edge";
+        let edge = match &value {
+            Value::Number(_) if is_shortest && !self.flag("default_to_square", false) => {
+                side(&value)
+            }
+            Value::Object(fields) if fields.len() == 1 => fields.get(key).and_then(side),
+            _ => None,
         };
+        edge.unwrap_or_else(|| {
+            self.refuse("size", format!("expected {{\"{key}\": 1 to 16384}}, found {value}"));
+            default
+        })
+    }
+
+    /// Width and height of the canvas, from the key that holds them.
+    fn canvas(&mut self, key: &str, default: u32) -> Option<(u32, u32)> {
+        let Some(value) = self.value(key).cloned() else { return Some((default, default)) };
+        let is_size = key == "size";
         let keys: Vec<&str> = match &value {
             Value::Object(fields) => fields.keys().map(String::as_str).collect(),
             _ => Vec::new(),
         };
         let size = match &value {
-            Value::Number(_) if self.flag("default_to_square", true) => {
+            Value::Number(_) if !is_size || self.flag("default_to_square", true) => {
                 side(&value).map(|n| (n, n))
             }
             Value::Array(items) if items.len() == 2 => side(&items[1]).zip(side(&items[0])),
@@ -194,9 +283,9 @@ impl Reader<'_> {
         };
         if size.is_none() {
             let keeps_aspect = keys.iter().any(|key| key.contains("edge") || key.contains("max_"))
-                || (value.is_number() && !self.flag("default_to_square", true));
+                || (is_size && value.is_number() && !self.flag("default_to_square", true));
             self.refuse(
-                "size",
+                key,
                 if keeps_aspect {
                     format!(
                         "expected a fixed height and width, found {value}: a canvas that keeps \
@@ -211,8 +300,7 @@ impl Reader<'_> {
     }
 
     /// Numbers as in Pillow's `Resampling`.
-    fn filter(&mut self, owlv2: bool) -> Filter {
-        let default = if owlv2 { Filter::Bilinear } else { Filter::Bicubic };
+    fn filter(&mut self, owlv2: bool, default: Filter) -> Filter {
         match (self.value("resample").map(|value| (value.as_u64(), value.clone())), owlv2) {
             (None, _) => default,
             (Some((Some(2), _)), _) => Filter::Bilinear,

@@ -5,10 +5,17 @@
 //! the terminating NUL, then the bytes; a sequence is its count, then the elements; an array is
 //! the elements alone.
 
+mod field;
 mod reader;
+mod service;
 mod writer;
 
+pub use field::Field;
+#[cfg(test)]
+pub(crate) use field::Fields;
+pub(crate) use field::{field_name, message};
 pub use reader::Reader;
+pub use service::Service;
 pub use writer::Writer;
 
 /// Bytes of the encapsulation header that stands before every message.
@@ -18,6 +25,11 @@ pub const HEADER_LEN: usize = 4;
 pub trait Message<'a>: Sized {
     /// Full name of the ROS 2 type, such as `sensor_msgs/msg/Image`.
     const TYPE: &'static str;
+
+    /// The least number of bytes that its fields take, padding not counted. A sequence of more
+    /// elements than could stand in the bytes that are left is refused before anything is
+    /// allocated for it.
+    const SMALLEST: usize;
 
     /// Reads the fields in order.
     ///
@@ -72,10 +84,14 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// Puts the name of the enclosing field in front of the path.
+    /// Puts the name of the enclosing field in front of the path; an empty one is left out.
     #[must_use]
     pub fn inside(mut self, field: &str) -> Self {
-        self.field = format!("{field}.{}", self.field);
+        self.field = match (field, self.field.as_str()) {
+            ("", _) => self.field,
+            (_, "") => field.to_owned(),
+            (_, inner) => format!("{field}.{inner}"),
+        };
         self
     }
 
@@ -103,6 +119,7 @@ mod tests {
 
     impl<'a> Message<'a> for Mixed<'a> {
         const TYPE: &'static str = "test_msgs/msg/Mixed";
+        const SMALLEST: usize = 1 + 8 + 4 + 2 + 4 + 4;
 
         fn read(reader: &mut Reader<'a>) -> Result<Self, FieldError> {
             Ok(Self {
@@ -111,7 +128,7 @@ mod tests {
                 name: reader.string("name")?,
                 small: reader.u16("small")?,
                 bytes: reader.byte_sequence("bytes")?,
-                many: reader.f64_sequence("many")?,
+                many: reader.sequence("many")?,
             })
         }
 
@@ -121,7 +138,7 @@ mod tests {
             writer.string(self.name);
             writer.u16(self.small);
             writer.byte_sequence(self.bytes);
-            writer.f64_sequence(&self.many);
+            writer.sequence(&self.many);
         }
     }
 

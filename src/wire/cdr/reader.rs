@@ -1,6 +1,6 @@
 //! Fields out of a message.
 
-use super::{FieldError, HEADER_LEN, Message};
+use super::{Field, FieldError, HEADER_LEN, Message};
 
 /// Takes fields from the front of a message.
 pub struct Reader<'a> {
@@ -62,6 +62,11 @@ impl<'a> Reader<'a> {
         self.bytes.len().saturating_sub(self.position)
     }
 
+    /// Where the next field is looked for, counted from the first byte of the message.
+    pub(super) fn position(&self) -> usize {
+        self.position
+    }
+
     /// Skips the padding before a number of `size` bytes. It may lead past the end; the read that
     /// follows reports that.
     fn align(&mut self, size: usize) {
@@ -90,7 +95,9 @@ impl<'a> Reader<'a> {
     read_number!(u8, u8);
     read_number!(u16, u16);
     read_number!(u32, u32);
+    read_number!(u64, u64);
     read_number!(i32, i32);
+    read_number!(i64, i64);
     read_number!(f32, f32);
     read_number!(f64, f64);
 
@@ -150,31 +157,17 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// A sequence of doubles.
-    ///
-    /// # Errors
-    /// Where the message ends before the count or before the last one.
-    pub fn f64_sequence(&mut self, field: &str) -> Result<Vec<f64>, FieldError> {
-        let count = self.sequence_len(field, size_of::<f64>())?;
-        (0..count).map(|_| self.f64(field)).collect()
-    }
-
-    /// A sequence of messages.
-    ///
-    /// `smallest_element` is the least number of bytes that one element takes; a count that could
-    /// not fit into the rest of the message is refused before anything is allocated for it.
+    /// A sequence of numbers, texts or messages. A count that could not fit into the rest of the
+    /// message is refused before anything is allocated for it.
     ///
     /// # Errors
     /// Where the count does not fit, or an element cannot be read.
-    pub fn sequence<M: Message<'a>>(
-        &mut self,
-        field: &str,
-        smallest_element: usize,
-    ) -> Result<Vec<M>, FieldError> {
-        let count = self.sequence_len(field, smallest_element)?;
+    pub fn sequence<F: Field<'a>>(&mut self, field: &str) -> Result<Vec<F>, FieldError> {
+        let count = self.sequence_len(field, F::SMALLEST)?;
         let mut elements = Vec::with_capacity(count);
         for index in 0..count {
-            let element = M::read(self).map_err(|error| error.inside_element(field, index))?;
+            let element =
+                F::read_as(self, "").map_err(|error| error.inside_element(field, index))?;
             elements.push(element);
         }
         Ok(elements)

@@ -1,6 +1,6 @@
 //! Fields into a message.
 
-use super::{HEADER_LEN, Message};
+use super::{Field, HEADER_LEN};
 
 /// Puts fields behind each other, little-endian.
 pub struct Writer {
@@ -34,7 +34,9 @@ impl Writer {
     write_number!(u8, u8);
     write_number!(u16, u16);
     write_number!(u32, u32);
+    write_number!(u64, u64);
     write_number!(i32, i32);
+    write_number!(i64, i64);
     write_number!(f32, f32);
     write_number!(f64, f64);
 
@@ -68,17 +70,11 @@ impl Writer {
         }
     }
 
-    /// A sequence of doubles.
-    pub fn f64_sequence(&mut self, values: &[f64]) {
-        self.count(values.len());
-        self.f64_array(values);
-    }
-
-    /// A sequence of messages.
-    pub fn sequence<'a, M: Message<'a>>(&mut self, elements: &[M]) {
+    /// A sequence of numbers, texts or messages.
+    pub fn sequence<'a, F: Field<'a>>(&mut self, elements: &[F]) {
         self.count(elements.len());
         for element in elements {
-            element.write(self);
+            element.write_to(self);
         }
     }
 }

@@ -52,5 +52,13 @@ fn known_models_are_listed_with_nothing_pulled() {
     let list = run(words!["models", "--json"], 0).json();
     assert_eq!(super::keys(&list), ["installed", "interrupted", "available"]);
     let known: Vec<_> = list["available"].as_array().unwrap().iter().map(|m| &m["name"]).collect();
-    assert_eq!(known.len() + list["installed"].as_array().unwrap().len(), 5, "{list}");
+    assert_eq!(known.len(), owlet::hub::KNOWN_MODELS.len(), "{list}");
+    // Beside them there is what comes with Owlet.
+    let installed = list["installed"].as_array().unwrap();
+    let names: Vec<_> = installed.iter().map(|model| &model["name"]).collect();
+    assert_eq!(names, ["owlet-nano", "owlet-nano-seg"], "{list}");
+    for model in installed {
+        assert_eq!(model["builtin"], true);
+        assert_eq!(model["state"]["state"], "no_manifest");
+    }
 }

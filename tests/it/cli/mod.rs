@@ -2,10 +2,13 @@
 //! recordings.
 
 mod bags;
+mod bank;
+mod boxes;
 mod detect;
 mod detect_refusals;
 mod help;
 mod inspect;
+mod masks;
 mod overlays;
 mod pipes;
 mod prompts;
@@ -14,6 +17,8 @@ mod replay;
 mod replay_damage;
 mod replay_folder;
 mod replay_resume;
+mod segment;
+mod teach;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -35,7 +40,7 @@ macro_rules! words {
         vec![$(std::ffi::OsStr::new(&$word).to_owned()),*]
     };
 }
-use words;
+pub(crate) use words;
 
 /// Variables that would change what the program does.
 const VARIABLES: [&str; 8] = [
@@ -50,26 +55,26 @@ const VARIABLES: [&str; 8] = [
 ];
 
 /// What a command came to.
-struct Ran {
+pub(crate) struct Ran {
     code: i32,
-    stdout: String,
-    stderr: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
     /// Lines of stdout as JSON.
-    fn json_lines(&self) -> Vec<Value> {
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// All of stdout as one JSON value.
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
     }
 
     /// Whether stderr holds all of the texts; else the test fails and shows it.
     #[track_caller]
-    fn says(&self, texts: &[&str]) -> &Self {
+    pub(crate) fn says(&self, texts: &[&str]) -> &Self {
         for text in texts {
             assert!(self.stderr.contains(text), "expected {text:?} on stderr of {self}");
         }
@@ -91,7 +96,7 @@ impl std::fmt::Display for Ran {
 
 /// Takes what the user or the machine has set out of a command's sight: the CPU is the one device
 /// that every machine has, and no model of the user's is found.
-fn settle(command: &mut Command) {
+pub(crate) fn settle(command: &mut Command) {
     for name in VARIABLES {
         command.env_remove(name);
     }
@@ -132,12 +137,12 @@ fn ends(mut command: assert_cmd::Command, code: i32) -> Ran {
 
 /// Runs a command line and holds its exit code.
 #[track_caller]
-fn run(words: Vec<OsString>, code: i32) -> Ran {
+pub(crate) fn run(words: Vec<OsString>, code: i32) -> Ran {
     ends(owlet(&words), code)
 }
 
 /// The words of `detect` with the small OWL-ViT.
-fn detect_words(images: &[&Path], more: Vec<OsString>) -> Vec<OsString> {
+pub(crate) fn detect_words(images: &[&Path], more: Vec<OsString>) -> Vec<OsString> {
     let mut words = words!["detect", "--model", fixture("owlvit_tiny")];
     words.extend(images.iter().map(OsString::from));
     words.extend(more);
@@ -152,7 +157,7 @@ fn replay_words(bag: &Path, out: &Path, more: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// One of the pictures that the golden values were made from.
-fn picture(name: &str) -> PathBuf {
+pub(crate) fn picture(name: &str) -> PathBuf {
     fixture("owl_images").join(name)
 }
 
@@ -173,7 +178,7 @@ fn checkpoint(name: &str) -> TempDir {
 }
 
 /// The names in a folder, sorted.
-fn names_in(folder: &Path) -> Vec<String> {
+pub(crate) fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
     let mut names: Vec<_> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
@@ -182,7 +187,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 /// The keys of a JSON object, in their order.
-fn keys(value: &Value) -> Vec<&str> {
+pub(crate) fn keys(value: &Value) -> Vec<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 

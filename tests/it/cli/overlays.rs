@@ -126,5 +126,5 @@ fn the_longest_picture_is_drawn_and_a_longer_one_refused() {
     let more = || words!["-p", "cat", "--overlay", overlay];
     run(detect_words(&[&long(32_768)], more()), 0);
     assert_eq!(open(&overlay).dimensions(), (32_768, 2));
-    run(detect_words(&[&long(70_000)], more()), 1).says(&["70000x2", "at most 32768 on a side"]);
+    run(detect_words(&[&long(70_000)], more()), 1).says(&["70000.png", "exceeds limit"]);
 }

@@ -48,7 +48,8 @@ impl Client {
 #[test]
 fn what_is_pulled_is_listed_and_found_by_its_name() {
     let client = Client::new();
-    let detect = || words!["detect", picture("square.png"), "-p", "cat", "--json"];
+    let plain = || words!["detect", picture("square.png"), "-p", "cat", "--json"];
+    let detect = || [plain(), words!["--model", NAME]].concat();
     client.run(detect(), 1).says(&["not on this machine", "owlet pull owlvit-base-patch32"]);
 
     let pulled = client.run(words!["pull", NAME], 0);
@@ -69,12 +70,12 @@ fn what_is_pulled_is_listed_and_found_by_its_name() {
     assert_eq!((&installed["name"], &installed["repo"]), (&NAME.into(), &REPO.into()));
     assert_eq!(installed["state"]["state"], "verified");
 
-    // Under its short name, which is the default, and under the hub's.
+    // Under its short name and under the hub's.
     let found = client.run(detect(), 0).json();
     assert_eq!(found["model"], NAME);
-    let by_repo = client.run([detect(), words!["--model", REPO]].concat(), 0).json();
+    let by_repo = client.run([plain(), words!["--model", REPO]].concat(), 0).json();
     assert_eq!(by_repo["detections"], found["detections"]);
-    let by_path = [detect(), words!["--model", fixture("owlvit_tiny")]].concat();
+    let by_path = [plain(), words!["--model", fixture("owlvit_tiny")]].concat();
     assert_eq!(client.run(by_path, 0).json()["detections"], found["detections"]);
 
     // Damage is found when it is loaded, and told by the list.
@@ -87,6 +88,14 @@ fn what_is_pulled_is_listed_and_found_by_its_name() {
     assert!(list.stdout.contains("broken: "), "{list}");
     client.run(words!["pull", NAME, "-q"], 0);
     client.run(detect(), 0);
+}
+
+#[test]
+fn what_comes_with_owlet_is_not_fetched() {
+    let client = Client::new();
+    let pulled = client.run(words!["pull", "owlet-nano"], 0);
+    pulled.says(&["owlet-nano comes with Owlet"]);
+    assert!(pulled.stdout.ends_with("models/owlet-nano\n"), "{pulled}");
 }
 
 #[test]

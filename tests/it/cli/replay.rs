@@ -40,9 +40,9 @@ fn every_frame_is_there_in_order_in_records_bag_and_report() {
     let ran = run(replay_words(&gallery(), &out, words!["-p", "cat", "-p", "a dog"]), 0);
     assert_eq!(ran.stderr, "", "--quiet says nothing where nothing is wrong");
     assert!(ran.stdout.starts_with("24 frames, "), "{ran}");
-    let expected = ["detections.jsonl", "detections.mcap", "report.html", "run.json"];
+    let expected = ["coco.json", "detections.jsonl", "detections.mcap", "report.html", "run.json"];
     assert_eq!(names_in(&out), expected);
-    for name in &expected[..3] {
+    for name in &expected[..4] {
         assert!(ran.stdout.contains(out.join(name).to_str().unwrap()), "{name}: {ran}");
     }
 

@@ -54,7 +54,15 @@ fn overwrite_removes_what_a_replay_writes_and_nothing_else() {
     assert!(results(&out) == whole);
     assert_eq!(
         names_in(&out),
-        ["detections.jsonl", "detections.mcap", "notes.txt", "overlays", "report.html", "run.json"]
+        [
+            "coco.json",
+            "detections.jsonl",
+            "detections.mcap",
+            "notes.txt",
+            "overlays",
+            "report.html",
+            "run.json"
+        ]
     );
     assert_eq!(names_in(&out.join("overlays")), ["best.jpg"]);
 

@@ -124,7 +124,7 @@ fn a_run_that_was_killed_can_be_gone_on_with() {
 
     // While it lives nobody else may write there.
     signal(&child, "STOP");
-    run(setup.words(&out, words!["--resume"]), 2).says(&["another replay is writing there"]);
+    run(setup.words(&out, words!["--resume"]), 2).says(&["another owlet is writing there"]);
 
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(9));

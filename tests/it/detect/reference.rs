@@ -19,6 +19,7 @@ fn golden_detections(goldens: &Goldens, image: &RgbImage) -> Vec<Detection> {
         .chunks_exact(4)
         .zip(scores.iter().zip(labels))
         .map(|(corners, (&score, label))| Detection {
+            mask: None,
             prompt: usize::try_from(label).unwrap(),
             score,
             objectness: None,

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use image::RgbImage;
-use owlet::detect::{DetectorError, DetectorOptions, DeviceRefused, OwlDetector};
+use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
+use owlet::nn::DeviceRefused;
 use owlet::tasks::{DetectError, Detector};
 use owlet::types::{DeviceChoice, DtypeChoice, PromptSet};
 
@@ -77,6 +78,7 @@ fn options_out_of_range_are_refused_by_name() {
         (DetectorOptions { nms_iou: Some(1.5), ..base.clone() }, "nms_iou"),
         (DetectorOptions { nms_iou: Some(f32::NAN), ..base.clone() }, "nms_iou"),
         (DetectorOptions { max_detections: 0, ..base.clone() }, "max_detections"),
+        (DetectorOptions { names_per_box: 0, ..base.clone() }, "names_per_box"),
         (DetectorOptions { threads: Some(0), ..base.clone() }, "threads"),
     ] {
         let refused = OwlDetector::load(&options).unwrap_err().to_string();

@@ -48,7 +48,7 @@ fn plainly(
         let Some((prompt, score)) = best else { continue };
         let box_in_source_px = geometry.source_px_from_norm(norm.try_into().unwrap());
         if !prompts.prompts[prompt].negative && box_in_source_px.area() > 0.0 {
-            found.push(Detection { prompt, score, objectness: None, box_in_source_px });
+            found.push(Detection { prompt, score, objectness: None, box_in_source_px, mask: None });
         }
     }
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -175,6 +175,62 @@ fn suppression_is_within_a_prompt_and_the_cap_keeps_the_best() {
             .unwrap();
     capped.set_prompts(prompts).unwrap();
     assert_eq!(detect_one(&mut capped, &image), all[..3]);
+}
+
+#[test]
+fn a_box_with_all_its_names_is_what_each_prompt_finds_alone() {
+    let image = picture("landscape");
+    let prompts = vec![
+        prompt("cat", &["a cat", "a photo of a cat"], Some(0.2), false),
+        prompt("dog", &["a photo of a dog"], None, false),
+        prompt("hand", &["the left hand"], None, false),
+    ];
+    let mut one_name = detector("owlvit_tiny");
+    let mut expected = Vec::new();
+    for (position, prompt) in prompts.iter().enumerate() {
+        one_name.set_prompts(set(vec![prompt.clone()], 0.1)).unwrap();
+        let mut alone = detect_one(&mut one_name, &image);
+        assert!(!alone.is_empty());
+        alone.iter_mut().for_each(|found| found.prompt = position);
+        expected.extend(alone);
+    }
+    expected.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let load = |names_per_box| {
+        OwlDetector::load(&DetectorOptions { names_per_box, ..options("owlvit_tiny") }).unwrap()
+    };
+    // Four texts: both of one prompt may be among a patch's best.
+    let mut all_names = load(4);
+    all_names.set_prompts(set(prompts.clone(), 0.1)).unwrap();
+    let found = detect_one(&mut all_names, &image);
+    assert_same("all names", &found, &expected);
+
+    one_name.set_prompts(set(prompts.clone(), 0.1)).unwrap();
+    let best = detect_one(&mut one_name, &image);
+    let mut two_names = load(2);
+    two_names.set_prompts(set(prompts, 0.1)).unwrap();
+    let two = detect_one(&mut two_names, &image);
+    assert!(best.len() < two.len() && two.len() < found.len(), "{} {}", best.len(), two.len());
+
+    // What is less than a distractor is not the box's name either.
+    let distracted = set(
+        vec![
+            prompt("cat", &["a cat"], None, false),
+            prompt("not it", &["a photo of a dog"], None, true),
+            prompt("hand", &["the left hand"], None, false),
+        ],
+        0.1,
+    );
+    one_name.set_prompts(distracted.clone()).unwrap();
+    all_names.set_prompts(distracted).unwrap();
+    let (best, all) = (detect_one(&mut one_name, &image), detect_one(&mut all_names, &image));
+    let patches = |found: &[Detection]| -> std::collections::HashSet<_> {
+        found.iter().map(|found| format!("{:?}", found.box_in_source_px)).collect()
+    };
+    assert_eq!(
+        patches(&best),
+        patches(&all),
+        "a distractor takes the box from all that score less"
+    );
 }
 
 #[test]

@@ -312,3 +312,62 @@ async fn a_pull_works_inside_of_an_async_runtime() {
     client.server.publish(REPO, "main", &[("config.json", CONFIG), (WEIGHTS, b"123")]);
     client.pull(NAME).unwrap();
 }
+
+/// How it pools stands in a folder of its own, which is fetched, recorded and checked as the rest.
+#[test]
+fn a_sentence_encoder_comes_with_its_pooling() {
+    let client = Client::new();
+    let name = "all-minilm-l6-v2";
+    let repo = "sentence-transformers/all-MiniLM-L6-v2";
+    let weights = noise(50_000, 4);
+    let pooling: &[u8] = br#"{"pooling_mode_mean_tokens": true}"#;
+    let config: &[u8] = br#"{"model_type": "bert"}"#;
+    let files: &[(&str, &[u8])] = &[
+        ("1_Pooling/config.json", pooling),
+        ("2_Dense/config.json", b"{}"),
+        ("config.json", config),
+        ("config_sentence_transformers.json", b"{}"),
+        ("modules.json", b"[]"),
+        (WEIGHTS, &weights),
+        ("onnx/model.onnx", b"another format"),
+        ("openvino/config.json", b"{}"),
+        ("sentence_bert_config.json", b"{}"),
+        ("tokenizer.json", b"{}"),
+        ("vocab.txt", b"[PAD]\n"),
+    ];
+    client.server.publish(repo, "main", files);
+    let model = client.pull(name).unwrap();
+    let fetched = [
+        "1_Pooling",
+        "config.json",
+        "config_sentence_transformers.json",
+        WEIGHTS,
+        "modules.json",
+        "owlet-manifest.json",
+        "sentence_bert_config.json",
+        "tokenizer.json",
+        "vocab.txt",
+    ];
+    assert_eq!(names_in(model.path()), fetched);
+    let below = model.path().join("1_Pooling/config.json");
+    assert_eq!(fs::read(&below).unwrap(), pooling);
+    let recorded = model.manifest().unwrap().file("1_Pooling/config.json").unwrap();
+    assert_eq!(recorded.sha256, sha256_hex(pooling));
+    assert_eq!(client.resolve(name).unwrap().verify(Verify::Full).unwrap().hashed, 8);
+
+    // Damage in it is found, and mended by the next pull.
+    fs::write(&below, br#"{"pooling_mode_mean_tokens": null}"#).unwrap();
+    let damaged = client.resolve(name).unwrap_err();
+    assert!(
+        matches!(damaged, HubError::DigestChanged { ref path, .. } if *path == below),
+        "{damaged}"
+    );
+    client.pull(name).unwrap();
+    assert_eq!(fs::read(&below).unwrap(), pooling);
+
+    // The next version has none: nothing of the old one stays.
+    let without: Vec<_> = files[2..].to_vec();
+    client.server.publish(repo, "main", &without);
+    let model = client.pull(name).unwrap();
+    assert!(!below.exists() && model.manifest().unwrap().file("1_Pooling/config.json").is_none());
+}

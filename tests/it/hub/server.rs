@@ -101,7 +101,7 @@ impl HubServer {
                 sender.send(addresses).unwrap();
                 let front_router = Router::new()
                     .route("/api/models/{owner}/{name}/revision/{revision}", get(info))
-                    .route("/{owner}/{name}/resolve/{commit}/{file}", get(resolve))
+                    .route("/{owner}/{name}/resolve/{commit}/{*file}", get(resolve))
                     .with_state(Arc::clone(&shared));
                 let storage_router =
                     Router::new().route("/blobs/{file}/{sha256}", get(blob)).with_state(shared);

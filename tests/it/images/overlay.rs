@@ -2,7 +2,9 @@
 
 use image::{Rgb, RgbImage};
 use owlet::types::PixelBox;
-use owlet::vision::overlay::{OverlayItem, color_of, draw, with_caption};
+use owlet::vision::overlay::{
+    OverlayItem, TruthItem, color_of, draw, draw_with_truth, with_caption,
+};
 use proptest::prelude::*;
 
 fn item(corners: [f32; 4], color_index: usize) -> OverlayItem<'static> {
@@ -47,6 +49,30 @@ fn the_better_box_lies_on_top() {
     for items in [[low, high], [high, low]] {
         assert_eq!(draw(&black, &items).get_pixel(50, 100).0, color_of(1));
     }
+}
+
+#[test]
+fn a_true_box_is_dashed_over_what_was_found_and_named_where_it_was_missed() {
+    let grey = RgbImage::from_pixel(320, 240, Rgb([128; 3]));
+    let found = item([100.0, 80.0, 220.0, 200.0], 1);
+    let truth = |label| TruthItem { label, box_in_source_px: found.box_in_source_px };
+    let drawn = draw_with_truth(&grey, &[truth(None)], &[found]);
+    let column: Vec<[u8; 3]> = (80..200).map(|y| drawn.get_pixel(100, y).0).collect();
+    let count_of = |color: [u8; 3]| column.iter().filter(|pixel| **pixel == color).count();
+    // Dashes and gaps: both can be told.
+    assert!(count_of([255; 3]) > 30 && count_of(color_of(1)) > 20, "{column:?}");
+    assert_eq!(drawn.get_pixel(160, 140).0, [128; 3]);
+    // A plate of its own, off the one of the detection.
+    let named = draw_with_truth(&grey, &[truth(Some("a cat"))], &[found]);
+    assert!(count(&named, [255; 3]) > count(&drawn, [255; 3]) + 200);
+    assert!(count(&named, color_of(1)) > 300);
+    assert_eq!(draw_with_truth(&grey, &[], &[found]), draw(&grey, &[found]));
+    // Outside of the picture there is nothing to draw.
+    let outside = TruthItem {
+        label: Some("x"),
+        box_in_source_px: PixelBox::from_corners([400.0, 0.0, 500.0, 9.0]),
+    };
+    assert_eq!(draw_with_truth(&grey, &[outside], &[]), grey);
 }
 
 #[test]

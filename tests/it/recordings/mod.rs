@@ -1,9 +1,10 @@
 //! Recordings: read those of other programs, be read by other programs, survive damage.
 
+mod all_types;
 mod damage;
 mod inspected;
 mod mutated;
-mod peers;
+pub(crate) mod peers;
 mod read_by_peers;
 mod read_peers;
 mod read_ros;
@@ -20,7 +21,7 @@ fn read_all(bag: &mut BagReader) -> (Vec<RawMessage>, LossReport) {
 }
 
 /// All messages of the bag at a path, which must be whole.
-fn read_whole(path: &Path) -> Vec<RawMessage> {
+pub(crate) fn read_whole(path: &Path) -> Vec<RawMessage> {
     let mut bag = BagReader::open(path).unwrap_or_else(|error| panic!("{error}"));
     let (messages, losses) = read_all(&mut bag);
     assert!(losses.is_lossless(), "{}:{losses}", path.display());

@@ -1,34 +1,14 @@
 //! The Python programs that recordings are exchanged with.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-fn python() -> PathBuf {
-    if let Some(python) = std::env::var_os("OWLET_TEST_PYTHON") {
-        return python.into();
-    }
-    let made_by_make = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/venv/bin/python");
-    assert!(made_by_make.exists(), "run `make test` once, it sets up the Python peers");
-    made_by_make
-}
-
 /// What a script in `tests/peers` prints.
 pub(super) fn run(script: &str, argument: &Path) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers").join(script);
-    let python = python();
-    let output = Command::new(&python)
-        .arg("-B")
-        .arg(&path)
-        .arg(argument)
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} failed:\n{stderr}");
-    String::from_utf8(output.stdout).unwrap()
+    crate::peers::run(script, &[argument])
 }
 
 /// The folder of recordings that `write_bags.py` makes, once for each run of the tests.

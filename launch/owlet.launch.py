@@ -1,0 +1,155 @@
+"""One Owlet node. `ros2 launch owlet owlet.launch.py --show-args` lists the arguments.
+
+    ros2 launch owlet owlet.launch.py image:=/camera/color/image_raw prompts:='a mug; a bowl'
+
+An argument that is not given leaves its parameter to `params_file`, or else to the node's default.
+"""
+
+import os
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+
+def parts(text):
+    """The parts of a text between semicolons."""
+    return [part.strip() for part in text.split(';') if part.strip()]
+
+
+def flag(text):
+    """A flag as launch arguments have it."""
+    known = {'true': True, '1': True, 'false': False, '0': False}
+    if text.lower() not in known:
+        raise ValueError('expected true or false')
+    return known[text.lower()]
+
+
+# Arguments that are parameters of the node, with what makes a value of the text.
+PARAMETERS = {
+    'model': str,
+    'device': str,
+    'prompts': parts,
+    'prompts_file': os.path.abspath,
+    'threshold': float,
+    'cameras': parts,
+    'autostart': flag,
+    'use_sim_time': flag,
+}
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        'model', default_value='',
+        description='Model: a known name (`owlet models` lists them) or a folder'),
+    DeclareLaunchArgument(
+        'device', default_value='',
+        description='Where the model runs: auto, cpu, cuda or cuda:N'),
+    DeclareLaunchArgument(
+        'prompts', default_value='',
+        description="What to look for, parted by semicolons: 'a mug; a bowl'"),
+    DeclareLaunchArgument(
+        'prompts_file', default_value='',
+        description='YAML file of prompts with synonyms, thresholds and distractors'),
+    DeclareLaunchArgument(
+        'threshold', default_value='',
+        description='Lowest score that is reported, 0 to 1, for prompts with none of their own'),
+    DeclareLaunchArgument(
+        'image', default_value='image',
+        description='Image topic; compressed images are taken from <image>/compressed'),
+    DeclareLaunchArgument(
+        'camera_info', default_value='camera_info',
+        description='Topic of the calibration of the camera'),
+    DeclareLaunchArgument(
+        'depth', default_value='depth',
+        description='Topic of depth images that lie on the images, for places in space'),
+    DeclareLaunchArgument(
+        'cameras', default_value='',
+        description='Names of several cameras, parted by semicolons, instead of image, camera_info '
+                    'and depth: images of each come on <name>/image (see cameras.launch.py)'),
+    DeclareLaunchArgument(
+        'name', default_value='owlet', description='Name of the node'),
+    DeclareLaunchArgument(
+        'namespace', default_value='', description='Namespace of the node'),
+    DeclareLaunchArgument(
+        'autostart', default_value='true',
+        description='Whether the node configures and activates itself; false leaves that to a '
+                    'lifecycle manager'),
+    DeclareLaunchArgument(
+        'use_sim_time', default_value='false',
+        description='Whether the time is that of /clock'),
+    DeclareLaunchArgument(
+        'params_file', default_value='',
+        description='Parameter file of the node; arguments that are given win over it'),
+    DeclareLaunchArgument(
+        'transport', default_value='ros2', choices=['ros2', 'rmw_zenoh'],
+        description='ros2: through the ROS around it, for every rmw. rmw_zenoh: what Owlet brings '
+                    'itself, for a ROS that runs on rmw_zenoh'),
+    DeclareLaunchArgument(
+        'log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
+        description='The least that the node says on its console'),
+    DeclareLaunchArgument(
+        'rviz', default_value='false', choices=['true', 'false'],
+        description='Whether to look at it in rviz2'),
+]
+
+
+def overrides(context):
+    """The parameters of the arguments that were given."""
+    values = {}
+    for name, value_of in PARAMETERS.items():
+        text = LaunchConfiguration(name).perform(context).strip()
+        if not text:
+            continue
+        try:
+            values[name] = value_of(text)
+        except ValueError as error:
+            raise RuntimeError(f'launch argument {name}: {error}, found {text!r}') from error
+    return values
+
+
+def node(context):
+    """The node, and its end as the end of the launch."""
+    params_file = LaunchConfiguration('params_file').perform(context)
+    if params_file and not os.path.isfile(params_file):
+        raise RuntimeError(f'launch argument params_file: there is no file {params_file!r}')
+    image = LaunchConfiguration('image').perform(context)
+    remappings = [
+        (name, topic)
+        for name, topic in [
+            ('image', image),
+            ('image/compressed', f'{image}/compressed'),
+            ('camera_info', LaunchConfiguration('camera_info').perform(context)),
+            ('depth', LaunchConfiguration('depth').perform(context)),
+        ]
+        if name != topic
+    ]
+    return [
+        Node(
+            package='owlet',
+            executable='owlet',
+            name=LaunchConfiguration('name'),
+            namespace=LaunchConfiguration('namespace'),
+            arguments=['run', '--transport', LaunchConfiguration('transport')],
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            parameters=([params_file] if params_file else []) + [overrides(context)],
+            remappings=remappings,
+            output='screen',
+            emulate_tty=True,
+            on_exit=Shutdown(reason='the node has ended'),
+        )
+    ]
+
+
+def generate_launch_description():
+    """All of it."""
+    rviz = Node(
+        package='rviz2',
+        executable='rviz2',
+        arguments=['-d', PathJoinSubstitution([FindPackageShare('owlet'), 'launch', 'owlet.rviz'])],
+        parameters=[{'use_sim_time': LaunchConfiguration('use_sim_time')}],
+        condition=IfCondition(LaunchConfiguration('rviz')),
+    )
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=node), rviz])

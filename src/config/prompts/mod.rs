@@ -1,0 +1,275 @@
+//! Files of prompts: YAML or JSON with a list `prompts`, whose items are a text or a map.
+//!
+//! ```yaml
+//! default_threshold: 0.1
+//! prompts:
+//!   - a cat
+//!   - name: remote
+//!     texts: [a remote control, a tv remote]
+//!     threshold: 0.2
+//!   - {name: cushion, negative: true}
+//!   - name: gadget
+//!     exemplars: [{image: pictures/gadget.png, box: [12, 40, 96, 130]}]
+//! ```
+//!
+//! `name` alone is also its text, where there are no exemplars; `texts` alone are named after the
+//! first. Pictures are named relative to the file, or stand in it as data URLs; an exemplar without
+//! a box is the whole picture. `default_threshold` holds for the prompts of the file that have none
+//! of their own.
+
+mod exemplars;
+mod write;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+pub use write::{prompt_to_yaml, to_yaml};
+
+use self::exemplars::Pictures;
+use super::loader::hint_at_quotes;
+use super::problem::{ConfigError, Problems};
+use super::sections::report_repeated_keys;
+use super::yaml::{self, Entry, Node, Value};
+use crate::types::Prompt;
+
+const ROOT_KEYS: [&str; 2] = ["prompts", "default_threshold"];
+/// What a message may say beyond a file.
+const MESSAGE_KEYS: [&str; 3] = ["prompts", "default_threshold", "version"];
+const PROMPT_KEYS: [&str; 7] =
+    ["name", "texts", "exemplars", "threshold", "negative", "asif", "average"];
+/// The largest file or message. Pictures stand in it as text.
+const MAX_BYTES: u64 = 32 << 20;
+/// The most prompts of a file or message.
+const MAX_PROMPTS: usize = 20_000;
+
+/// Reads a file of prompts: at least one, names unique, nothing blank, thresholds in `[0, 1]`,
+/// pictures that can be decoded.
+///
+/// # Errors
+/// Every problem of the file, each with its path (`prompts[2].threshold`), its line, what was
+/// expected and what was found.
+pub fn read(path: &Path) -> Result<Vec<Prompt>, ConfigError> {
+    let mut problems = Problems::of(path.to_string_lossy());
+    let prompts = yaml::read(path, MAX_BYTES, &mut problems)
+        .map(|root| from_tree(&root, &ROOT_KEYS, Pictures::beside(path), &mut problems));
+    let problems = problems.into_vec();
+    if problems.is_empty() {
+        Ok(prompts.unwrap_or_default())
+    } else {
+        Err(ConfigError { problems })
+    }
+}
+
+/// Prompts that came as a message while the node runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptsMessage {
+    /// At least one; a threshold of the message stands in those that have none of their own.
+    pub prompts: Vec<Prompt>,
+    /// The version of the set that the sender means to replace.
+    pub replaces: Option<u64>,
+}
+
+/// Reads prompts in the form of a file from a message, in which `version` may say which set they
+/// are to replace.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse_message(bytes: &[u8]) -> Result<PromptsMessage, ConfigError> {
+    let mut problems = Problems::of("prompts");
+    let mut replaces = None;
+    let prompts = yaml::parse_bytes(bytes, MAX_BYTES, &mut problems).map(|root| {
+        if let Value::Map(entries) = &root.value
+            && let Some(node) = find(entries, "version")
+        {
+            replaces = version(node, &mut problems);
+        }
+        from_tree(&root, &MESSAGE_KEYS, Pictures::in_message(), &mut problems)
+    });
+    let problems = problems.into_vec();
+    match prompts {
+        Some(prompts) if problems.is_empty() => Ok(PromptsMessage { prompts, replaces }),
+        _ => Err(ConfigError { problems }),
+    }
+}
+
+/// Prompts from a value that holds a file of prompts: as a tree, or as text.
+pub(super) fn from_value(value: &Value, problems: &mut Problems) -> Vec<Prompt> {
+    match value {
+        Value::Text(text) => match yaml::parse_bytes(text.as_bytes(), MAX_BYTES, problems) {
+            Some(root) => from_tree(&root, &ROOT_KEYS, Pictures::in_message(), problems),
+            None => Vec::new(),
+        },
+        tree => {
+            let root = Node { value: tree.clone(), line: 0 };
+            from_tree(&root, &ROOT_KEYS, Pictures::in_message(), problems)
+        }
+    }
+}
+
+fn version(node: &Node, problems: &mut Problems) -> Option<u64> {
+    match node.value {
+        Value::Integer(version) if version >= 0 => u64::try_from(version).ok(),
+        _ => {
+            let expected = "the version of a prompt set, a whole number";
+            problems.add("version", Some(node.line), expected, node.value.to_string());
+            None
+        }
+    }
+}
+
+fn from_tree(
+    root: &Node,
+    known: &[&str],
+    mut pictures: Pictures<'_>,
+    problems: &mut Problems,
+) -> Vec<Prompt> {
+    let Value::Map(entries) = &root.value else {
+        let expected = "a map with a list `prompts`";
+        problems.add("", Some(root.line), expected, root.value.to_string());
+        return Vec::new();
+    };
+    check_keys("", entries, known, problems);
+    let default_threshold = find(entries, "default_threshold")
+        .and_then(|node| threshold(node, "default_threshold", problems));
+    let items = match find(entries, "prompts") {
+        Some(Node { value: Value::List(items), .. }) if !items.is_empty() => items,
+        Some(other) => {
+            let expected = "a list of at least one prompt";
+            problems.add("prompts", Some(other.line), expected, other.value.to_string());
+            return Vec::new();
+        }
+        None => {
+            problems.add(
+                "prompts",
+                Some(root.line),
+                "a list of at least one prompt",
+                "no such key",
+            );
+            return Vec::new();
+        }
+    };
+    if items.len() > MAX_PROMPTS {
+        let expected = format!("at most {MAX_PROMPTS} prompts");
+        problems.add("prompts", None, expected, items.len().to_string());
+        return Vec::new();
+    }
+    let mut prompts = Vec::new();
+    let mut lines_of_names = HashMap::new();
+    for (index, item) in items.iter().enumerate() {
+        let path = format!("prompts[{index}]");
+        let Some(mut prompt) = prompt(item, &path, &mut pictures, problems) else { continue };
+        if let Some(first_line) = lines_of_names.insert(prompt.name.clone(), item.line) {
+            let found = format!("{:?} again (first on line {first_line})", prompt.name);
+            problems.add(&path, Some(item.line), "each name once", found);
+        }
+        prompt.threshold = prompt.threshold.or(default_threshold);
+        prompts.push(prompt);
+    }
+    prompts
+}
+
+/// One item of the list; `None` where it was refused.
+fn prompt(
+    item: &Node,
+    path: &str,
+    pictures: &mut Pictures<'_>,
+    problems: &mut Problems,
+) -> Option<Prompt> {
+    let entries = match &item.value {
+        Value::Map(entries) => entries,
+        _ => return text(item, path, problems).map(|text| Prompt::from_text(&text)),
+    };
+    check_keys(path, entries, &PROMPT_KEYS, problems);
+    let name = find(entries, "name").map(|node| text(node, &format!("{path}.name"), problems));
+    let texts = find(entries, "texts").map(|node| texts(node, &format!("{path}.texts"), problems));
+    let exemplars = match find(entries, "exemplars") {
+        Some(node) => pictures.exemplars(node, &format!("{path}.exemplars"), problems),
+        None => Vec::new(),
+    };
+    let threshold = find(entries, "threshold")
+        .and_then(|node| threshold(node, &format!("{path}.threshold"), problems));
+    let [negative, asif, average] =
+        ["negative", "asif", "average"].map(|key| flag(entries, key, path, problems));
+    let (name, texts) = match (name, texts) {
+        (Some(name), Some(texts)) => (name?, texts?),
+        // What is shown needs no words.
+        (Some(name), None) if find(entries, "exemplars").is_some() => (name?, Vec::new()),
+        (Some(name), None) => (name.clone()?, vec![name?]),
+        (None, Some(texts)) => {
+            let texts = texts?;
+            (texts.first()?.clone(), texts)
+        }
+        (None, None) => {
+            problems.add(path, Some(item.line), "`name` or `texts`", "neither");
+            return None;
+        }
+    };
+    Some(Prompt { name, texts, exemplars, threshold, negative, asif, average })
+}
+
+fn flag(entries: &[Entry], key: &str, path: &str, problems: &mut Problems) -> bool {
+    match find(entries, key) {
+        None => false,
+        Some(Node { value: Value::Flag(flag), .. }) => *flag,
+        Some(other) => {
+            let path = format!("{path}.{key}");
+            problems.add(&path, Some(other.line), "true or false", other.value.to_string());
+            false
+        }
+    }
+}
+
+fn texts(node: &Node, path: &str, problems: &mut Problems) -> Option<Vec<String>> {
+    let Value::List(items) = &node.value else {
+        problems.add(path, Some(node.line), "a list of texts", node.value.to_string());
+        return None;
+    };
+    if items.is_empty() {
+        problems.add(path, Some(node.line), "at least one text", "an empty list");
+        return None;
+    }
+    let texts: Vec<_> = items
+        .iter()
+        .enumerate()
+        .filter_map(|(index, item)| text(item, &format!("{path}[{index}]"), problems))
+        .collect();
+    (texts.len() == items.len()).then_some(texts)
+}
+
+fn text(node: &Node, path: &str, problems: &mut Problems) -> Option<String> {
+    match &node.value {
+        Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
+        other => {
+            problems.add(path, Some(node.line), "a text that is not blank", other.to_string());
+            hint_at_quotes(other, problems);
+            None
+        }
+    }
+}
+
+fn threshold(node: &Node, path: &str, problems: &mut Problems) -> Option<f32> {
+    let number = match node.value {
+        Value::Number(number) => number,
+        Value::Integer(integer) => integer as f64,
+        _ => f64::NAN,
+    };
+    if (0.0..=1.0).contains(&number) {
+        return Some(number as f32);
+    }
+    problems.add(path, Some(node.line), "a number from 0 to 1", node.value.to_string());
+    None
+}
+
+fn find<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Node> {
+    entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+}
+
+fn check_keys(path: &str, entries: &[Entry], known: &[&str], problems: &mut Problems) {
+    report_repeated_keys(path, entries, problems);
+    for entry in entries {
+        if !known.contains(&entry.key.as_str()) {
+            let path = super::sections::join(path, &entry.key);
+            problems.unknown_key(&path, Some(entry.key_line), &entry.key, known);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A bank, the texts in use, and what they say about regions.
+
+use super::texts::TextSide;
+use super::{Explanation, Relative};
+use crate::ground::bank::{Bank, BankError, NewPair, PairId, Side, unit};
+
+/// A bank with the texts that are asked for.
+///
+/// Pairs come and go while texts are in use: both sides are kept in step, with no rebuild.
+#[derive(Debug)]
+pub struct Asif {
+    bank: Bank,
+    texts: TextSide,
+}
+
+impl Asif {
+    /// With no texts yet.
+    #[must_use]
+    pub fn new(bank: Bank) -> Self {
+        Self { bank, texts: TextSide::default() }
+    }
+
+    /// The bank.
+    #[must_use]
+    pub fn bank(&self) -> &Bank {
+        &self.bank
+    }
+
+    /// The bank, to be saved.
+    pub fn bank_mut(&mut self) -> &mut Bank {
+        &mut self.bank
+    }
+
+    /// Puts texts into use, each by its vector from the bank's text encoder, of any length but 0.
+    ///
+    /// # Errors
+    /// A vector of another dimension, with numbers that are none, or of length 0; what libtorch
+    /// reports. The texts in use before stay in use.
+    pub fn set_texts(&mut self, vectors: &[Vec<f32>]) -> Result<(), BankError> {
+        let vectors = self.units(Side::Text, vectors)?;
+        self.texts = TextSide::new(&self.bank, vectors)?;
+        Ok(())
+    }
+
+    /// Adds pairs; scores take them into account from now on.
+    ///
+    /// # Errors
+    /// As [`Bank::add`]; then none of them is added.
+    pub fn add(&mut self, pairs: Vec<NewPair>) -> Result<Vec<PairId>, BankError> {
+        let added = self.bank.add(pairs)?;
+        self.texts.added(&self.bank, &added)?;
+        Ok(added)
+    }
+
+    /// Removes pairs; gives how many there were.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn remove(&mut self, pairs: &[PairId]) -> Result<usize, BankError> {
+        let removed = self.bank.remove(pairs)?;
+        self.texts.removed(&self.bank, pairs)?;
+        Ok(removed)
+    }
+
+    /// Describes regions by the pairs of the bank, each by its vector from the bank's image encoder,
+    /// of any length but 0. One product of matrices for all.
+    ///
+    /// # Errors
+    /// As [`set_texts`](Self::set_texts).
+    pub fn describe(&self, vectors: &[Vec<f32>]) -> Result<Vec<Relative>, BankError> {
+        let vectors = self.units(Side::Image, vectors)?;
+        let settings = self.bank.settings();
+        let nearest = self.bank.nearest(Side::Image, &vectors, settings.k)?;
+        Ok(nearest.iter().map(|nearest| Relative::new(nearest, &settings)).collect())
+    }
+
+    /// The score of each text in use for a region, in `[0, 1]`.
+    #[must_use]
+    pub fn scores(&self, region: &Relative) -> Vec<f32> {
+        self.texts.index().scores(region)
+    }
+
+    /// How many texts are in use.
+    #[must_use]
+    pub fn texts(&self) -> usize {
+        self.texts.index().texts()
+    }
+
+    /// Which pairs spoke for the score of the text at a place; at most `most` are listed.
+    #[must_use]
+    pub fn explain(&self, region: &Relative, text: usize, most: usize) -> Explanation {
+        Explanation::new(region, self.texts.index(), text, most)
+    }
+
+    fn units(&self, side: Side, vectors: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, BankError> {
+        let expected = self.bank.dimension(side);
+        let each = vectors.iter().enumerate();
+        each.map(|(index, vector)| unit(side, index, vector, expected)).collect()
+    }
+}

@@ -1,0 +1,188 @@
+//! From memory to the disk, in one step for whoever looks.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use bytemuck::cast_slice;
+use serde::{Deserialize, Serialize};
+use tempfile::Builder;
+
+use super::manifest::FORMAT;
+use super::safetensors_out::{HashedFile, TensorHead, write_header};
+use super::{Bank, BankError, BankManifest, FileRecord, Home, PairId, PairOrigin, Side};
+
+/// The tensors of the embeddings file.
+pub(super) const IMAGE_EMBEDDINGS: &str = "image_embeddings";
+/// The other one.
+pub(super) const TEXT_EMBEDDINGS: &str = "text_embeddings";
+/// The tensors of the thumbnails file.
+pub(super) const JPEGS: &str = "jpegs";
+/// Where each row's picture begins in it, and where the last one ends.
+pub(super) const JPEG_OFFSETS: &str = "jpeg_offsets";
+
+/// A line of the file of origins.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PairLine {
+    pub(super) id: PairId,
+    pub(super) caption: String,
+    pub(super) source: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) topic: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stamp_nanos: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) box_px: Option<[f32; 4]>,
+}
+
+impl PairLine {
+    fn new(id: PairId, origin: &PairOrigin) -> Self {
+        Self {
+            id,
+            caption: origin.caption.clone(),
+            source: origin.source.to_string(),
+            topic: origin.topic.as_deref().map(str::to_owned),
+            stamp_nanos: origin.stamp.map(|stamp| stamp.0),
+            box_px: origin.box_in_source_px.map(|area| area.corners()),
+        }
+    }
+}
+
+impl Bank {
+    /// Saves the bank to a folder, which is made where it is missing. A bank that is there is
+    /// replaced in one step; until then it stays whole.
+    ///
+    /// # Errors
+    /// [`BankError::ChangedMeanwhile`] where the bank was loaded from this folder and somebody else
+    /// has saved to it since; what the file system or libtorch report. What was there stays.
+    pub fn save(&mut self, folder: &Path) -> Result<(), BankError> {
+        fs::create_dir_all(folder).map_err(BankError::io("make", folder))?;
+        let before = match BankManifest::read(folder) {
+            Ok(manifest) => Some(manifest),
+            Err(BankError::NotABank { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let found = before.as_ref().map_or(0, |manifest| manifest.generation);
+        // Two paths may lead to one folder.
+        let folder = folder.canonicalize().map_err(BankError::io("look into", folder))?;
+        if let Some(Home { folder: home, generation }) = &self.home
+            && *home == folder
+            && *generation != found
+        {
+            return Err(BankError::ChangedMeanwhile { folder, expected: *generation, found });
+        }
+        let generation = found + 1;
+        let manifest = self.write_files(&folder, generation)?;
+        write_manifest(&folder, &manifest)?;
+        // Nobody needs the files of the state before; where they cannot be removed they take room
+        // and do no harm.
+        for file in before.iter().flat_map(BankManifest::files) {
+            if manifest.files().all(|new| new.name != file.name) {
+                let _ = fs::remove_file(folder.join(&file.name));
+            }
+        }
+        self.home = Some(Home { folder, generation });
+        Ok(())
+    }
+
+    /// Writes all files but the manifest.
+    fn write_files(&self, folder: &Path, generation: u64) -> Result<BankManifest, BankError> {
+        let thumbnails = self.thumbnails.any().then(|| {
+            self.write_thumbnails(&folder.join(format!("thumbnails-{generation}.safetensors")))
+        });
+        Ok(BankManifest {
+            format: FORMAT,
+            generation,
+            image_encoder: self.image_encoder.clone(),
+            text_encoder: self.text_encoder.clone(),
+            k: self.settings.k,
+            p: self.settings.p,
+            pairs: self.len(),
+            next_id: self.next_id,
+            embeddings: self
+                .write_embeddings(&folder.join(format!("embeddings-{generation}.safetensors")))?,
+            origins: self.write_origins(&folder.join(format!("pairs-{generation}.jsonl")))?,
+            thumbnails: thumbnails.transpose()?,
+        })
+    }
+
+    fn write_embeddings(&self, path: &Path) -> Result<FileRecord, BankError> {
+        let mut out = HashedFile::create(path)?;
+        let head = |name, side| {
+            let shape = vec![self.len(), self.dimension(side)];
+            let bytes = 4 * shape.iter().product::<usize>() as u64;
+            TensorHead { name, dtype: "F32", shape, bytes }
+        };
+        let heads = [head(IMAGE_EMBEDDINGS, Side::Image), head(TEXT_EMBEDDINGS, Side::Text)];
+        write_header(&mut out, &heads).map_err(BankError::io("write", path))?;
+        for side in [Side::Image, Side::Text] {
+            for rows in self.matrix(side).blocks() {
+                out.write_all(cast_slice(&rows?)).map_err(BankError::io("write", path))?;
+            }
+        }
+        out.finish(path)
+    }
+
+    fn write_origins(&self, path: &Path) -> Result<FileRecord, BankError> {
+        let mut out = HashedFile::create(path)?;
+        let mut write = || {
+            for (id, origin) in self.pairs() {
+                serde_json::to_writer(&mut out, &PairLine::new(id, origin))
+                    .map_err(io::Error::from)?;
+                out.write_all(b"\n")?;
+            }
+            Ok(())
+        };
+        write().map_err(BankError::io("write", path))?;
+        out.finish(path)
+    }
+
+    fn write_thumbnails(&self, path: &Path) -> Result<FileRecord, BankError> {
+        let mut out = HashedFile::create(path)?;
+        let mut offsets = vec![0u64];
+        let mut end = 0;
+        for row in 0..self.len() {
+            end += self.thumbnails.bytes(row);
+            offsets.push(end);
+        }
+        let heads = [
+            TensorHead {
+                name: JPEG_OFFSETS,
+                dtype: "U64",
+                shape: vec![offsets.len()],
+                bytes: 8 * offsets.len() as u64,
+            },
+            TensorHead { name: JPEGS, dtype: "U8", shape: vec![end as usize], bytes: end },
+        ];
+        let failed = BankError::io("write", path);
+        write_header(&mut out, &heads).map_err(&failed)?;
+        out.write_all(cast_slice(&offsets)).map_err(&failed)?;
+        for row in 0..self.len() {
+            if let Some(jpeg) = self.thumbnails.read(row)? {
+                out.write_all(&jpeg).map_err(&failed)?;
+            }
+        }
+        out.finish(path)
+    }
+}
+
+/// In one step, after all that it names is on the disk.
+fn write_manifest(folder: &Path, manifest: &BankManifest) -> Result<(), BankError> {
+    let path = BankManifest::path(folder);
+    let write = || {
+        // As any other file: a node that runs as somebody else reads it, too.
+        let mut file = Builder::new()
+            .permissions(fs::Permissions::from_mode(0o666))
+            .prefix(".bank-")
+            .tempfile_in(folder)?;
+        file.write_all(serde_json::to_string_pretty(manifest)?.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.as_file().sync_all()?;
+        // Names of new files are on the disk only when their folder is.
+        File::open(folder)?.sync_all()?;
+        file.persist(&path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(BankError::io("write", &path))
+}

@@ -1,0 +1,366 @@
+//! Regions of a frame in, named detections out.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use image::RgbImage;
+
+use super::asif::{Asif, Explanation, Relative};
+use super::bank::{Bank, BankError, EncoderId, NewPair, PairId, PairOrigin, Side};
+use super::crops::crop_with_margin;
+use crate::tasks::{DetectError, EncodeError, ImageEncoder, TextEncoder};
+use crate::types::{Detection, PixelBox, PromptProblem, PromptSetRefused};
+use crate::vision::nms::{Contender, greedy_nms};
+
+/// The most texts in use: more have no place in a frame's time.
+pub const MAX_TEXTS: usize = 2000;
+
+/// The most regions of a frame that are looked at, in the order in which they were given.
+pub const MAX_REGIONS: usize = 1000;
+
+/// Regions that are encoded at once: their canvases stay below 100 MB at 384 pixels.
+const REGIONS_PER_PASS: usize = 64;
+
+/// The stage of errors that come from here.
+const STAGE: &str = "ground";
+
+/// A thing to be named.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroundingPrompt {
+    /// What detections carry: the index into the prompts of the set.
+    pub prompt: usize,
+    /// The name for people.
+    pub name: String,
+    /// The texts that describe it; the best of them gives the score. At least one.
+    pub texts: Vec<String>,
+    /// Lowest score, in `[0, 1]`, that is reported.
+    pub threshold: f32,
+    /// A distractor: what it explains best is taken away and never reported.
+    pub negative: bool,
+}
+
+/// How regions become detections.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GrounderOptions {
+    /// How much of a region's surroundings is looked at: times its sides, on each side; in `[0, 4]`.
+    pub margin: f32,
+    /// Intersection over union above which the lower of two boxes of one prompt is dropped; `None`
+    /// keeps them all.
+    pub nms_iou: Option<f32>,
+    /// The most detections of an image, best first.
+    pub max_detections: usize,
+    /// The most prompts that one region is reported for; at least 1.
+    pub names_per_box: usize,
+    /// The most pairs that are listed for a detection.
+    pub evidence: usize,
+}
+
+impl Default for GrounderOptions {
+    /// A tenth of surroundings, NMS at 0.5, 100 detections of one name each, with 5 pairs.
+    fn default() -> Self {
+        Self { margin: 0.1, nms_iou: Some(0.5), max_detections: 100, names_per_box: 1, evidence: 5 }
+    }
+}
+
+/// An encoder, and what tells it from others.
+pub struct Identified<E: ?Sized> {
+    /// The encoder.
+    pub encoder: Box<E>,
+    /// Its name and checksum.
+    pub id: EncoderId,
+}
+
+/// A detection and the pairs that spoke for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grounded {
+    /// What was found; `prompt` is that of the [`GroundingPrompt`].
+    pub detection: Detection,
+    /// Which pairs of the bank made its score.
+    pub explanation: Explanation,
+}
+
+/// What was found in one image.
+#[derive(Clone, Debug, Default)]
+pub struct GroundedImage {
+    /// By falling score.
+    pub found: Vec<Grounded>,
+    /// The best score of each prompt over all regions, in the order of the prompts and whatever the
+    /// thresholds.
+    pub best_scores: Vec<f32>,
+    /// Regions that were not looked at: outside of the image, without area, or beyond
+    /// [`MAX_REGIONS`].
+    pub skipped_regions: usize,
+}
+
+/// Names regions by a bank of pairs.
+pub struct Grounder {
+    asif: Asif,
+    image_encoder: Box<dyn ImageEncoder>,
+    text_encoder: Box<dyn TextEncoder>,
+    options: GrounderOptions,
+    prompts: Vec<GroundingPrompt>,
+    /// For each text in use the place of its prompt.
+    prompt_of_text: Vec<usize>,
+}
+
+impl Grounder {
+    /// # Errors
+    /// Encoders that the bank was not made with, by both their names and checksums.
+    pub fn new(
+        bank: Bank,
+        image: Identified<dyn ImageEncoder>,
+        text: Identified<dyn TextEncoder>,
+        options: GrounderOptions,
+    ) -> Result<Self, BankError> {
+        bank.check_encoders(&image.id, &text.id)?;
+        Ok(Self {
+            asif: Asif::new(bank),
+            image_encoder: image.encoder,
+            text_encoder: text.encoder,
+            options,
+            prompts: Vec::new(),
+            prompt_of_text: Vec::new(),
+        })
+    }
+
+    /// The bank and the texts in use.
+    #[must_use]
+    pub fn asif(&self) -> &Asif {
+        &self.asif
+    }
+
+    /// The bank and the texts in use, to be changed: pairs come and go between two frames.
+    pub fn asif_mut(&mut self) -> &mut Asif {
+        &mut self.asif
+    }
+
+    /// The prompts in use.
+    #[must_use]
+    pub fn prompts(&self) -> &[GroundingPrompt] {
+        &self.prompts
+    }
+
+    /// Encodes prompts and puts them into use.
+    ///
+    /// # Errors
+    /// Every problem of every prompt; those in use before stay in use.
+    pub fn set_prompts(&mut self, prompts: Vec<GroundingPrompt>) -> Result<(), PromptSetRefused> {
+        let whole = |reason: String| PromptSetRefused {
+            problems: vec![PromptProblem { prompt: String::new(), reason }],
+        };
+        let count: usize = prompts.iter().map(|prompt| prompt.texts.len()).sum();
+        if count > MAX_TEXTS {
+            return Err(whole(format!(
+                "{count} texts for the bank, at most {MAX_TEXTS} are taken"
+            )));
+        }
+        let mut problems = Vec::new();
+        let mut vectors = Vec::with_capacity(count);
+        let mut prompt_of_text = Vec::with_capacity(count);
+        for (place, prompt) in prompts.iter().enumerate() {
+            let mut problem = |reason: String| {
+                problems.push(PromptProblem { prompt: prompt.name.clone(), reason });
+            };
+            if prompt.texts.is_empty() {
+                problem("it has no text for the bank".to_owned());
+            }
+            for text in &prompt.texts {
+                match self.text_encoder.encode(std::slice::from_ref(text)) {
+                    Ok(mut encoded) => vectors.extend(encoded.pop()),
+                    Err(EncodeError::TooLong { tokens, limit, .. }) => problem(format!(
+                        "{text:?} has {tokens} tokens, the bank's text encoder takes {limit}"
+                    )),
+                    Err(EncodeError::Empty { .. }) => {
+                        problem("one of its texts is empty".to_owned())
+                    }
+                    Err(error @ EncodeError::Backend { .. }) => problem(error.to_string()),
+                }
+                prompt_of_text.push(place);
+            }
+        }
+        if !problems.is_empty() {
+            return Err(PromptSetRefused { problems });
+        }
+        self.asif.set_texts(&vectors).map_err(|error| whole(error.to_string()))?;
+        self.prompts = prompts;
+        self.prompt_of_text = prompt_of_text;
+        Ok(())
+    }
+
+    /// Names regions of an image by the prompts in use.
+    ///
+    /// # Errors
+    /// What the backend reports.
+    pub fn ground(
+        &mut self,
+        image: &RgbImage,
+        regions_in_source_px: &[PixelBox],
+    ) -> Result<GroundedImage, DetectError> {
+        let mut result = GroundedImage {
+            best_scores: vec![0.0; self.prompts.len()],
+            ..GroundedImage::default()
+        };
+        let (areas, crops) = self.crops(image, regions_in_source_px);
+        result.skipped_regions = regions_in_source_px.len() - areas.len();
+        let mut named = Vec::new();
+        for (areas, crops) in areas.chunks(REGIONS_PER_PASS).zip(crops.chunks(REGIONS_PER_PASS)) {
+            for (area, region) in areas.iter().zip(self.describe(crops)?) {
+                let best = self.best_texts(&region);
+                for (all, (score, _)) in result.best_scores.iter_mut().zip(&best) {
+                    *all = all.max(*score);
+                }
+                named.extend(self.names(&best).into_iter().map(|(place, score, text)| Named {
+                    place,
+                    score,
+                    text,
+                    area: *area,
+                    region: region.clone(),
+                }));
+            }
+        }
+        // Stable: of equal scores the region that was given first.
+        named.sort_by(|a, b| b.score.total_cmp(&a.score));
+        if let Some(iou) = self.options.nms_iou {
+            let contenders: Vec<_> = named
+                .iter()
+                .map(|one| Contender { pixel_box: one.area, group: one.place })
+                .collect();
+            let kept = greedy_nms(&contenders, iou);
+            named = kept.into_iter().map(|at| named[at].clone()).collect();
+        }
+        named.truncate(self.options.max_detections);
+        result.found = named.into_iter().map(|one| self.grounded(one)).collect();
+        Ok(result)
+    }
+
+    /// Adds a pair that somebody shows: a part of an image and what it is. It counts from the next
+    /// frame on.
+    ///
+    /// # Errors
+    /// Why the picture or the caption cannot be used; then nothing is added.
+    pub fn teach(
+        &mut self,
+        image: &RgbImage,
+        origin: PairOrigin,
+        thumbnail: Option<Vec<u8>>,
+    ) -> Result<PairId, GrounderError> {
+        let (width, height) = image.dimensions();
+        let whole = PixelBox::from_corners([0.0, 0.0, width as f32, height as f32]);
+        let area = origin.box_in_source_px.unwrap_or(whole);
+        let crop = crop_with_margin(image, &area, self.options.margin)
+            .ok_or(GrounderError::Outside { box_in_source_px: area, width, height })?;
+        let image = self.image_encoder.encode(&[Arc::new(crop)])?.pop().unwrap_or_default();
+        let texts = std::slice::from_ref(&origin.caption);
+        let text = self.text_encoder.encode(texts)?.pop().unwrap_or_default();
+        let added = self.asif.add(vec![NewPair { image, text, origin, thumbnail }])?;
+        Ok(added[0])
+    }
+
+    /// The regions that can be looked at, clipped to the image, and their pictures.
+    fn crops(&self, image: &RgbImage, regions: &[PixelBox]) -> (Vec<PixelBox>, Vec<Arc<RgbImage>>) {
+        let (width, height) = image.dimensions();
+        let found = regions.iter().take(MAX_REGIONS).filter_map(|area| {
+            let crop = crop_with_margin(image, area, self.options.margin)?;
+            Some((area.clipped_to(width, height), Arc::new(crop)))
+        });
+        found.unzip()
+    }
+
+    fn describe(&mut self, crops: &[Arc<RgbImage>]) -> Result<Vec<Relative>, DetectError> {
+        let vectors = self.image_encoder.encode(crops)?;
+        self.asif
+            .describe(&vectors)
+            .map_err(|error| DetectError::Backend { stage: STAGE, message: error.to_string() })
+    }
+
+    /// For each prompt the score of its best text, and which that is.
+    fn best_texts(&self, region: &Relative) -> Vec<(f32, usize)> {
+        let mut best = vec![(0.0, usize::MAX); self.prompts.len()];
+        let scores = self.asif.scores(region);
+        for (text, (score, place)) in scores.into_iter().zip(&self.prompt_of_text).enumerate() {
+            if best[*place].1 == usize::MAX || score > best[*place].0 {
+                best[*place] = (score, text);
+            }
+        }
+        best
+    }
+
+    /// The prompts that a region is reported for, best first: those above their thresholds, down to
+    /// the first distractor.
+    fn names(&self, best: &[(f32, usize)]) -> Vec<(usize, f32, usize)> {
+        let mut above: Vec<_> = best
+            .iter()
+            .zip(&self.prompts)
+            .enumerate()
+            .filter(|(_, ((score, _), prompt))| *score > prompt.threshold)
+            .map(|(place, ((score, text), _))| (place, *score, *text))
+            .collect();
+        above.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let kept = above.into_iter().take_while(|(place, ..)| !self.prompts[*place].negative);
+        kept.take(self.options.names_per_box).collect()
+    }
+
+    fn grounded(&self, one: Named) -> Grounded {
+        Grounded {
+            explanation: self.asif.explain(&one.region, one.text, self.options.evidence),
+            detection: Detection {
+                mask: None,
+                prompt: self.prompts[one.place].prompt,
+                score: one.score,
+                objectness: None,
+                box_in_source_px: one.area,
+            },
+        }
+    }
+}
+
+/// A region with a name.
+#[derive(Clone)]
+struct Named {
+    place: usize,
+    score: f32,
+    text: usize,
+    area: PixelBox,
+    region: Relative,
+}
+
+/// Why a pair was not taught.
+#[derive(Debug, thiserror::Error)]
+pub enum GrounderError {
+    /// A box that has no part of the image.
+    #[error(
+        "the box {:?} has no part of an image of {width}x{height}",
+        box_in_source_px.corners()
+    )]
+    Outside {
+        /// The box.
+        box_in_source_px: PixelBox,
+        /// Width of the image in pixels.
+        width: u32,
+        /// Height of the image in pixels.
+        height: u32,
+    },
+    /// The picture.
+    #[error(transparent)]
+    Image(#[from] DetectError),
+    /// The caption.
+    #[error("the caption cannot be used: {0}")]
+    Caption(#[from] EncodeError),
+    /// The bank.
+    #[error(transparent)]
+    Bank(#[from] BankError),
+}
+
+impl std::fmt::Debug for Grounder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grounder")
+            .field("image_encoder", self.asif.bank().encoder(Side::Image))
+            .field("text_encoder", self.asif.bank().encoder(Side::Text))
+            .field("pairs", &self.asif.bank().len())
+            .field("prompts", &self.prompts)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

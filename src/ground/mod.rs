@@ -1,0 +1,28 @@
+//! Floor 4: naming things with no training, by pairs of pictures and texts (ASIF).
+//!
+//! A [`Bank`] holds coupled pairs: the vector of a picture by one encoder, the vector of its caption
+//! by another, and where the pair came from. A region of a frame and a prompt are each described by
+//! how similar they are to the pairs of the bank ([`asif`]), and what two such descriptions have in
+//! common is the score. Encoders that never saw each other meet in the pairs, and every score can be
+//! read: it is a sum over pairs.
+//!
+//! [`encode`] has the encoders, [`Grounder`] names the regions of a frame, and [`similarity_maps`]
+//! tells where in a picture something may be.
+
+pub mod asif;
+mod bank;
+mod crops;
+pub mod encode;
+mod grounder;
+mod maps;
+
+pub use bank::{
+    Bank, BankError, BankManifest, EncoderId, EncoderMismatch, FileRecord, MAX_CAPTION_BYTES,
+    MAX_PAIRS, MAX_THUMBNAIL_BYTES, Merged, NewPair, PairId, PairOrigin, Side,
+};
+pub use crops::crop_with_margin;
+pub use grounder::{
+    Grounded, GroundedImage, Grounder, GrounderError, GrounderOptions, GroundingPrompt, Identified,
+    MAX_REGIONS, MAX_TEXTS,
+};
+pub use maps::{SimilarityMap, similarity_maps};

@@ -1,0 +1,148 @@
+//! What a transport hands over, up to the pipeline.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Node;
+use super::arrivals::{Arrival, Stored};
+use super::cameras::{CameraKey, Mishap};
+use crate::pipeline::{Incoming, Outcome};
+use crate::transport::live::{
+    CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveImage, NodeInput, PromptsReply,
+    Status, TransformKind,
+};
+use crate::transport::records::{FrameRecord, LiveRecord};
+use crate::types::{Calibration, Frame, FrameTransform, PromptSet, Stage, StageTimings};
+
+impl NodeInput for Node {
+    fn image(&self, camera: &str, topic: &str, message: Box<dyn ImageMessage>) {
+        let max_rate_hz = self.tuning().max_rate_hz;
+        let Some(key) = self.cameras.arrived(camera, topic, &self.pipeline, max_rate_hz) else {
+            return;
+        };
+        if self.arrivals.image(key, message) == Stored::ReplacedOlder {
+            self.cameras.update(key, |camera| camera.dropped += 1);
+        }
+    }
+
+    fn calibration(
+        &self,
+        camera: &str,
+        part: CameraPart,
+        topic: &str,
+        calibration: Result<Calibration, String>,
+    ) {
+        self.space.calibration(camera, part, topic, calibration);
+    }
+
+    fn depth(&self, camera: &str, topic: &str, message: Box<dyn DepthMessage>) {
+        self.space.depth(camera, topic, message);
+    }
+
+    fn transforms(
+        &self,
+        topic: &str,
+        kind: TransformKind,
+        transforms: Result<Vec<FrameTransform>, String>,
+    ) {
+        self.space.transforms(topic, kind, transforms);
+    }
+
+    fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer) {
+        if let Err((answer, reason)) = self.arrivals.request(topic, message, answer) {
+            self.requests.refused.fetch_add(1, Ordering::Relaxed);
+            answer(Err(reason));
+        }
+    }
+
+    fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply) {
+        self.prompts.post_text(text, reply);
+    }
+
+    fn prompts(&self) -> Arc<PromptSet> {
+        self.prompts.in_use()
+    }
+
+    fn status(&self) -> Status {
+        self.make_status()
+    }
+}
+
+impl Node {
+    /// The decode thread.
+    pub(super) fn decode_arrivals(self: &Node) {
+        while let Some(arrival) = self.arrivals.take() {
+            match arrival {
+                Arrival::Image(key, message) => self.decode_image(key, &*message),
+                Arrival::Request { topic, message, answer } => {
+                    self.decode_request(&topic, &*message, answer);
+                }
+            }
+        }
+    }
+
+    fn decode_image(&self, key: CameraKey, message: &dyn ImageMessage) {
+        let mut timings = StageTimings::default();
+        match timings.time(Stage::Decode, || decode(message)) {
+            Ok(image) => {
+                let (name, topic, mailbox) = self.cameras.update(key, |camera| {
+                    camera.size_px = Some(image.image.dimensions().into());
+                    camera.encoding = Some(image.encoding.clone());
+                    camera.newest_good = Some(self.clock.moment());
+                    (Arc::clone(&camera.name), Arc::clone(&camera.topic), camera.mailbox)
+                });
+                self.space.image(&name, &topic, image.header.stamp);
+                let incoming = Incoming { frame: frame(topic, image), timings };
+                self.space.image_was(&name, self.pipeline.post(mailbox, incoming));
+            }
+            Err(reason) => self.cameras.update(key, |camera| {
+                tracing::debug!("{}: {reason}", camera.topic);
+                Mishap::note(&mut camera.bad, reason, self.clock.moment());
+            }),
+        }
+    }
+
+    fn decode_request(&self, topic: &str, message: &dyn ImageMessage, answer: DetectAnswer) {
+        let mut timings = StageTimings::default();
+        match timings.time(Stage::Decode, || decode(message)) {
+            Ok(image) => {
+                let stamp_from = image.stamp_from.name();
+                let incoming = Incoming { frame: frame(topic.into(), image), timings };
+                let requests = Arc::clone(&self.requests);
+                self.pipeline.request(incoming, move |outcome| match outcome {
+                    Outcome::Found { detections, .. } => {
+                        requests.answered.fetch_add(1, Ordering::Relaxed);
+                        answer(Ok(LiveRecord { frame: FrameRecord::new(&detections), stamp_from }));
+                    }
+                    Outcome::Failed(failure) => {
+                        requests.refused.fetch_add(1, Ordering::Relaxed);
+                        answer(Err(failure.reason));
+                    }
+                });
+            }
+            Err(reason) => {
+                self.requests.refused.fetch_add(1, Ordering::Relaxed);
+                answer(Err(reason));
+            }
+        }
+    }
+}
+
+/// Decodes a message. A decoder that panics must not take the node down.
+fn decode(message: &dyn ImageMessage) -> Result<LiveImage, String> {
+    match catch_unwind(AssertUnwindSafe(|| message.decode())) {
+        Ok(decoded) => decoded.map_err(|error| error.to_string()),
+        Err(_) => Err("the decoder panicked".to_owned()),
+    }
+}
+
+fn frame(camera: Arc<str>, image: LiveImage) -> Frame {
+    Frame {
+        camera,
+        header: image.header,
+        stamp_from: image.stamp_from,
+        received: image.received,
+        image: Arc::new(image.image),
+    }
+}

@@ -1,0 +1,58 @@
+//! Ids for whole frames, of several cameras.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::types::FrameDetections;
+
+use super::{Observation, Outcome, TrackState, Tracker, TrackerSettings};
+
+/// Gives the detections of each camera's frames ids that stay the same from frame to frame. Each
+/// camera has a tracker of its own, so that ids say nothing across cameras.
+#[derive(Clone, Debug, Default)]
+pub struct FrameTracker {
+    settings: TrackerSettings,
+    cameras: BTreeMap<Arc<str>, Tracker>,
+}
+
+impl FrameTracker {
+    /// Without tracks.
+    #[must_use]
+    pub fn new(settings: TrackerSettings) -> Self {
+        Self { settings, cameras: BTreeMap::new() }
+    }
+
+    /// Sets the ids of a frame's detections. A detection has none until its object was seen in two
+    /// frames, and in a frame that comes late. Where the clock was set back all tracks of the
+    /// camera end, and no id is used again.
+    pub fn assign(&mut self, found: &mut FrameDetections) {
+        let settings = self.settings;
+        let tracker = self.cameras.entry(Arc::clone(&found.camera));
+        let tracker = tracker.or_insert_with(|| Tracker::new(settings));
+        let observations: Vec<_> = found
+            .detections
+            .iter()
+            .map(|detection| Observation {
+                prompt: found
+                    .prompts
+                    .prompts
+                    .get(detection.prompt)
+                    .map_or("", |prompt| prompt.name.as_str()),
+                score: detection.score,
+                threshold: found.prompts.threshold_of(detection.prompt),
+                box_in_source_px: detection.box_in_source_px,
+            })
+            .collect();
+        let update = tracker.update(found.header.stamp, &observations);
+        if let Some(secs) = update.set_back_secs {
+            tracing::info!("{}: the clock was set back by {secs:.3} s; ids are new", found.camera);
+        }
+        let id = |outcome: &Outcome| match outcome {
+            Outcome::Track { id, state: TrackState::Confirmed } => Some(id.0),
+            _ => None,
+        };
+        let mut ids: Vec<_> = update.outcomes.iter().map(id).collect();
+        ids.resize(found.detections.len(), None);
+        found.track_ids = Some(ids);
+    }
+}

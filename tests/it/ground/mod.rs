@@ -1,0 +1,3 @@
+//! Naming by pairs of pictures and texts.
+
+mod parity;
