@@ -9,8 +9,8 @@ use super::arrivals::{Arrival, Stored};
 use super::cameras::{CameraKey, Mishap};
 use crate::pipeline::{Incoming, Outcome};
 use crate::transport::live::{
-    CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveImage, NodeInput, PromptsReply,
-    Status, TransformKind,
+    CameraPart, DepthMessage, DetectAnswer, ImageMessage, Lesson, LiveImage, NodeInput,
+    PromptsReply, Status, TransformKind,
 };
 use crate::transport::records::{FrameRecord, LiveRecord};
 use crate::types::{Calibration, Frame, FrameTransform, PromptSet, Stage, StageTimings};
@@ -58,6 +58,10 @@ impl NodeInput for Node {
 
     fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply) {
         self.prompts.post_text(text, reply);
+    }
+
+    fn teach(&self, lesson: Lesson, reply: PromptsReply) {
+        self.prompts.post_lesson(lesson, reply);
     }
 
     fn prompts(&self) -> Arc<PromptSet> {

@@ -192,6 +192,48 @@ impl Service for Detect {
     type Response<'a> = DetectResponse<'a>;
 }
 
+message! {
+    /// Shows a thing.
+    pub struct TeachRequest<'a> = "owlet_msgs/srv/Teach_Request" {
+        /// What it is called.
+        pub name: Cow<'a, str>,
+        /// Topic of the camera whose newest frame shows it, where no image is given; empty for the
+        /// only camera.
+        pub camera: Cow<'a, str>,
+        /// The image.
+        pub image: Option<Image<'a>>,
+        /// The image as JPEG or PNG, instead.
+        pub compressed_image: Option<CompressedImage<'a>>,
+        /// Where in it the thing is, in pixels; `None` for the whole image.
+        pub r#box: Option<BoundingBox2D>,
+    }
+}
+
+message! {
+    /// What became of it.
+    #[derive(Eq)]
+    pub struct TeachResponse<'a> = "owlet_msgs/srv/Teach_Response" {
+        /// Whether the set with the new exemplar is in use now.
+        pub success: bool,
+        /// Version of the set in use now; 0 where none is.
+        pub version: u64,
+        /// Why it was refused.
+        pub reasons: Vec<Cow<'a, str>>,
+    }
+}
+
+/// `owlet_msgs/srv/Teach`, served as `~/teach`.
+#[derive(Clone, Copy, Debug)]
+pub struct Teach;
+
+impl Service for Teach {
+    const TYPE: &'static str = "owlet_msgs/srv/Teach";
+    const TYPE_HASH: &'static str =
+        "RIHS01_04c1716797c063803efe360801e8b12002be709132727ea8a0731cf511c02238";
+    type Request<'a> = TeachRequest<'a>;
+    type Response<'a> = TeachResponse<'a>;
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

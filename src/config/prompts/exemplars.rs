@@ -53,10 +53,8 @@ impl<'a> Pictures<'a> {
             return Some(Exemplar { picture, box_in_source_px: None });
         };
         check_keys(path, entries, &KEYS, problems);
-        let corners = match find(entries, "box") {
-            Some(node) => Some(corners(node, &format!("{path}.box"), problems)),
-            None => None,
-        };
+        let corners =
+            find(entries, "box").map(|node| corners(node, &format!("{path}.box"), problems));
         let Some(image) = find(entries, "image") else {
             problems.add(path, Some(item.line), "`image`", "no such key");
             return None;

@@ -21,8 +21,8 @@ pub use status::{
 
 use super::records::LiveRecord;
 use crate::types::{
-    Calibration, Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, FrameTransform,
-    PromptSet, Stamp, StampSource,
+    Calibration, Cloud, DepthImage, ExemplarPicture, FrameDetections, FrameHeader, FramePlaces,
+    FrameTransform, PixelBox, PromptSet, Stamp, StampSource,
 };
 
 /// Why a message is not a picture, in words.
@@ -92,6 +92,16 @@ pub type DetectAnswer = Box<dyn FnOnce(Result<LiveRecord, String>) + Send>;
 /// Takes the answer to a prompt set. Called once, on any thread.
 pub type PromptsReply = Box<dyn FnOnce(&PromptsAnswer) + Send>;
 
+/// A thing that is shown while the node runs.
+pub struct Lesson {
+    /// What it is called: a prompt of the set in use, or a new one.
+    pub name: String,
+    /// Where in the picture it is; `None` where the whole picture shows it.
+    pub box_in_source_px: Option<PixelBox>,
+    /// Decodes the picture, on a thread of the node.
+    pub picture: Box<dyn FnOnce() -> Result<ExemplarPicture, ImageError> + Send>,
+}
+
 /// What a node takes. None of it waits for work to be done: a transport may call it from the
 /// thread that reads its socket.
 pub trait NodeInput: Send + Sync {
@@ -125,6 +135,9 @@ pub trait NodeInput: Send + Sync {
 
     /// A prompt set as text, in the form of a prompts file, that is to replace the one in use.
     fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply);
+
+    /// A thing is shown: the set in use is to be replaced by one with this exemplar, too.
+    fn teach(&self, lesson: Lesson, reply: PromptsReply);
 
     /// The prompt set in use.
     fn prompts(&self) -> Arc<PromptSet>;

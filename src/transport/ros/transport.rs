@@ -9,6 +9,7 @@ use super::diagnostics::diagnostics;
 use super::images::ImageFeed;
 use super::prompts::{self, PromptsTopic, serve_prompts};
 use super::space::{SpaceTopics, listen_to_transforms};
+use super::teach::serve_teach;
 use super::topics::Out;
 use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
@@ -242,10 +243,12 @@ impl LiveTransport for RosTransport {
     fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError> {
         let input = self.input.get_or_init(|| input);
         let link = &*self.link;
-        let cameras = self.cameras.iter().map(|camera| Arc::clone(&camera.images)).collect();
+        let cameras: Vec<_> =
+            self.cameras.iter().map(|camera| Arc::clone(&camera.images)).collect();
         let mut served = vec![self.prompts.listen(link, input)?];
         served.extend(serve_prompts(link, input)?);
-        served.push(serve_detect(link, input, cameras)?);
+        served.push(serve_detect(link, input, cameras.clone())?);
+        served.push(serve_teach(link, input, cameras)?);
         *self.served.lock().unwrap_or_else(PoisonError::into_inner) = served;
         Ok(())
     }

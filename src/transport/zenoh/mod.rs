@@ -30,6 +30,7 @@ mod payload;
 mod publishers;
 mod session;
 mod space;
+mod teach;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -53,6 +54,7 @@ use self::options::Prepared;
 use self::payload::ImagePayload;
 use self::publishers::{Publishers, to_json};
 use self::space::DepthPayload;
+use self::teach::answer_prompts;
 use super::closing;
 use super::live::{
     CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
@@ -78,7 +80,7 @@ pub struct ZenohTransport {
 /// What is declared in every state of the node; kept only for being dropped.
 struct Served {
     _prompts: Subscriber<()>,
-    _queryables: [Queryable<()>; 3],
+    _queryables: [Queryable<()>; 4],
 }
 
 /// What is declared while the node is active; kept only for being dropped.
@@ -234,10 +236,7 @@ impl ZenohTransport {
                         answer.send::<_, PromptsRefused>(Ok(&record));
                     }
                     Some(text) => {
-                        let reply = move |prompts: &PromptsAnswer| {
-                            let record = prompts.as_ref().map(|set| PromptsRecord::from(&**set));
-                            answer.send(record.as_ref().map_err(|refused| *refused));
-                        };
+                        let reply = move |prompts: &PromptsAnswer| answer_prompts(answer, prompts);
                         input.set_prompts(text, Box::new(reply));
                     }
                 }
@@ -288,6 +287,7 @@ impl LiveTransport for ZenohTransport {
             _queryables: [
                 self.prompts_get(Arc::clone(&input))?,
                 self.detect(Arc::clone(&input))?,
+                self.teach(Arc::clone(&input))?,
                 self.status_get(Arc::clone(&input))?,
             ],
         };
