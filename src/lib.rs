@@ -8,8 +8,8 @@
 //! | floor | modules | what lives there |
 //! | --- | --- | --- |
 //! | 0 | [`types`] | the words: stamps, frames, prompts, boxes, detections, timings |
-//! | 1 | [`vision`], [`geometry`], [`track`], [`wire`], [`config`], [`hub`] | host image work; cameras, transforms and places in space; ids over time; message structs and CDR; configuration; checkpoints on disk and on the hub |
-//! | 2 | [`tasks`], [`nn`] | the contract of every task; shared torch blocks |
+//! | 1 | [`vision`], [`geometry`], [`track`], [`wire`], [`hub`] | host image work; cameras, transforms and places in space; ids over time; message structs and CDR; checkpoints on disk and on the hub |
+//! | 2 | [`config`], [`tasks`], [`nn`] | configuration and prompt files; the contract of every task; shared torch blocks |
 //! | 3 | [`weights`], [`tokenize`], [`models`] (together) | strict loading; text to ids; one file per architecture |
 //! | 4 | [`detect`], [`segment`], [`ground`] | a task each: preprocess, forward, decode; things told by pairs of pictures and texts |
 //! | 5 | [`pipeline`], [`transport`], [`eval`], [`spatial`] | the inference thread and its mailboxes; recordings and live messages in and out; how good detections are; boxes in metres |

@@ -103,6 +103,9 @@ Frames that the model has no time for are dropped, the newest stays; the status 
 Where a router is asked for that cannot be reached, the start fails. TLS, access control and shared
 memory are set in a file of zenoh's own: --param zenoh_config=zenoh.json5")]
     Run(NodeArgs),
+    /// Show a thing in a picture: from then on a prompts file finds it by its name.
+    #[command(after_help = app::teach::AFTER_HELP)]
+    Teach(Box<app::teach::TeachArgs>),
     /// Make and change banks of pictures with captions, by which things are named (ASIF).
     #[command(after_help = app::bank::AFTER_HELP)]
     Bank(Box<app::bank::BankArgs>),
@@ -184,6 +187,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => app::replay::run(&args, &chatter),
         Command::Eval(args) => app::eval::run(&args, &chatter),
         Command::Run(args) => app::run::run(&args),
+        Command::Teach(args) => app::teach::run(&args),
         Command::Bank(args) => app::bank::run(&args, &chatter),
         Command::Inspect(args) => app::inspect::run(&args),
         Command::Pull(args) => app::models::pull(&args, &chatter),

@@ -100,7 +100,7 @@ pub(crate) struct SegmentArgs {
 }
 
 /// So many numbers with commas between them.
-fn numbers<const COUNT: usize>(text: &str) -> Result<[f32; COUNT], String> {
+pub(crate) fn numbers<const COUNT: usize>(text: &str) -> Result<[f32; COUNT], String> {
     let read: Option<Vec<f32>> = text
         .split(',')
         .map(|part| part.trim().parse().ok().filter(|number: &f32| number.is_finite()))

@@ -4,9 +4,10 @@ use std::time::UNIX_EPOCH;
 
 use owlet::hub::ModelDir;
 use owlet::tasks::ModelInfo;
-use owlet::types::Prompt;
+use owlet::types::{Exemplar, Prompt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 /// A prompt, as far as it decides what is found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,13 @@ pub(crate) struct PromptIdentity {
     threshold: Option<f32>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     negative: bool,
+    /// Checksum and box of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exemplars: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    asif: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    average: bool,
 }
 
 impl PromptIdentity {
@@ -26,8 +34,18 @@ impl PromptIdentity {
             texts: prompt.texts.clone(),
             threshold: prompt.threshold,
             negative: prompt.negative,
+            exemplars: prompt.exemplars.iter().map(identity_of_exemplar).collect(),
+            asif: prompt.asif,
+            average: prompt.average,
         }
     }
+}
+
+fn identity_of_exemplar(exemplar: &Exemplar) -> String {
+    let digest = Sha256::digest(&exemplar.picture.encoded);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let [x0, y0, x1, y1] = exemplar.area().corners();
+    format!("{digest} at {x0}, {y0}, {x1}, {y1}")
 }
 
 /// The commit of a model that was pulled; else sizes and times of its files, so that another

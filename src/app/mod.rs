@@ -20,6 +20,7 @@ pub(crate) mod run;
 mod running;
 pub(crate) mod segment;
 mod settings;
+pub(crate) mod teach;
 mod transports;
 mod watch;
 

@@ -77,7 +77,7 @@ impl ConfigLoader {
 
     fn add(&mut self, path: &Path, only_others: OnlyOthers) {
         let mut problems = Problems::of(path.to_string_lossy());
-        if let Some(root) = yaml::read(path, &mut problems) {
+        if let Some(root) = yaml::read(path, yaml::MAX_FILE_BYTES, &mut problems) {
             let folder = path.parent().unwrap_or(Path::new(""));
             let chosen = settings_for(&self.node_name, &root, &mut problems);
             for setting in chosen.settings {

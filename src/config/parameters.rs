@@ -158,7 +158,7 @@ impl Parameter {
                     let names = prompts.iter().map(|prompt| prompt.name.clone());
                     ParameterValue::TextList(names.collect())
                 } else {
-                    ParameterValue::Text(prompts::to_yaml(prompts, ""))
+                    ParameterValue::Text(prompts::to_yaml(prompts, "", None))
                 }
             }
         }

@@ -14,7 +14,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
 use super::problem::{Problems, shortened};
 
-/// Larger files are refused: a configuration is written by people.
+/// Larger configuration files are refused: they are written by people.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Deeper nesting is refused; a parameter file needs five levels.
 const MAX_DEPTH: usize = 32;
@@ -193,22 +193,22 @@ fn first_line(message: &str) -> String {
 }
 
 /// Reads and parses a file of bounded size. What goes wrong becomes one problem.
-pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Node> {
-    let bytes = match read_bounded(path) {
+pub(super) fn read(path: &Path, max_bytes: u64, problems: &mut Problems) -> Option<Node> {
+    let bytes = match read_bounded(path, max_bytes) {
         Ok(bytes) => bytes,
         Err(error) => {
             problems.add("", None, "a file that can be read", error.to_string());
             return None;
         }
     };
-    parse_bytes(&bytes, problems)
+    parse_bytes(&bytes, max_bytes, problems)
 }
 
 /// Parses what should be one document in UTF-8 of bounded size. What goes wrong becomes one
 /// problem.
-pub(super) fn parse_bytes(bytes: &[u8], problems: &mut Problems) -> Option<Node> {
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let expected = format!("at most {MAX_FILE_BYTES} bytes");
+pub(super) fn parse_bytes(bytes: &[u8], max_bytes: u64, problems: &mut Problems) -> Option<Node> {
+    if bytes.len() as u64 > max_bytes {
+        let expected = format!("at most {max_bytes} bytes");
         problems.add("", None, expected, format!("{} bytes", bytes.len()));
         return None;
     }
@@ -233,10 +233,10 @@ pub(super) fn parse_bytes(bytes: &[u8], problems: &mut Problems) -> Option<Node>
     }
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_bounded(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large from one that just fits.
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    File::open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Held against `post_process_object_detection` of transformers 5.23.0: each patch gives one box
 //! and the text that it resembles most, and is kept where the score is above the threshold.
-//! Beyond it: each prompt has a threshold of its own, may have several texts, and may be negative;
-//! and a box may have several names.
+//! Beyond it: each prompt has a threshold of its own, may have several texts and exemplars, and may
+//! be negative; and a box may have several names. Where it says text here, a query is meant.
 //! With one threshold, one text for each prompt and no negative prompt both agree, but for boxes
 //! being clipped to the image here.
 
@@ -55,7 +55,7 @@ impl HeadOutput {
         names: usize,
         logits_per_pass: i64,
     ) -> Result<Self, ForwardError> {
-        let names = names.clamp(1, prompts.texts.prompt_of_text.len().max(1));
+        let names = names.clamp(1, prompts.prompt_of_query.len().max(1));
         let boxes = model.boxes(features)?;
         let (batch, patches, _) = boxes.size3()?;
         let texts_per_pass = logits_per_pass / (batch * patches).max(1);
@@ -72,7 +72,7 @@ impl HeadOutput {
         let packed = packed.f_to_device(Device::Cpu)?.f_contiguous()?;
         let mut all = vec![0.0f32; packed.numel()];
         packed.f_copy_data(&mut all, packed.numel())?;
-        let (patches, texts) = (patches as usize, prompts.texts.prompt_of_text.len());
+        let (patches, texts) = (patches as usize, prompts.prompt_of_query.len());
         let (mut values, mut best_of_texts) = (Vec::new(), Vec::new());
         for image in all.chunks_exact(patches * fields + texts) {
             let (of_patches, of_texts) = image.split_at(patches * fields);
@@ -92,7 +92,7 @@ impl HeadOutput {
     pub(super) fn best_scores(&self, index: usize, prompts: &ActivePrompts) -> Vec<f32> {
         let mut best = vec![0.0_f32; prompts.set.prompts.len()];
         let of_texts = &self.best_of_texts[index * self.texts..(index + 1) * self.texts];
-        for (score, prompt) in of_texts.iter().zip(&prompts.texts.prompt_of_text) {
+        for (score, prompt) in of_texts.iter().zip(&prompts.prompt_of_query) {
             best[*prompt] = best[*prompt].max(*score);
         }
         best
@@ -120,7 +120,7 @@ impl HeadOutput {
             }
             let first = found.len();
             for (&score, &text) in scores.iter().zip(texts) {
-                let Some(&prompt) = prompts.texts.prompt_of_text.get(text as usize) else { break };
+                let Some(&prompt) = prompts.prompt_of_query.get(text as usize) else { break };
                 // Strictly above, as in the reference. What no text reached has score 0. A
                 // distractor takes the box from all that score less.
                 let negative = prompts.set.prompts[prompt].negative;
@@ -168,13 +168,12 @@ fn best_texts(
     names: i64,
     texts_per_pass: i64,
 ) -> Result<Best, ForwardError> {
-    let texts = prompts.texts.queries.size()[0];
+    let texts = prompts.queries.size()[0];
     let per_pass = texts_per_pass.clamp(1, texts.max(1));
     let (mut logits, mut positions, mut of_texts) = (Vec::new(), Vec::new(), Vec::new());
     for first in (0..texts).step_by(per_pass as usize) {
         let count = per_pass.min(texts - first);
-        let all =
-            model.class_logits(features, &prompts.texts.queries.f_narrow(0, first, count)?)?;
+        let all = model.class_logits(features, &prompts.queries.f_narrow(0, first, count)?)?;
         let thresholds = prompts.threshold_logits.f_narrow(0, first, count)?;
         let (logit, text) = above_threshold(&all, &thresholds, names)?;
         logits.push(logit);
@@ -234,7 +233,7 @@ mod tests {
         let tokenizer = ClipTokenizer::open(&folder()).unwrap();
         let max_tokens = model.config().text.max_tokens;
         let encoder = PromptEncoder::new(tokenizer, max_tokens, model.device(), None);
-        ActivePrompts::encode(Arc::new(set), &encoder, model).unwrap()
+        ActivePrompts::encode(Arc::new(set), &encoder, model, Default::default()).unwrap()
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! [`Detection`]: crate::types::Detection
 
 mod decode;
+mod exemplars;
 mod owl;
 mod prompts;
 

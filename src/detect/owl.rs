@@ -1,6 +1,7 @@
 //! OWL-ViT and OWLv2 as detectors.
 
 mod profile;
+mod shown;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -227,7 +228,8 @@ impl Detector for OwlDetector {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let encode = || ActivePrompts::encode(prompts, &self.encoder, &self.model);
+        let exemplars = self.encode_exemplars(&prompts);
+        let encode = || ActivePrompts::encode(prompts, &self.encoder, &self.model, exemplars);
         self.prompts = Some(no_grad(encode)?);
         Ok(())
     }

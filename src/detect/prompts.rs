@@ -2,48 +2,80 @@
 
 use std::sync::Arc;
 
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
+use super::exemplars::EncodedExemplars;
+use crate::models::ForwardError;
 use crate::models::owl::Owl;
-use crate::models::prompts::{EncodedTexts, PromptEncoder};
+use crate::models::prompts::{PromptEncoder, averaged};
 use crate::types::{PromptProblem, PromptSet, PromptSetRefused};
 use crate::vision::mask::logit_of_score;
 
-/// A prompt set in use: every text as a query, with the threshold of its prompt.
+/// A prompt set in use: every text and exemplar as a query, with the threshold of its prompt.
 #[derive(Debug)]
 pub(super) struct ActivePrompts {
     /// The set as it was given.
     pub(super) set: Arc<PromptSet>,
-    /// Its texts; a query is of the size of the model's projection.
-    pub(super) texts: EncodedTexts,
-    /// The logit of each text's threshold: f32 `[texts]` on the model's device, `-inf` for 0.
+    /// Its exemplars.
+    pub(super) exemplars: EncodedExemplars,
+    /// Those of the texts, then those of the exemplars: f32 `[queries, size]` on the model's
+    /// device.
+    pub(super) queries: Tensor,
+    /// The prompt that each query belongs to, as its index in the set.
+    pub(super) prompt_of_query: Vec<usize>,
+    /// The logit of each query's threshold: f32 `[queries]` on the model's device, `-inf` for 0.
     pub(super) threshold_logits: Tensor,
 }
 
 impl ActivePrompts {
-    /// Checks and encodes `set`.
+    /// Checks and encodes the texts of `set` and puts them together with its exemplars, which are
+    /// encoded already.
     ///
     /// # Errors
-    /// As [`PromptEncoder::encode`].
+    /// As [`PromptEncoder::encode`], and `problems`, those of the exemplars.
     pub(super) fn encode(
         set: Arc<PromptSet>,
         encoder: &PromptEncoder,
         model: &Owl,
+        (exemplars, problems): (EncodedExemplars, Vec<PromptProblem>),
     ) -> Result<Self, PromptSetRefused> {
-        let texts = encoder.encode(&set, |ids| model.embed_texts(ids))?;
-        let thresholds: Vec<f32> = texts
-            .prompt_of_text
-            .iter()
-            .map(|prompt| logit_of_score(set.threshold_of(*prompt)))
-            .collect();
-        let threshold_logits = Tensor::f_from_slice(&thresholds)
-            .and_then(|thresholds| thresholds.f_to_device(model.device()))
-            .map_err(|error: TchError| PromptSetRefused {
+        let texts = encoder.encode(&set, |ids| model.embed_texts(ids));
+        let texts = match texts {
+            Ok(texts) if problems.is_empty() => texts,
+            Ok(_) => return Err(PromptSetRefused { problems }),
+            Err(mut refused) => {
+                refused.problems.extend(problems);
+                return Err(refused);
+            }
+        };
+        let put = || -> Result<_, ForwardError> {
+            let mut parts = Vec::new();
+            let mut prompt_of_query = Vec::new();
+            if !texts.prompt_of_text.is_empty() {
+                parts.push(texts.queries.shallow_clone());
+                prompt_of_query.extend_from_slice(&texts.prompt_of_text);
+            }
+            if !exemplars.known.is_empty() {
+                let rows: Vec<_> = exemplars.known.iter().map(|(_, query)| query).collect();
+                let rows = Tensor::f_cat(&rows, 0)?;
+                let (rows, prompts) = averaged(&rows, &exemplars.prompt_of_exemplar, &set)?;
+                parts.push(rows);
+                prompt_of_query.extend(prompts);
+            }
+            let thresholds: Vec<f32> = prompt_of_query
+                .iter()
+                .map(|prompt| logit_of_score(set.threshold_of(*prompt)))
+                .collect();
+            let thresholds = Tensor::f_from_slice(&thresholds)?.f_to_device(model.device())?;
+            Ok((Tensor::f_cat(&parts, 0)?, prompt_of_query, thresholds))
+        };
+        let (queries, prompt_of_query, threshold_logits) =
+            put().map_err(|error| PromptSetRefused {
                 problems: vec![PromptProblem {
                     prompt: String::new(),
-                    reason: format!("the thresholds could not be put in place: {error}"),
+                    reason: format!("the queries could not be put in place: {error}"),
                 }],
             })?;
-        Ok(Self { set, texts, threshold_logits })
+        Ok(Self { set, exemplars, queries, prompt_of_query, threshold_logits })
     }
 }

@@ -31,9 +31,10 @@ pub struct PromptEncoder {
 /// Every text of a prompt set, encoded by a model.
 #[derive(Debug)]
 pub struct EncodedTexts {
-    /// f32 `[texts, size]`, on the model's device.
+    /// One for each text, or one for all texts of a prompt that averages them: f32 `[queries,
+    /// size]`, on the model's device. None where the set has exemplars alone.
     pub queries: Tensor,
-    /// The prompt that each text belongs to, as its index in the set.
+    /// The prompt that each query belongs to, as its index in the set.
     pub prompt_of_text: Vec<usize>,
 }
 
@@ -67,6 +68,7 @@ impl PromptEncoder {
             Ok(()) => Vec::new(),
             Err(refused) => refused.problems,
         };
+        problems.extend(set.problems_without_bank());
         let mut ids = Vec::new();
         let mut prompt_of_text = Vec::new();
         for (index, prompt) in set.prompts.iter().enumerate() {
@@ -86,8 +88,12 @@ impl PromptEncoder {
         if !problems.is_empty() {
             return Err(PromptSetRefused { problems });
         }
-        match self.queries(&ids, embed) {
-            Ok(queries) => Ok(EncodedTexts { queries, prompt_of_text }),
+        let queries = match ids.is_empty() {
+            true => Tensor::f_zeros([0, 0], (Kind::Float, self.device)).map_err(ForwardError::from),
+            false => self.queries(&ids, embed),
+        };
+        match queries.and_then(|queries| averaged(&queries, &prompt_of_text, set)) {
+            Ok((queries, prompt_of_text)) => Ok(EncodedTexts { queries, prompt_of_text }),
             Err(error) => Err(PromptSetRefused {
                 problems: vec![PromptProblem {
                     prompt: String::new(),
@@ -173,6 +179,42 @@ impl PromptEncoder {
     }
 }
 
+/// The rows of each prompt that averages become one, their mean at the mean of their lengths (unit
+/// vectors give a unit vector, as in the ensembles of the CLIP paper); those of other prompts stay.
+/// `rows` is f32 `[n, size]`, and `prompt_of_row` says whose each of them is, rising. The same for
+/// what comes out.
+///
+/// # Errors
+/// What libtorch reports.
+pub fn averaged(
+    rows: &Tensor,
+    prompt_of_row: &[usize],
+    set: &PromptSet,
+) -> Result<(Tensor, Vec<usize>), ForwardError> {
+    let averages = |prompt: &usize| set.prompts[*prompt].average;
+    if !prompt_of_row.iter().any(averages) {
+        return Ok((rows.shallow_clone(), prompt_of_row.to_vec()));
+    }
+    let (mut parts, mut prompts, mut first) = (Vec::new(), Vec::new(), 0);
+    for of_prompt in prompt_of_row.chunk_by(PartialEq::eq) {
+        let part = rows.f_narrow(0, first, of_prompt.len() as i64)?;
+        first += of_prompt.len() as i64;
+        if averages(&of_prompt[0]) {
+            let length = |rows: &Tensor| rows.f_linalg_norm(2.0, [-1].as_slice(), true, None);
+            let mean = |rows: &Tensor| rows.f_mean_dim([0].as_slice(), true, Kind::Float);
+            let lengths = length(&part)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
+            let middle = mean(&part.f_div(&lengths)?)?;
+            let scale = mean(&lengths)?.f_div(&length(&middle)?.f_clamp_min(1e-12)?)?;
+            parts.push(middle.f_mul(&scale)?);
+            prompts.push(of_prompt[0]);
+        } else {
+            parts.push(part);
+            prompts.extend(of_prompt);
+        }
+    }
+    Ok((Tensor::f_cat(&parts, 0)?, prompts))
+}
+
 /// `rows` of token ids, all of one length and at least one of them, to f32 `[rows, size]`: gives
 /// them to `embed` in passes, without the padding that all of a pass have. The caller switches
 /// gradients off.
@@ -207,6 +249,24 @@ mod tests {
     use super::*;
     use crate::models::owl::Owl;
     use crate::types::Prompt;
+
+    #[test]
+    fn only_prompts_that_average_have_one_query_for_all() {
+        let rows = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0, 3.0, 0.0, 0.0, 5.0]).view([4, 2]);
+        let prompts = [false, true].map(|average| crate::types::Prompt {
+            average,
+            ..crate::types::Prompt::from_text("x")
+        });
+        let mut set = PromptSet { version: 1, prompts: prompts.into(), default_threshold: 0.1 };
+        let (queries, prompts) = averaged(&rows, &[0, 0, 1, 1], &set).unwrap();
+        assert_eq!(prompts, [0, 0, 1]);
+        assert_eq!(queries.size(), [3, 2]);
+        let mean = Vec::<f32>::try_from(queries.get(2)).unwrap();
+        // Lengths 3 and 5 at a right angle: length 4 between them; rounding of the root of 8.
+        assert!(mean.iter().all(|value| (value - 8.0f32.sqrt()).abs() < 1e-6), "{mean:?}");
+        set.prompts[1].average = false;
+        assert_eq!(averaged(&rows, &[0, 0, 1, 1], &set).unwrap().1, [0, 0, 1, 1]);
+    }
 
     #[test]
     fn many_texts_are_encoded_in_passes_and_without_their_padding() {

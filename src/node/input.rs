@@ -10,11 +10,11 @@ use super::cameras::{CameraKey, Mishap};
 use super::outcomes::record;
 use crate::pipeline::{Incoming, Outcome};
 use crate::transport::live::{
-    CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveImage, NodeInput, PromptsRecord,
+    CameraPart, DepthMessage, DetectAnswer, ImageMessage, Lesson, LiveImage, NodeInput,
     PromptsReply, Status, TransformKind,
 };
 use crate::transport::records::LiveRecord;
-use crate::types::{Calibration, Frame, FrameTransform, Stage, StageTimings};
+use crate::types::{Calibration, Frame, FrameTransform, PromptSet, Stage, StageTimings};
 
 impl NodeInput for Node {
     fn image(&self, camera: &str, topic: &str, message: Box<dyn ImageMessage>) {
@@ -61,8 +61,12 @@ impl NodeInput for Node {
         self.prompts.post_text(text, reply);
     }
 
-    fn prompts(&self) -> PromptsRecord {
-        self.prompts.record()
+    fn teach(&self, lesson: Lesson, reply: PromptsReply) {
+        self.prompts.post_lesson(lesson, reply);
+    }
+
+    fn prompts(&self) -> Arc<PromptSet> {
+        self.prompts.in_use()
     }
 
     fn status(&self) -> Status {

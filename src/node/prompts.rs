@@ -1,13 +1,14 @@
 //! Prompts that change while the node runs: one set after the other, each as a whole.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Node;
 use crate::config::prompts::{PromptsMessage, parse_message};
 use crate::pipeline::{Pipeline, SetPromptsError};
-use crate::transport::live::{PromptsAnswer, PromptsRecord, PromptsRefused, PromptsReply};
-use crate::types::{Prompt, PromptProblem, PromptSet};
+use crate::transport::live::{Lesson, PromptsAnswer, PromptsRefused, PromptsReply};
+use crate::types::{Exemplar, Prompt, PromptProblem, PromptSet};
 
 /// Sets that may wait; more are refused.
 const MAX_WAITING: usize = 8;
@@ -34,6 +35,8 @@ enum Wanted {
     Text(Vec<u8>),
     /// A set of which some is new.
     Change(PromptsChange),
+    /// The set in use with an exemplar more.
+    Lesson(Lesson),
 }
 
 /// What is to be other than in the set in use; it is replaced as a whole all the same.
@@ -66,10 +69,6 @@ impl PromptDesk {
         Arc::clone(&self.lock().in_use)
     }
 
-    pub(super) fn record(&self) -> PromptsRecord {
-        PromptsRecord::from(&*self.in_use())
-    }
-
     /// Hands a set over to the prompts thread, or refuses it where too many wait.
     fn post(&self, wanted: Wanted, reply: PromptsReply) {
         let mut state = self.lock();
@@ -88,6 +87,10 @@ impl PromptDesk {
 
     pub(super) fn post_text(&self, text: Vec<u8>, reply: PromptsReply) {
         self.post(Wanted::Text(text), reply);
+    }
+
+    pub(super) fn post_lesson(&self, lesson: Lesson, reply: PromptsReply) {
+        self.post(Wanted::Lesson(lesson), reply);
     }
 
     fn take(&self) -> Option<(Wanted, PromptsReply)> {
@@ -109,13 +112,15 @@ impl PromptDesk {
         let before = in_use.version;
         let set = match wanted {
             Wanted::Text(text) => self.read(&text, before)?,
+            Wanted::Lesson(lesson) => taught(lesson, &in_use)?,
             Wanted::Change(change) => {
                 let default_threshold = change.threshold.unwrap_or(self.lock().threshold);
                 if change.prompts.is_none() && before == 0 {
                     // There is nothing yet that it could hold for.
                     let prompts = Vec::new();
-                    self.put(Arc::new(PromptSet { version: 0, prompts, default_threshold }));
-                    return Ok(self.record());
+                    let set = Arc::new(PromptSet { version: 0, prompts, default_threshold });
+                    self.put(Arc::clone(&set));
+                    return Ok(set);
                 }
                 let prompts = change.prompts.unwrap_or_else(|| in_use.prompts.clone());
                 PromptSet { version: before + 1, prompts, default_threshold }
@@ -129,9 +134,8 @@ impl PromptDesk {
         let set = Arc::new(set);
         match pipeline.set_prompts(Arc::clone(&set)) {
             Ok(()) => {
-                let record = PromptsRecord::from(&*set);
-                self.put(set);
-                Ok(record)
+                self.put(Arc::clone(&set));
+                Ok(set)
             }
             Err(SetPromptsError::Refused(why)) => {
                 Err(PromptsRefused::new(before, reasons(why.problems)))
@@ -160,6 +164,28 @@ impl PromptDesk {
         let default_threshold = self.lock().threshold;
         Ok(PromptSet { version: before + 1, prompts, default_threshold })
     }
+}
+
+/// The set in use with one exemplar more.
+fn taught(lesson: Lesson, in_use: &PromptSet) -> Result<PromptSet, PromptsRefused> {
+    let Lesson { name, box_in_source_px, picture } = lesson;
+    // A decoder that panics must not take the node down.
+    let picture = match catch_unwind(AssertUnwindSafe(picture)) {
+        Ok(picture) => picture.map_err(|error| error.to_string()),
+        Err(_) => Err("the decoder panicked".to_owned()),
+    };
+    let picture = picture.map_err(|reason| PromptsRefused::new(in_use.version, [reason]))?;
+    let exemplar = Exemplar { picture: Arc::new(picture), box_in_source_px };
+    let mut set = in_use.clone();
+    set.version += 1;
+    match set.prompts.iter_mut().find(|prompt| prompt.name == name) {
+        Some(prompt) => prompt.exemplars.push(exemplar),
+        None => {
+            let exemplars = vec![exemplar];
+            set.prompts.push(Prompt { name, exemplars, ..Prompt::default() });
+        }
+    }
+    Ok(set)
 }
 
 /// What is wrong with each prompt, in words.

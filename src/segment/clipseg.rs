@@ -360,6 +360,10 @@ impl Segmenter for ClipSegmenter {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
+        let of_texts_only = prompts.problems_of_texts_only();
+        if !of_texts_only.is_empty() {
+            return Err(PromptSetRefused { problems: of_texts_only });
+        }
         let encode = || self.encoder.encode(&prompts, |ids| self.model.embed_texts(ids));
         let encoded = no_grad(encode);
         let texts = match (encoded, too_many(&prompts)) {

@@ -236,6 +236,10 @@ impl Segmenter for GroupVitSegmenter {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
+        let of_texts_only = prompts.problems_of_texts_only();
+        if !of_texts_only.is_empty() {
+            return Err(PromptSetRefused { problems: of_texts_only });
+        }
         let encode = || self.encoder.encode(&prompts, |ids| self.model.embed_texts(ids));
         let encoded = no_grad(encode);
         let alone = (prompts.prompts.len() == 1).then(|| PromptProblem {

@@ -10,6 +10,7 @@
 mod boxes;
 mod detection;
 mod device;
+mod exemplar;
 mod frame;
 mod mask;
 mod pick;
@@ -22,10 +23,14 @@ mod timings;
 pub use boxes::PixelBox;
 pub use detection::{Detection, FrameDetections};
 pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
+pub use exemplar::{Exemplar, ExemplarPicture};
 pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
 pub use mask::{InstanceMask, Mask};
 pub use pick::{Heightmap, Pick};
-pub use prompt::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
+pub use prompt::{
+    MAX_EXEMPLAR_PIXELS, MAX_EXEMPLARS, MAX_TEXT_BYTES, Prompt, PromptProblem, PromptSet,
+    PromptSetRefused,
+};
 pub use rle::{CocoRle, RleError};
 pub use space::{
     Calibration, Cloud, CloudPoint, FramePlaces, FrameTransform, LocateMode, NoPlace, NoPlaceKind,

@@ -1,37 +1,55 @@
 //! What to look for.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
+
+use super::Exemplar;
+
+/// The longest text or name, in bytes: no text tower reads more than a small part of it.
+pub const MAX_TEXT_BYTES: usize = 8192;
+/// The most exemplars of one set.
+pub const MAX_EXEMPLARS: usize = 1000;
+/// The most pixels that the pictures of one set have together, of which each counts once (384 MB).
+pub const MAX_EXEMPLAR_PIXELS: u64 = 1 << 27;
 
 /// One thing to look for, under one name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prompt {
     /// The name that every output carries (`class_id`). Unique in its set.
     pub name: String,
-    /// The texts that describe it; the best of them gives the score. At least one.
+    /// The texts that describe it; the best of them and of the exemplars gives the score. At least
+    /// one where there is no exemplar.
     pub texts: Vec<String>,
+    /// The pictures that show it; at least one where there is no text.
+    pub exemplars: Vec<Exemplar>,
     /// Lowest score, in `[0, 1]`, that is reported; `None` uses the set's.
     pub threshold: Option<f32>,
     /// A distractor: what it explains best is taken away and never reported.
     pub negative: bool,
+    /// Its texts are looked up in the bank of pairs (ASIF), not given to the detector's own text
+    /// tower. Takes no exemplars.
+    pub asif: bool,
+    /// Its texts become one query, the mean of theirs, and so do its exemplars, where otherwise
+    /// each is a query of its own.
+    pub average: bool,
 }
 
 impl Prompt {
     /// A prompt whose name is its only text.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
-        Self {
-            name: text.to_owned(),
-            texts: vec![text.to_owned()],
-            threshold: None,
-            negative: false,
-        }
+        Self { name: text.to_owned(), texts: vec![text.to_owned()], ..Self::default() }
     }
 
     /// Whether it is what [`from_text`](Self::from_text) makes of its name.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        let Self { name, texts, threshold, negative } = self;
-        texts.as_slice() == std::slice::from_ref(name) && threshold.is_none() && !negative
+        let Self { name, texts, exemplars, threshold, negative, asif, average } = self;
+        texts.as_slice() == std::slice::from_ref(name)
+            && exemplars.is_empty()
+            && threshold.is_none()
+            && !(*negative || *asif || *average)
     }
 }
 
@@ -57,7 +75,8 @@ impl PromptSet {
     }
 
     /// Checks all that can be checked without a model: the set is not empty, names are unique,
-    /// names and texts are not blank, thresholds lie in `[0, 1]`.
+    /// names and texts are neither blank nor endless, thresholds lie in `[0, 1]`, each prompt has a
+    /// text or an exemplar, exemplars lie inside their pictures, and there are not too many.
     ///
     /// # Errors
     /// Every problem found, not only the first.
@@ -72,7 +91,7 @@ impl PromptSet {
         if !(0.0..=1.0).contains(&self.default_threshold) {
             problem("", format!("threshold {} is not in [0, 1]", self.default_threshold));
         }
-        let mut names = std::collections::HashSet::new();
+        let mut names = HashSet::new();
         for (index, prompt) in self.prompts.iter().enumerate() {
             let label = if prompt.name.trim().is_empty() {
                 problem(&format!("#{}", index + 1), "the prompt is empty".to_owned());
@@ -83,11 +102,35 @@ impl PromptSet {
             if !names.insert(label) {
                 problem(label, "the name is used twice".to_owned());
             }
-            if prompt.texts.is_empty() {
-                problem(label, "the prompt has no text".to_owned());
+            if prompt.name.len() > MAX_TEXT_BYTES {
+                let found = prompt.name.len();
+                let start: String = prompt.name.chars().take(40).collect();
+                problem(
+                    &format!("{start}…"),
+                    format!("the name has {found} bytes, at most {MAX_TEXT_BYTES} are taken"),
+                );
+                continue;
+            }
+            if prompt.texts.is_empty() && prompt.exemplars.is_empty() {
+                problem(label, "the prompt has no text and no exemplar".to_owned());
+            }
+            if prompt.asif && !prompt.exemplars.is_empty() {
+                problem(label, "asif: expected texts only, found exemplars".to_owned());
             }
             if prompt.texts.iter().any(|text| text.trim().is_empty()) {
                 problem(label, "one of its texts is empty".to_owned());
+            }
+            if let Some(found) =
+                prompt.texts.iter().map(String::len).find(|len| *len > MAX_TEXT_BYTES)
+            {
+                let reason =
+                    format!("a text has {found} bytes, at most {MAX_TEXT_BYTES} are taken");
+                problem(label, reason);
+            }
+            for (number, exemplar) in prompt.exemplars.iter().enumerate() {
+                if let Some(reason) = exemplar.problem() {
+                    problem(label, format!("exemplars[{number}]: {reason}"));
+                }
             }
             if let Some(threshold) = prompt.threshold
                 && !(0.0..=1.0).contains(&threshold)
@@ -95,7 +138,56 @@ impl PromptSet {
                 problem(label, format!("threshold {threshold} is not in [0, 1]"));
             }
         }
+        let exemplars: Vec<_> = self.exemplars().collect();
+        if exemplars.len() > MAX_EXEMPLARS {
+            let found = exemplars.len();
+            problem("", format!("{found} exemplars, at most {MAX_EXEMPLARS} are taken"));
+        }
+        let mut seen = HashSet::new();
+        let pictures = exemplars.iter().map(|exemplar| &exemplar.picture);
+        let pixels: u64 = pictures
+            .filter(|picture| seen.insert(Arc::as_ptr(picture)))
+            .map(|picture| picture.image.pixels().len() as u64)
+            .sum();
+        if pixels > MAX_EXEMPLAR_PIXELS {
+            problem(
+                "",
+                format!(
+                    "the exemplars' pictures have {pixels} pixels, at most {MAX_EXEMPLAR_PIXELS} \
+                     are taken"
+                ),
+            );
+        }
         if problems.is_empty() { Ok(()) } else { Err(PromptSetRefused { problems }) }
+    }
+
+    /// The exemplars of all prompts, in their order.
+    pub fn exemplars(&self) -> impl Iterator<Item = &Exemplar> {
+        self.prompts.iter().flat_map(|prompt| &prompt.exemplars)
+    }
+
+    /// A problem for each prompt that a model cannot use which takes texts only.
+    #[must_use]
+    pub fn problems_of_texts_only(&self) -> Vec<PromptProblem> {
+        let refuse = |prompt: &Prompt| {
+            (!prompt.exemplars.is_empty()).then(|| PromptProblem {
+                prompt: prompt.name.clone(),
+                reason: "exemplar: this model takes texts only".to_owned(),
+            })
+        };
+        self.prompts.iter().filter_map(refuse).collect()
+    }
+
+    /// A problem for each prompt that asks for a bank of pairs where there is none.
+    #[must_use]
+    pub fn problems_without_bank(&self) -> Vec<PromptProblem> {
+        let refuse = |prompt: &Prompt| {
+            prompt.asif.then(|| PromptProblem {
+                prompt: prompt.name.clone(),
+                reason: "asif: no bank is configured".to_owned(),
+            })
+        };
+        self.prompts.iter().filter_map(refuse).collect()
     }
 }
 
@@ -130,6 +222,7 @@ impl fmt::Display for PromptSetRefused {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{ExemplarPicture, PixelBox};
     use super::*;
 
     fn set(prompts: Vec<Prompt>) -> PromptSet {
@@ -148,6 +241,60 @@ mod tests {
             ["the prompt is empty", "the name is used twice", "threshold 1.5 is not in [0, 1]"]
         );
         assert!(refused.to_string().contains("\"a cat\": the name is used twice"));
+    }
+
+    #[test]
+    fn a_prompt_has_texts_or_exemplars_that_can_be_used() {
+        let picture = |side: u32| {
+            let image = Arc::new(image::RgbImage::new(side, side));
+            Arc::new(ExemplarPicture { image, encoded: Vec::new(), file: None })
+        };
+        let shown = |picture: &Arc<ExemplarPicture>| Exemplar {
+            picture: Arc::clone(picture),
+            box_in_source_px: None,
+        };
+        let small = shown(&picture(8));
+        let named = |name: &str| Prompt { name: name.to_owned(), ..Prompt::default() };
+        let good = Prompt { exemplars: vec![small.clone()], ..named("gadget") };
+        assert!(
+            set(vec![good.clone(), Prompt { asif: true, ..Prompt::from_text("a") }])
+                .check()
+                .is_ok()
+        );
+
+        let outside = PixelBox::from_corners([0.0, 0.0, 9.0, 9.0]);
+        let outside = Exemplar { box_in_source_px: Some(outside), ..small.clone() };
+        let bad = set(vec![
+            named("nothing"),
+            Prompt { asif: true, ..good.clone() },
+            Prompt { exemplars: vec![small.clone(), outside], ..named("outside") },
+            Prompt { texts: vec!["ü".repeat(MAX_TEXT_BYTES)], ..named("long") },
+            named(&"x".repeat(MAX_TEXT_BYTES + 1)),
+        ]);
+        let refused = bad.check().unwrap_err().to_string();
+        for expected in [
+            "\"nothing\": the prompt has no text and no exemplar",
+            "\"gadget\": asif: expected texts only, found exemplars",
+            "\"outside\": exemplars[1]: the box [0, 0, 9, 9] is not inside its picture of 8x8",
+            "\"long\": a text has 16384 bytes, at most 8192 are taken",
+            "x…\": the name has 8193 bytes, at most 8192 are taken",
+        ] {
+            assert!(refused.contains(expected), "{expected} is not in\n{refused}");
+        }
+        assert_eq!(bad.problems_of_texts_only().len(), 2);
+        assert_eq!(bad.problems_without_bank().len(), 1);
+
+        let many = Prompt { exemplars: vec![small; MAX_EXEMPLARS + 1], ..named("many") };
+        let refused = set(vec![many]).check().unwrap_err().to_string();
+        assert!(refused.contains("1001 exemplars, at most 1000 are taken"), "{refused}");
+        // Never written to, so that the system gives no memory for them.
+        let pictures = [8192, 8192, 8192].map(|side| shown(&picture(side)));
+        let [one, two, _] = &pictures;
+        let shared = vec![one.clone(), two.clone(), one.clone(), one.clone()];
+        assert!(set(vec![Prompt { exemplars: shared, ..named("shared") }]).check().is_ok());
+        let big = Prompt { exemplars: pictures.into(), ..named("big") };
+        let refused = set(vec![big]).check().unwrap_err().to_string();
+        assert!(refused.contains("have 201326592 pixels, at most 134217728"), "{refused}");
     }
 
     #[test]

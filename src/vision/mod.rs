@@ -3,6 +3,7 @@
 pub mod canvas;
 pub mod decode;
 pub mod encode;
+pub mod exemplar;
 pub mod mask;
 pub mod nms;
 pub mod overlay;

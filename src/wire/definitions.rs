@@ -94,6 +94,19 @@ macro_rules! hypothesis_with_pose {
     };
 }
 
+macro_rules! bounding_box_2d {
+    () => {
+        concat!(
+            part!(
+                "vision_msgs/BoundingBox2D",
+                "vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y\n"
+            ),
+            part!("vision_msgs/Pose2D", "vision_msgs/Point2D position\nfloat64 theta\n"),
+            part!("vision_msgs/Point2D", "float64 x\nfloat64 y\n"),
+        )
+    };
+}
+
 mod node;
 
 const IMAGE: MessageDefinition = MessageDefinition {
@@ -152,12 +165,7 @@ const DETECTION_2D_ARRAY: MessageDefinition = MessageDefinition {
              vision_msgs/BoundingBox2D bbox\nstring id\n"
         ),
         hypothesis_with_pose!(),
-        part!(
-            "vision_msgs/BoundingBox2D",
-            "vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y\n"
-        ),
-        part!("vision_msgs/Pose2D", "vision_msgs/Point2D position\nfloat64 theta\n"),
-        part!("vision_msgs/Point2D", "float64 x\nfloat64 y\n"),
+        bounding_box_2d!(),
     ),
     type_hash: "RIHS01_214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968",
 };

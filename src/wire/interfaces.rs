@@ -12,12 +12,14 @@ use super::definitions::ALL;
 use super::{lifecycle_msgs, owlet_msgs, rcl_interfaces, rosgraph_msgs};
 use type_hash::Interfaces;
 
-const OWLET_MSGS: [(&str, &str); 5] = [
+const OWLET_MSGS: [(&str, &str); 7] = [
+    ("owlet_msgs/msg/Exemplar", include_str!("../../msg/msg/Exemplar.msg")),
     ("owlet_msgs/msg/Prompt", include_str!("../../msg/msg/Prompt.msg")),
     ("owlet_msgs/msg/PromptSet", include_str!("../../msg/msg/PromptSet.msg")),
     ("owlet_msgs/srv/Detect", include_str!("../../msg/srv/Detect.srv")),
     ("owlet_msgs/srv/GetPrompts", include_str!("../../msg/srv/GetPrompts.srv")),
     ("owlet_msgs/srv/SetPrompts", include_str!("../../msg/srv/SetPrompts.srv")),
+    ("owlet_msgs/srv/Teach", include_str!("../../msg/srv/Teach.srv")),
 ];
 
 /// Every type that Owlet knows: those of the definitions, the rest of the packages of which it
@@ -62,11 +64,13 @@ impl Check {
 #[test]
 fn structs_and_hashes_are_those_of_the_interface_files() {
     let mut check = Check { interfaces: interfaces(), seen: BTreeSet::new() };
+    check.message::<owlet_msgs::Exemplar<'_>>();
     check.message::<owlet_msgs::Prompt<'_>>();
     check.message::<owlet_msgs::PromptSet<'_>>();
     check.service::<owlet_msgs::Detect>();
     check.service::<owlet_msgs::GetPrompts>();
     check.service::<owlet_msgs::SetPrompts>();
+    check.service::<owlet_msgs::Teach>();
     for (name, _) in OWLET_MSGS {
         assert!(check.seen.contains(name), "{name} has no struct");
     }

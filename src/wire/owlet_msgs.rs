@@ -4,8 +4,28 @@ use std::borrow::Cow;
 
 use super::cdr::{Service, message};
 use super::sensor_msgs::{CompressedImage, Image};
-use super::vision_msgs::Detection2DArray;
+use super::vision_msgs::{BoundingBox2D, Detection2DArray};
 use crate::types;
+
+message! {
+    /// `owlet_msgs/msg/Exemplar`: a picture of what is looked for.
+    pub struct Exemplar<'a> = "owlet_msgs/msg/Exemplar" {
+        /// JPEG or PNG.
+        pub image: CompressedImage<'a>,
+        /// Where in it the thing is, in pixels; `None` for the whole picture.
+        pub r#box: Option<BoundingBox2D>,
+    }
+}
+
+impl<'a> From<&'a types::Exemplar> for Exemplar<'a> {
+    fn from(exemplar: &'a types::Exemplar) -> Self {
+        let data = exemplar.picture.encoded.as_slice();
+        // A JPEG begins so, and what is no JPEG is a PNG.
+        let format = if data.starts_with(b"\xff\xd8") { "jpeg" } else { "png" };
+        let image = CompressedImage { format, data, ..CompressedImage::default() };
+        Self { image, r#box: exemplar.box_in_source_px.map(BoundingBox2D::from) }
+    }
+}
 
 message! {
     /// `owlet_msgs/msg/Prompt`: one thing to look for.
@@ -14,10 +34,16 @@ message! {
         pub name: Cow<'a, str>,
         /// The texts that describe it; none where the name is its only text.
         pub texts: Vec<Cow<'a, str>>,
+        /// The pictures that show it.
+        pub exemplars: Vec<Exemplar<'a>>,
         /// Lowest score that is reported, in `[0, 1]`; `None` for the set's.
         pub threshold: Option<f32>,
         /// Whether it is a distractor.
         pub negative: bool,
+        /// Whether its texts are looked up in the bank of pairs.
+        pub asif: bool,
+        /// Whether its texts, and its exemplars, are one query each.
+        pub average: bool,
     }
 }
 
@@ -26,27 +52,11 @@ impl<'a> From<&'a types::Prompt> for Prompt<'a> {
         Self {
             name: prompt.name.as_str().into(),
             texts: prompt.texts.iter().map(|text| text.as_str().into()).collect(),
+            exemplars: prompt.exemplars.iter().map(Exemplar::from).collect(),
             threshold: prompt.threshold,
             negative: prompt.negative,
-        }
-    }
-}
-
-impl From<&Prompt<'_>> for types::Prompt {
-    /// Fills in what the message may leave out. Nothing is checked: see
-    /// [`PromptSet::check`](types::PromptSet::check).
-    fn from(prompt: &Prompt<'_>) -> Self {
-        let first_text = prompt.texts.first().map_or("", |text| text);
-        let name = if prompt.name.is_empty() { first_text } else { &prompt.name };
-        let texts = match prompt.texts.as_slice() {
-            [] => vec![name.to_owned()],
-            texts => texts.iter().map(|text| text.to_string()).collect(),
-        };
-        Self {
-            name: name.to_owned(),
-            texts,
-            threshold: prompt.threshold,
-            negative: prompt.negative,
+            asif: prompt.asif,
+            average: prompt.average,
         }
     }
 }
@@ -107,7 +117,7 @@ pub struct SetPrompts;
 impl Service for SetPrompts {
     const TYPE: &'static str = "owlet_msgs/srv/SetPrompts";
     const TYPE_HASH: &'static str =
-        "RIHS01_e10128c069b3d4daec004c1d537732cce0779f1f5a61bdeeecfdf52cec2e3498";
+        "RIHS01_31d96b6e8712cb400a6b9502cb0532444f54eb4b764e84baa5678b80f60a6c84";
     type Request<'a> = SetPromptsRequest<'a>;
     type Response<'a> = SetPromptsResponse<'a>;
 }
@@ -133,7 +143,7 @@ pub struct GetPrompts;
 impl Service for GetPrompts {
     const TYPE: &'static str = "owlet_msgs/srv/GetPrompts";
     const TYPE_HASH: &'static str =
-        "RIHS01_3388ba0cbbf59831bc58d5de4ffbdc9f289a2d4c83b59993fac6421c8c3d176b";
+        "RIHS01_4286a5fbf4392b9912351a4a141d62ef603de059e95676c0fc7b8a265e799183";
     type Request<'a> = GetPromptsRequest;
     type Response<'a> = GetPromptsResponse<'a>;
 }
@@ -177,50 +187,92 @@ pub struct Detect;
 impl Service for Detect {
     const TYPE: &'static str = "owlet_msgs/srv/Detect";
     const TYPE_HASH: &'static str =
-        "RIHS01_14c3dabc063b72042e504c82242921c7dc70cc78fd77e1fa7b0ac8ee81b8f787";
+        "RIHS01_3e35600c9f0eefa4702f1cd644e64ee81c85b662ff7b175b5dcc53e495fdf408";
     type Request<'a> = DetectRequest<'a>;
     type Response<'a> = DetectResponse<'a>;
 }
 
+message! {
+    /// Shows a thing.
+    pub struct TeachRequest<'a> = "owlet_msgs/srv/Teach_Request" {
+        /// What it is called.
+        pub name: Cow<'a, str>,
+        /// Topic of the camera whose newest frame shows it, where no image is given; empty for the
+        /// only camera.
+        pub camera: Cow<'a, str>,
+        /// The image.
+        pub image: Option<Image<'a>>,
+        /// The image as JPEG or PNG, instead.
+        pub compressed_image: Option<CompressedImage<'a>>,
+        /// Where in it the thing is, in pixels; `None` for the whole image.
+        pub r#box: Option<BoundingBox2D>,
+    }
+}
+
+message! {
+    /// What became of it.
+    #[derive(Eq)]
+    pub struct TeachResponse<'a> = "owlet_msgs/srv/Teach_Response" {
+        /// Whether the set with the new exemplar is in use now.
+        pub success: bool,
+        /// Version of the set in use now; 0 where none is.
+        pub version: u64,
+        /// Why it was refused.
+        pub reasons: Vec<Cow<'a, str>>,
+    }
+}
+
+/// `owlet_msgs/srv/Teach`, served as `~/teach`.
+#[derive(Clone, Copy, Debug)]
+pub struct Teach;
+
+impl Service for Teach {
+    const TYPE: &'static str = "owlet_msgs/srv/Teach";
+    const TYPE_HASH: &'static str =
+        "RIHS01_04c1716797c063803efe360801e8b12002be709132727ea8a0731cf511c02238";
+    type Request<'a> = TeachRequest<'a>;
+    type Response<'a> = TeachResponse<'a>;
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::wire::cdr::Message;
 
     #[test]
     fn a_prompt_set_goes_there_and_back() {
+        let picture = types::ExemplarPicture {
+            image: Arc::new(image::RgbImage::new(8, 8)),
+            encoded: b"\xff\xd8\xff".to_vec(),
+            file: None,
+        };
+        let area = types::PixelBox::from_corners([1.0, 2.0, 7.0, 6.0]);
+        let shown = types::Exemplar { picture: Arc::new(picture), box_in_source_px: Some(area) };
         let mug = types::Prompt {
             name: "mug".to_owned(),
             texts: vec!["a mug".to_owned(), "eine Tasse für Käuzchen".to_owned()],
+            exemplars: vec![shown.clone(), types::Exemplar { box_in_source_px: None, ..shown }],
             threshold: Some(0.25),
-            negative: false,
+            average: true,
+            ..types::Prompt::default()
         };
-        let prompts = vec![mug, types::Prompt { negative: true, ..types::Prompt::from_text("x") }];
-        let set = types::PromptSet { version: 7, prompts, default_threshold: 0.1 };
+        let other = types::Prompt { negative: true, asif: true, ..types::Prompt::from_text("x") };
+        let set =
+            types::PromptSet { version: 7, prompts: vec![mug, other], default_threshold: 0.1 };
         let bytes = PromptSet::from(&set).encode();
         let message = PromptSet::decode(&bytes).unwrap();
+        assert_eq!(message, PromptSet::from(&set));
         assert_eq!((message.version, message.default_threshold), (7, Some(0.1)));
-        let prompts: Vec<_> = message.prompts.iter().map(types::Prompt::from).collect();
-        assert_eq!(prompts, set.prompts);
+        let [shown, whole] = message.prompts[0].exemplars.as_slice() else { panic!("two") };
+        assert_eq!((shown.image.format, shown.image.data), ("jpeg", &b"\xff\xd8\xff"[..]));
+        assert_eq!(whole.r#box, None);
+        let corners = types::PixelBox::from(shown.r#box.unwrap()).corners();
+        assert_eq!(corners, [1.0, 2.0, 7.0, 6.0]);
         for len in 0..bytes.len() {
             assert!(PromptSet::decode(&bytes[..len]).is_err(), "{len} of {} bytes", bytes.len());
         }
-    }
-
-    #[test]
-    fn what_a_prompt_leaves_out_is_filled_in() {
-        let read = |name: &'static str, texts: &[&'static str]| {
-            let texts = texts.iter().map(|text| (*text).into()).collect();
-            let prompt = Prompt { name: name.into(), texts, ..Prompt::default() };
-            let types::Prompt { name, texts, threshold, negative } = (&prompt).into();
-            assert_eq!((threshold, negative), (None, false));
-            (name, texts.join("|"))
-        };
-        let expect = |name: &str, texts: &str| (name.to_owned(), texts.to_owned());
-        assert_eq!(read("a cat", &[]), expect("a cat", "a cat"));
-        assert_eq!(read("", &["a cat", "a tom"]), expect("a cat", "a cat|a tom"));
-        assert_eq!(read("pet", &["a cat"]), expect("pet", "a cat"));
-        assert_eq!(read("", &[]), expect("", ""), "what the check of a set refuses");
     }
 
     #[test]
@@ -230,8 +282,8 @@ mod tests {
         let bytes = request.encode();
         assert_eq!(SetPromptsRequest::decode(&bytes), Ok(request));
 
-        // Header, no version, no threshold, one prompt: an empty name, no texts.
-        let count_at = 4 + 4 + 4 + 4 + 8 + 4;
+        // Header, no version, no threshold, one prompt: an empty name, no texts, no exemplars.
+        let count_at = 4 + 4 + 4 + 4 + 8 + 4 + 4;
         assert_eq!(bytes[count_at..count_at + 4], [1, 0, 0, 0]);
         let mut two = bytes.clone();
         two[count_at] = 2;

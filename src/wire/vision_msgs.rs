@@ -80,6 +80,30 @@ impl<'a> Message<'a> for BoundingBox2D {
     }
 }
 
+impl From<PixelBox> for BoundingBox2D {
+    fn from(area: PixelBox) -> Self {
+        // Corner by corner in f64: centre and size give back the same corners.
+        let [x0, y0, x1, y1] = area.corners().map(f64::from);
+        Self {
+            center_x: 0.5 * (x0 + x1),
+            center_y: 0.5 * (y0 + y1),
+            theta: 0.0,
+            size_x: x1 - x0,
+            size_y: y1 - y0,
+        }
+    }
+}
+
+impl From<BoundingBox2D> for PixelBox {
+    /// The corners, as if it were not turned. Nothing is checked.
+    fn from(area: BoundingBox2D) -> Self {
+        let BoundingBox2D { center_x, center_y, size_x, size_y, .. } = area;
+        let (dx, dy) = (0.5 * size_x, 0.5 * size_y);
+        let corners = [center_x - dx, center_y - dy, center_x + dx, center_y + dy];
+        Self::from_corners(corners.map(|corner| corner as f32))
+    }
+}
+
 /// `vision_msgs/msg/Detection2D`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Detection2D<'a> {
@@ -125,8 +149,6 @@ impl<'a> Detection2D<'a> {
         box_in_source_px: PixelBox,
         id: String,
     ) -> Self {
-        // Corner by corner in f64: centre and size give back the same corners.
-        let [x0, y0, x1, y1] = box_in_source_px.corners().map(f64::from);
         Self {
             header,
             results: vec![ObjectHypothesisWithPose {
@@ -134,13 +156,7 @@ impl<'a> Detection2D<'a> {
                 score: f64::from(score),
                 pose: PoseWithCovariance::default(),
             }],
-            bbox: BoundingBox2D {
-                center_x: 0.5 * (x0 + x1),
-                center_y: 0.5 * (y0 + y1),
-                theta: 0.0,
-                size_x: x1 - x0,
-                size_y: y1 - y0,
-            },
+            bbox: box_in_source_px.into(),
             id: Cow::Owned(id),
         }
     }

@@ -194,7 +194,8 @@ def main():
     }
 
     def prompt(name, threshold=none):
-        return peer.make("owlet_msgs/msg/Prompt", name=name, texts=[], threshold=threshold, negative=False)
+        return peer.make("owlet_msgs/msg/Prompt", name=name, texts=[], exemplars=[], threshold=threshold, negative=False,
+            asif=False, average=False)
 
     seen["set_prompts"] = []
     any_version = numpy.array([], dtype=numpy.uint64)

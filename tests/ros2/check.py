@@ -173,6 +173,7 @@ def node(owlet: list[str]) -> None:
             "/owlet/detections: vision_msgs/msg/Detection2DArray",
             "/diagnostics: diagnostic_msgs/msg/DiagnosticArray",
             "/owlet/set_prompts: owlet_msgs/srv/SetPrompts",
+            "/owlet/teach: owlet_msgs/srv/Teach",
             "/owlet/set_parameters: rcl_interfaces/srv/SetParameters",
             "/owlet/change_state: lifecycle_msgs/srv/ChangeState",
         ]:

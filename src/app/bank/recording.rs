@@ -8,7 +8,7 @@ use owlet::tasks::Detector;
 use owlet::transport::frames::{MessagePicture, frame_from_message};
 use owlet::transport::inspect::inspect;
 use owlet::transport::rosbag2::BagReader;
-use owlet::types::{Picture, PromptSet};
+use owlet::types::{Picture, Prompt, PromptSet};
 
 use super::args::HowArgs;
 use super::gather::{Gatherer, PictureOrigin, Shown};
@@ -35,13 +35,16 @@ impl Finder {
         Ok(Self { detector, prompts: settings.prompts })
     }
 
-    /// What is found in one image, with the first text of its prompt.
+    /// What is found in one image, with the first text of its prompt, or else its name.
     fn find(&mut self, image: &Arc<image::RgbImage>) -> anyhow::Result<Vec<Shown>> {
         let found = self.detector.detect(&[Arc::clone(image)])?.pop();
         let found = found.context("the detector gave no result for the picture")?;
-        let shown = found.detections.iter().map(|detection| Shown {
-            caption: self.prompts.prompts[detection.prompt].texts[0].clone(),
-            box_in_source_px: Some(detection.box_in_source_px),
+        let shown = found.detections.iter().map(|detection| {
+            let Prompt { name, texts, .. } = &self.prompts.prompts[detection.prompt];
+            Shown {
+                caption: texts.first().unwrap_or(name).clone(),
+                box_in_source_px: Some(detection.box_in_source_px),
+            }
         });
         Ok(shown.collect())
     }

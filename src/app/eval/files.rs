@@ -112,7 +112,7 @@ impl Output<'_> {
         for kept in &about.kept {
             comment += &format!("Kept as it was: {:?}, {}.\n", kept.prompt, kept.reason);
         }
-        Some(prompts::to_yaml(&self.asked.with_thresholds(&chosen.thresholds), &comment))
+        Some(prompts::to_yaml(&self.asked.with_thresholds(&chosen.thresholds), &comment, None))
     }
 
     fn report(&self) -> EvalReport<'_> {

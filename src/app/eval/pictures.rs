@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use image::{GrayImage, Luma, RgbImage};
 use owlet::config::Config;
 use owlet::eval::{Category, FalseReason, Found, ImageView, Truth};
 use owlet::report::{EvalPicture, EvalPictures, FalseLabel};
 use owlet::vision::decode::decode_file;
 use owlet::vision::encode::encode_jpeg;
-use owlet::vision::overlay::{OverlayItem, TruthItem, draw_with_truth};
+use owlet::vision::overlay::{OverlayItem, TruthItem, draw_masks, draw_with_truth};
 
 use super::measured::Measured;
 use super::source::Source;
@@ -56,6 +57,21 @@ fn best_and_worst(views: &BTreeMap<usize, ImageView>, limit: usize) -> (Vec<usiz
     (best, worst.into_iter().map(|(image, _)| *image).collect())
 }
 
+/// A picture with the masks of what is shown in it, each in the colour of its category.
+fn with_masks<'a>(pixels: &RgbImage, shown: impl Iterator<Item = &'a Found>) -> RgbImage {
+    let mut classes = GrayImage::new(pixels.width(), pixels.height());
+    for (mask, one) in shown.filter_map(|one| Some((one.mask.as_ref()?, one))) {
+        let class = (one.category % usize::from(u8::MAX)) as u8 + 1;
+        for (x, y) in mask.points() {
+            // Masks of a results file may be of another picture.
+            if let Some(pixel) = classes.get_pixel_mut_checked(x, y) {
+                *pixel = Luma([class]);
+            }
+        }
+    }
+    draw_masks(pixels, &classes, &[])
+}
+
 /// `None` where the picture cannot be read, as where results were scored without pictures.
 fn picture(
     source: &Source,
@@ -76,6 +92,8 @@ fn picture(
         .collect();
     let seen = |at: usize| -> &Found { &measured.found[at] };
     let shown = view.hits.iter().copied().chain(view.false_positives.iter().map(|(at, _)| *at));
+    let pixels = decode_file(&source.picture(image)).ok()?;
+    let tinted = with_masks(&pixels, shown.clone().map(seen));
     let items: Vec<OverlayItem<'_>> = shown
         .map(|at| OverlayItem {
             label: name(seen(at).category),
@@ -84,8 +102,7 @@ fn picture(
             color_index: seen(at).category,
         })
         .collect();
-    let pixels = decode_file(&source.picture(image)).ok()?;
-    let drawn = draw_with_truth(&pixels, &truths, &items);
+    let drawn = draw_with_truth(&tinted, &truths, &items);
     let jpeg = encode_jpeg(&drawn, config.jpeg_quality).ok()?;
     let about = &source.dataset.images[image];
     Some(EvalPicture {

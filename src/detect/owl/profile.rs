@@ -112,7 +112,12 @@ impl OwlDetector {
             let encode = |detector: &Self| {
                 detector.encoder.forget();
                 no_grad(|| {
-                    ActivePrompts::encode(Arc::clone(&set), &detector.encoder, &detector.model)
+                    ActivePrompts::encode(
+                        Arc::clone(&set),
+                        &detector.encoder,
+                        &detector.model,
+                        Default::default(),
+                    )
                 })
                 .map_err(|refused| DetectError::Backend {
                     stage: "text_tower",
@@ -120,7 +125,7 @@ impl OwlDetector {
                 })
             };
             let prompts = encode(self)?;
-            let text_tower = measure(passes, || settle(&encode(self)?.texts.queries))?;
+            let text_tower = measure(passes, || settle(&encode(self)?.queries))?;
             let heads = measure(passes, || self.heads(&features, &prompts).map(drop))?;
             let forward = measure(passes, || {
                 let prompts = encode(self)?;
@@ -212,16 +217,17 @@ impl OwlDetector {
         image: &Arc<RgbImage>,
         set: &Arc<PromptSet>,
     ) -> Result<(Tensor, Tensor), DetectError> {
-        let prompts =
-            no_grad(|| ActivePrompts::encode(Arc::clone(set), &self.encoder, &self.model))
-                .map_err(|refused| DetectError::Backend {
-                    stage: "text_tower",
-                    message: refused.to_string(),
-                })?;
+        let prompts = no_grad(|| {
+            ActivePrompts::encode(Arc::clone(set), &self.encoder, &self.model, Default::default())
+        })
+        .map_err(|refused| DetectError::Backend {
+            stage: "text_tower",
+            message: refused.to_string(),
+        })?;
         let pixel_values = self.pixel_values(&[Arc::clone(image)])?;
         let run = || -> Result<(Tensor, Tensor), ForwardError> {
             let features = self.model.image_features(&pixel_values)?;
-            let logits = self.model.class_logits(&features, &prompts.texts.queries)?;
+            let logits = self.model.class_logits(&features, &prompts.queries)?;
             let boxes = self.model.boxes(&features)?;
             let to_host = |tensor: Tensor| -> Result<Tensor, TchError> {
                 tensor.f_to_device_(Device::Cpu, Kind::Float, false, false)?.f_squeeze_dim(0)

@@ -29,10 +29,10 @@ use super::lifecycle::{ChangeReply, Lifecycle, LifecycleState, NotDone, OnTransi
 use super::{NoThread, RunningNode};
 use crate::config::Config;
 use crate::transport::live::{
-    CameraPart, DepthMessage, DetectAnswer, ImageMessage, LiveTransport, NodeClock, NodeInput,
-    PromptsRecord, PromptsRefused, PromptsReply, Status, TransformKind, TransportError,
+    CameraPart, DepthMessage, DetectAnswer, ImageMessage, Lesson, LiveTransport, NodeClock,
+    NodeInput, PromptsRefused, PromptsReply, Status, TransformKind, TransportError,
 };
-use crate::types::{Calibration, FrameTransform};
+use crate::types::{Calibration, FrameTransform, PromptSet};
 
 /// How often the status is published.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
@@ -131,16 +131,18 @@ impl Shared {
 
     /// Hands a prompt set to the model, and keeps the parameters in step with what is in use.
     fn set_prompts(self: &Arc<Self>, running: &RunningNode, text: Vec<u8>, reply: PromptsReply) {
+        running.node().set_prompts(text, self.noting(reply));
+    }
+
+    /// Writes a set that is put into use into the parameters, too.
+    fn noting(self: &Arc<Self>, reply: PromptsReply) -> PromptsReply {
         let shared = Arc::clone(self);
-        running.node().set_prompts(
-            text,
-            Box::new(move |answer| {
-                if let Ok(record) = answer {
-                    shared.put_config(|config| parameters::note_prompts(config, record));
-                }
-                reply(answer);
-            }),
-        );
+        Box::new(move |answer| {
+            if let Ok(set) = answer {
+                shared.put_config(|config| parameters::note_prompts(config, set));
+            }
+            reply(answer);
+        })
     }
 
     /// Puts the set into use that waits for a model, where there is one now.
@@ -329,14 +331,27 @@ impl NodeInput for ManagedNode {
         self.shared.put_waiting_prompts();
     }
 
-    fn prompts(&self) -> PromptsRecord {
+    fn teach(&self, lesson: Lesson, reply: PromptsReply) {
+        match self.shared.running() {
+            Some(running) => running.node().teach(lesson, self.shared.noting(reply)),
+            None => {
+                let reason = format!(
+                    "the node is {}: it can be taught when a model is loaded",
+                    self.state().label()
+                );
+                reply(&Err(PromptsRefused::new(0, [reason])));
+            }
+        }
+    }
+
+    fn prompts(&self) -> Arc<PromptSet> {
         match self.shared.running() {
             Some(running) => running.node().prompts(),
-            None => PromptsRecord {
+            None => Arc::new(PromptSet {
                 version: 0,
                 default_threshold: self.shared.config().threshold,
                 prompts: Vec::new(),
-            },
+            }),
         }
     }
 

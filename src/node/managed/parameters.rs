@@ -6,8 +6,7 @@ use super::super::PromptsChange;
 use super::ManagedNode;
 use super::model::{ManagedModel, rules, tuning};
 use crate::config::{Changes, Config, PARAMETERS, Parameter, ParameterValue};
-use crate::transport::live::PromptsRecord;
-use crate::types::Prompt;
+use crate::types::PromptSet;
 
 /// Parameters of one request; more are refused.
 const MAX_PARAMETERS: usize = 1000;
@@ -41,17 +40,8 @@ pub(super) fn changed(before: &Config, after: &Config) -> Vec<&'static Parameter
 }
 
 /// Writes a set that came as a message into the parameters: configured anew, the node has it again.
-pub(super) fn note_prompts(config: &mut Config, record: &PromptsRecord) {
-    config.prompts = record
-        .prompts
-        .iter()
-        .map(|prompt| Prompt {
-            name: prompt.name.clone(),
-            texts: prompt.texts.clone(),
-            threshold: prompt.threshold,
-            negative: prompt.negative,
-        })
-        .collect();
+pub(super) fn note_prompts(config: &mut Config, set: &PromptSet) {
+    config.prompts.clone_from(&set.prompts);
     config.prompts_file = None;
 }
 

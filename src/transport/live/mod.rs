@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use image::RgbImage;
 
 pub use clock::{Moment, NodeClock};
-pub use prompts::{PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
+pub use prompts::{ExemplarRecord, PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
 pub use status::{
     BestScore, CameraStatus, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
     SpaceKeys, SpaceStatus, State, Status, TransformsStatus, WaitsFor,
@@ -21,8 +21,8 @@ pub use status::{
 
 use super::records::LiveRecord;
 use crate::types::{
-    Calibration, Cloud, DepthImage, FrameDetections, FrameHeader, FramePlaces, FrameTransform,
-    Heightmap, Stamp, StampSource,
+    Calibration, Cloud, DepthImage, ExemplarPicture, FrameDetections, FrameHeader, FramePlaces,
+    FrameTransform, Heightmap, PixelBox, PromptSet, Stamp, StampSource,
 };
 
 /// Why a message is not a picture, in words.
@@ -101,6 +101,16 @@ pub type DetectAnswer = Box<dyn FnOnce(Result<LiveRecord, String>) + Send>;
 /// Takes the answer to a prompt set. Called once, on any thread.
 pub type PromptsReply = Box<dyn FnOnce(&PromptsAnswer) + Send>;
 
+/// A thing that is shown while the node runs.
+pub struct Lesson {
+    /// What it is called: a prompt of the set in use, or a new one.
+    pub name: String,
+    /// Where in the picture it is; `None` where the whole picture shows it.
+    pub box_in_source_px: Option<PixelBox>,
+    /// Decodes the picture, on a thread of the node.
+    pub picture: Box<dyn FnOnce() -> Result<ExemplarPicture, ImageError> + Send>,
+}
+
 /// What a node takes. None of it waits for work to be done: a transport may call it from the
 /// thread that reads its socket.
 pub trait NodeInput: Send + Sync {
@@ -135,8 +145,11 @@ pub trait NodeInput: Send + Sync {
     /// A prompt set as text, in the form of a prompts file, that is to replace the one in use.
     fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply);
 
+    /// A thing is shown: the set in use is to be replaced by one with this exemplar, too.
+    fn teach(&self, lesson: Lesson, reply: PromptsReply);
+
     /// The prompt set in use.
-    fn prompts(&self) -> PromptsRecord;
+    fn prompts(&self) -> Arc<PromptSet>;
 
     /// How the node is doing.
     fn status(&self) -> Status;
@@ -174,7 +187,7 @@ pub trait NodeOutput: Send + Sync {
 
     /// The prompt set that is in use from now on: every frame that is looked at after this was
     /// looked at with it.
-    fn prompts_in_use(&self, prompts: &PromptsRecord);
+    fn prompts_in_use(&self, prompts: &PromptSet);
 
     /// Where the things are that were found in a frame: after [`detections`](Self::detections) of
     /// the same frame, and only where places are looked for. `record` holds the places, too, and

@@ -1,8 +1,11 @@
 //! Prompt sets as JSON.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Prompt, PromptSet};
+use crate::types::{Exemplar, Prompt, PromptSet};
+use crate::vision::exemplar::data_url;
 
 /// Reasons of one refusal that are listed; the rest are counted.
 const MAX_REASONS: usize = 100;
@@ -24,13 +27,42 @@ pub struct PromptRecord {
     /// The name that every output carries.
     pub name: String,
     /// The texts that describe it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<String>,
+    /// The pictures that show it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exemplars: Vec<ExemplarRecord>,
     /// Its own lowest score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,
     /// Whether it is a distractor.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub negative: bool,
+    /// Whether its texts are looked up in the bank of pairs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asif: bool,
+    /// Whether its texts, and its exemplars, are one query each.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub average: bool,
+}
+
+/// One picture of a prompt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExemplarRecord {
+    /// The picture as data URL (`data:image/png;base64,…`).
+    pub image: String,
+    /// Where in it the thing is, `[x0, y0, x1, y1]` in pixels; nothing for the whole picture.
+    #[serde(default, rename = "box", skip_serializing_if = "Option::is_none")]
+    pub box_px: Option<[f32; 4]>,
+}
+
+impl From<&Exemplar> for ExemplarRecord {
+    fn from(exemplar: &Exemplar) -> Self {
+        Self {
+            image: data_url(&exemplar.picture.encoded),
+            box_px: exemplar.box_in_source_px.map(|area| area.corners()),
+        }
+    }
 }
 
 impl From<&Prompt> for PromptRecord {
@@ -38,8 +70,11 @@ impl From<&Prompt> for PromptRecord {
         Self {
             name: prompt.name.clone(),
             texts: prompt.texts.clone(),
+            exemplars: prompt.exemplars.iter().map(ExemplarRecord::from).collect(),
             threshold: prompt.threshold,
             negative: prompt.negative,
+            asif: prompt.asif,
+            average: prompt.average,
         }
     }
 }
@@ -83,4 +118,4 @@ impl PromptsRefused {
 }
 
 /// What became of a prompt set: what is in use now, or why it was refused.
-pub type PromptsAnswer = Result<PromptsRecord, PromptsRefused>;
+pub type PromptsAnswer = Result<Arc<PromptSet>, PromptsRefused>;

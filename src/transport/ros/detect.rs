@@ -78,7 +78,11 @@ fn message_of(
     }
 }
 
-fn newest_of(name: &str, cameras: &[Arc<ImageFeed>]) -> Result<Box<dyn ImageMessage>, String> {
+/// The newest image of a camera, or why there is none.
+pub(super) fn newest_of(
+    name: &str,
+    cameras: &[Arc<ImageFeed>],
+) -> Result<Box<dyn ImageMessage>, String> {
     let known = || {
         let topics: Vec<_> = cameras.iter().map(|camera| camera.topic()).collect();
         topics.join(", ")

@@ -10,6 +10,7 @@ mod names;
 mod prompts;
 mod services;
 mod space;
+mod teach;
 mod topics;
 mod transport;
 

@@ -8,8 +8,9 @@ use serde_json::json;
 use super::services::{Answer, serve};
 use super::topics::{Out, ros_type};
 use super::{Held, LinkError, Qos, RosEndpoint, RosLink};
-use crate::transport::live::{NodeInput, PromptRecord, PromptsAnswer, PromptsRecord};
-use crate::types::Prompt;
+use crate::transport::live::{ExemplarRecord, NodeInput, PromptRecord, PromptsAnswer};
+use crate::types::{self, PixelBox};
+use crate::vision::exemplar::data_url;
 use crate::wire::Message;
 use crate::wire::owlet_msgs::{
     self as msgs, GetPrompts, GetPromptsResponse, PromptSet, SetPrompts, SetPromptsResponse,
@@ -38,8 +39,8 @@ impl PromptsTopic {
     }
 
     /// Says which set is in use, for who comes later, too.
-    pub(super) fn tell(&self, prompts: &PromptsRecord) {
-        let cdr = prompt_set(prompts).encode();
+    pub(super) fn tell(&self, prompts: &types::PromptSet) {
+        let cdr = PromptSet::from(prompts).encode();
         {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             if sent.len() == MAX_SENT {
@@ -91,7 +92,7 @@ pub(super) fn serve_prompts(
     let for_get = Arc::clone(input);
     let get = serve::<GetPrompts>(link, "~/get_prompts", move |_nothing, answer| {
         let prompts = for_get.prompts();
-        answer.send(&GetPromptsResponse { prompt_set: prompt_set(&prompts) });
+        answer.send(&GetPromptsResponse { prompt_set: PromptSet::from(&*prompts) });
     })?;
     Ok([set, get])
 }
@@ -126,7 +127,7 @@ fn as_file(
     default_threshold: Option<f32>,
     replaces: Option<u64>,
 ) -> Vec<u8> {
-    let prompts = prompts.iter().map(|prompt| PromptRecord::from(&Prompt::from(prompt)));
+    let prompts = prompts.iter().map(record_of);
     let mut file = json!({ "prompts": prompts.collect::<Vec<_>>() });
     if let Some(threshold) = default_threshold {
         file["default_threshold"] = json!(threshold);
@@ -137,29 +138,37 @@ fn as_file(
     file.to_string().into_bytes()
 }
 
-fn prompt_set(record: &PromptsRecord) -> PromptSet<'_> {
-    let prompts = record.prompts.iter().map(|prompt| msgs::Prompt {
-        name: prompt.name.as_str().into(),
-        texts: prompt.texts.iter().map(|text| text.as_str().into()).collect(),
+/// A prompt with what the message may leave out filled in. Nothing is checked here.
+fn record_of(prompt: &msgs::Prompt<'_>) -> PromptRecord {
+    let first_text = prompt.texts.first().map_or("", |text| text);
+    let name = if prompt.name.is_empty() { first_text } else { &prompt.name };
+    let texts = match (prompt.texts.as_slice(), prompt.exemplars.as_slice()) {
+        ([], []) => vec![name.to_owned()],
+        (texts, _) => texts.iter().map(|text| text.to_string()).collect(),
+    };
+    let exemplars = prompt.exemplars.iter().map(|exemplar| ExemplarRecord {
+        image: data_url(exemplar.image.data),
+        box_px: exemplar.r#box.map(|area| PixelBox::from(area).corners()),
+    });
+    PromptRecord {
+        name: name.to_owned(),
+        texts,
+        exemplars: exemplars.collect(),
         threshold: prompt.threshold,
         negative: prompt.negative,
-    });
-    PromptSet {
-        version: record.version,
-        default_threshold: Some(record.default_threshold),
-        prompts: prompts.collect(),
+        asif: prompt.asif,
+        average: prompt.average,
     }
 }
 
 /// Whether a set would change nothing.
-fn says_the_same(set: &PromptSet<'_>, in_use: &PromptsRecord) -> bool {
+fn says_the_same(set: &PromptSet<'_>, in_use: &types::PromptSet) -> bool {
     let default = set.default_threshold.unwrap_or(in_use.default_threshold);
-    let same = |prompt: &msgs::Prompt<'_>, known: &PromptRecord| {
-        let prompt = PromptRecord::from(&Prompt::from(prompt));
+    let same = |prompt: &msgs::Prompt<'_>, known: &types::Prompt| {
         let threshold = prompt.threshold.unwrap_or(default);
+        let record = PromptRecord { threshold: None, ..record_of(prompt) };
         threshold == known.threshold.unwrap_or(in_use.default_threshold)
-            && (prompt.name, prompt.texts, prompt.negative)
-                == (known.name.clone(), known.texts.clone(), known.negative)
+            && record == PromptRecord { threshold: None, ..PromptRecord::from(known) }
     };
     set.prompts.len() == in_use.prompts.len()
         && set.prompts.iter().zip(&in_use.prompts).all(|(prompt, known)| same(prompt, known))
@@ -169,41 +178,86 @@ fn says_the_same(set: &PromptSet<'_>, in_use: &PromptsRecord) -> bool {
 mod tests {
     use super::*;
     use crate::config::prompts::parse_message;
+    use crate::vision::exemplar::picture_of_image;
+    use crate::wire::sensor_msgs::CompressedImage;
 
     fn mug() -> msgs::Prompt<'static> {
         msgs::Prompt {
             name: "mug".into(),
             texts: vec!["a mug".into(), "a \"cup\"\n".into()],
             threshold: Some(0.1 + 0.2),
-            negative: false,
+            average: true,
+            ..msgs::Prompt::default()
         }
+    }
+
+    fn read(prompts: &[msgs::Prompt<'_>], threshold: Option<f32>) -> types::PromptSet {
+        let read = parse_message(&as_file(prompts, threshold, Some(7))).unwrap();
+        assert_eq!(read.replaces, Some(7));
+        types::PromptSet { version: 3, prompts: read.prompts, default_threshold: 0.25 }
     }
 
     #[test]
     fn a_set_of_ros_becomes_a_prompts_file_word_for_word() {
         let cat = msgs::Prompt { name: "cat".into(), negative: true, ..msgs::Prompt::default() };
-        let read = parse_message(&as_file(&[mug(), cat], Some(0.25), Some(7))).unwrap();
-        assert_eq!(read.replaces, Some(7));
-        assert_eq!(read.prompts[0], Prompt::from(&mug()));
-        let cat = &read.prompts[1];
+        let set = read(&[mug(), cat], Some(0.25));
+        let [mug, cat] = set.prompts.as_slice() else { panic!("two prompts") };
+        assert_eq!(msgs::Prompt::from(mug), self::mug());
         assert_eq!((cat.texts.as_slice(), cat.threshold), (&["cat".to_owned()][..], Some(0.25)));
         assert!(cat.negative);
-        let nan = msgs::Prompt { threshold: Some(f32::NAN), ..mug() };
+        let nan = msgs::Prompt { threshold: Some(f32::NAN), ..self::mug() };
         let error = parse_message(&as_file(&[nan], None, None)).unwrap_err().to_string();
         assert!(error.contains("prompts[0].threshold"), "{error}");
         assert!(parse_message(&as_file(&[], None, None)).is_err());
     }
 
     #[test]
-    fn a_set_that_says_what_is_in_use_is_known_however_it_says_it() {
-        let record = |prompt: &msgs::Prompt<'_>| PromptRecord::from(&Prompt::from(prompt));
-        let plain = msgs::Prompt { threshold: None, ..mug() };
-        let in_use = PromptsRecord {
-            version: 3,
-            default_threshold: 0.25,
-            prompts: vec![record(&mug()), record(&plain)],
+    fn what_a_prompt_leaves_out_is_filled_in() {
+        let read = |name: &'static str, texts: &[&'static str]| {
+            let texts = texts.iter().map(|text| (*text).into()).collect();
+            let record =
+                record_of(&msgs::Prompt { name: name.into(), texts, ..Default::default() });
+            assert_eq!((record.threshold, record.negative), (None, false));
+            (record.name, record.texts.join("|"))
         };
-        let told = prompt_set(&in_use);
+        let expect = |name: &str, texts: &str| (name.to_owned(), texts.to_owned());
+        assert_eq!(read("a cat", &[]), expect("a cat", "a cat"));
+        assert_eq!(read("", &["a cat", "a tom"]), expect("a cat", "a cat|a tom"));
+        assert_eq!(read("pet", &["a cat"]), expect("pet", "a cat"));
+        assert_eq!(read("", &[]), expect("", ""), "what the check of a set refuses");
+    }
+
+    #[test]
+    fn pictures_go_through_byte_by_byte_and_a_broken_one_is_named() {
+        let image = Arc::new(image::RgbImage::from_pixel(8, 6, image::Rgb([9, 8, 7])));
+        let picture = picture_of_image(image).unwrap();
+        let area = PixelBox::from_corners([1.0, 2.0, 7.0, 5.5]);
+        let shown = |data, area: Option<PixelBox>| msgs::Exemplar {
+            image: CompressedImage { format: "whatever", data, ..Default::default() },
+            r#box: area.map(Into::into),
+        };
+        let exemplars = vec![shown(&picture.encoded, Some(area)), shown(&picture.encoded, None)];
+        let gadget = msgs::Prompt { name: "gadget".into(), exemplars, ..Default::default() };
+        let set = read(std::slice::from_ref(&gadget), None);
+        let [first, second] = set.prompts[0].exemplars.as_slice() else { panic!("two") };
+        assert_eq!((&*first.picture, first.box_in_source_px), (&picture, Some(area)));
+        assert_eq!(second.box_in_source_px, None);
+        assert!(set.prompts[0].texts.is_empty());
+        assert!(says_the_same(&PromptSet::from(&set), &set));
+        let told = PromptSet { prompts: vec![gadget], ..PromptSet::from(&set) };
+        assert!(says_the_same(&told, &set));
+
+        let cut = vec![shown(&picture.encoded[..20], None)];
+        let cut = msgs::Prompt { name: "gadget".into(), exemplars: cut, ..Default::default() };
+        let error = parse_message(&as_file(&[cut], None, None)).unwrap_err().to_string();
+        assert!(error.contains("prompts[0].exemplars[0].image: expected a picture"), "{error}");
+    }
+
+    #[test]
+    fn a_set_that_says_what_is_in_use_is_known_however_it_says_it() {
+        let plain = msgs::Prompt { name: "cup".into(), threshold: None, ..mug() };
+        let in_use = read(&[mug(), plain.clone()], None);
+        let told = PromptSet::from(&in_use);
         assert!(says_the_same(&told, &in_use));
         let other_default = PromptSet { default_threshold: Some(0.5), ..told.clone() };
         assert!(!says_the_same(&other_default, &in_use));

@@ -9,15 +9,16 @@ use super::diagnostics::diagnostics;
 use super::images::ImageFeed;
 use super::prompts::{self, PromptsTopic, serve_prompts};
 use super::space::{SpaceTopics, listen_to_transforms};
+use super::teach::serve_teach;
 use super::topics::Out;
 use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
-    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, PromptsRecord, SpaceKeys,
-    SpaceOutputs, Status, TransportError, WaitsFor,
+    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, SpaceKeys, SpaceOutputs, Status,
+    TransportError, WaitsFor,
 };
 use crate::transport::masks::MaskPictures;
 use crate::transport::records::LiveRecord;
-use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap};
+use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap, PromptSet};
 use crate::wire::Message;
 use crate::wire::diagnostic_msgs::DiagnosticArray;
 use crate::wire::sensor_msgs::{CompressedImage, Image};
@@ -231,7 +232,7 @@ impl RosTransport {
 
     /// Which prompts are in use and which model looks for them, for who comes later, too: the
     /// version rises with the prompt set, whose names are the `class_id` of detections.
-    fn tell_prompts(&self, prompts: &PromptsRecord) {
+    fn tell_prompts(&self, prompts: &PromptSet) {
         let Some(input) = self.input.get() else { return };
         self.vision_info.send(&VisionInfo {
             header: Header { stamp: self.clock.now().into(), frame_id: "" },
@@ -253,10 +254,12 @@ impl LiveTransport for RosTransport {
     fn serve(&self, input: Arc<dyn NodeInput>) -> Result<(), TransportError> {
         let input = self.input.get_or_init(|| input);
         let link = &*self.link;
-        let cameras = self.cameras.iter().map(|camera| Arc::clone(&camera.images)).collect();
+        let cameras: Vec<_> =
+            self.cameras.iter().map(|camera| Arc::clone(&camera.images)).collect();
         let mut served = vec![self.prompts.listen(link, input)?];
         served.extend(serve_prompts(link, input)?);
-        served.push(serve_detect(link, input, cameras)?);
+        served.push(serve_detect(link, input, cameras.clone())?);
+        served.push(serve_teach(link, input, cameras)?);
         *self.served.lock().unwrap_or_else(PoisonError::into_inner) = served;
         Ok(())
     }
@@ -304,7 +307,7 @@ impl NodeOutput for RosTransport {
         }
     }
 
-    fn prompts_in_use(&self, prompts: &PromptsRecord) {
+    fn prompts_in_use(&self, prompts: &PromptSet) {
         self.tell_prompts(prompts);
     }
 

@@ -106,6 +106,10 @@ impl Keys {
         self.below("detect")
     }
 
+    pub(super) fn teach(&self) -> OwnedKeyExpr {
+        self.below("teach")
+    }
+
     pub(super) fn status(&self) -> OwnedKeyExpr {
         self.below("status")
     }
@@ -133,7 +137,13 @@ impl Keys {
             "overlay/**",
             "prompts/**",
         ];
-        let others = [self.detect(), self.status(), self.transforms(), self.static_transforms()];
+        let others = [
+            self.detect(),
+            self.teach(),
+            self.status(),
+            self.transforms(),
+            self.static_transforms(),
+        ];
         below.map(|key| self.below(key)).into_iter().chain(others).collect()
     }
 

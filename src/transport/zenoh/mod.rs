@@ -33,6 +33,7 @@ mod payload;
 mod publishers;
 mod session;
 mod space;
+mod teach;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -56,13 +57,14 @@ use self::options::Prepared;
 use self::payload::ImagePayload;
 use self::publishers::{Publishers, to_json};
 use self::space::DepthPayload;
+use self::teach::answer_prompts;
 use super::closing;
 use super::live::{
     CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
-    SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
+    PromptsRefused, SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
 };
 use super::records::LiveRecord;
-use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap};
+use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap, PromptSet};
 
 /// A session with everything that a node declares in it. Dropping it undeclares all.
 pub struct ZenohTransport {
@@ -81,7 +83,7 @@ pub struct ZenohTransport {
 /// What is declared in every state of the node; kept only for being dropped.
 struct Served {
     _prompts: Subscriber<()>,
-    _queryables: [Queryable<()>; 3],
+    _queryables: [Queryable<()>; 4],
 }
 
 /// What is declared while the node is active; kept only for being dropped.
@@ -232,9 +234,12 @@ impl ZenohTransport {
                 let text = query.payload().map(|payload| payload.to_bytes().into_owned());
                 let answer = QueryAnswer::new(query);
                 match text {
-                    None => answer.send::<_, PromptsRecord>(Ok(&input.prompts())),
+                    None => {
+                        let record = PromptsRecord::from(&*input.prompts());
+                        answer.send::<_, PromptsRefused>(Ok(&record));
+                    }
                     Some(text) => {
-                        let reply = move |prompts: &PromptsAnswer| answer.send(prompts.as_ref());
+                        let reply = move |prompts: &PromptsAnswer| answer_prompts(answer, prompts);
                         input.set_prompts(text, Box::new(reply));
                     }
                 }
@@ -285,6 +290,7 @@ impl LiveTransport for ZenohTransport {
             _queryables: [
                 self.prompts_get(Arc::clone(&input))?,
                 self.detect(Arc::clone(&input))?,
+                self.teach(Arc::clone(&input))?,
                 self.status_get(Arc::clone(&input))?,
             ],
         };
@@ -330,7 +336,7 @@ impl NodeOutput for ZenohTransport {
     }
 
     /// Who put the set is answered, and who gets it is told of it: nothing is left to say.
-    fn prompts_in_use(&self, _prompts: &PromptsRecord) {}
+    fn prompts_in_use(&self, _prompts: &PromptSet) {}
 
     fn places(
         &self,

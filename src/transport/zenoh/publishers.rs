@@ -11,7 +11,7 @@ use zenoh::pubsub::Publisher;
 use zenoh::{Session, Wait};
 
 use super::super::heightmaps::HeightmapPictures;
-use super::super::live::{PromptsAnswer, SpaceOutputs};
+use super::super::live::{PromptsAnswer, PromptsRecord, SpaceOutputs};
 use super::super::masks::MaskPictures;
 use super::super::records::{BestPickRecord, LiveRecord};
 use super::keys::Keys;
@@ -259,7 +259,7 @@ pub(super) struct AnswerPublisher {
 impl AnswerPublisher {
     pub(super) fn publish(&self, answer: &PromptsAnswer) {
         let json = match answer {
-            Ok(prompts) => to_json(prompts),
+            Ok(prompts) => to_json(&PromptsRecord::from(&**prompts)),
             Err(refused) => to_json(refused),
         };
         let put = self.session.put(&self.key, json).encoding(Encoding::APPLICATION_JSON);

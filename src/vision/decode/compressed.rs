@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::codecs::png::PngDecoder;
-use image::{DynamicImage, ImageDecoder, Limits};
+use image::{DynamicImage, ImageDecoder, Limits, RgbImage};
 
 use super::compressed_depth::{decode_compressed_depth, is_compressed_depth};
 use super::raw::depth_from_mm;
@@ -135,16 +135,43 @@ pub(super) fn decode_container(
     format: &str,
     data: &[u8],
 ) -> Result<(Container, DynamicImage), DecodeError> {
-    let container = Container::of(data).ok_or_else(|| DecodeError::UnknownContainer {
-        format: format.to_owned(),
-        first_bytes: data.iter().take(8).copied().collect(),
-        len: data.len(),
-    })?;
+    let container = Container::of(data).ok_or_else(|| unknown(format, data))?;
     let image = match container {
         Container::Jpeg => jpeg::decode(data)?,
         Container::Png => decode_png(data)?,
     };
     Ok((container, image))
+}
+
+/// Decodes a JPEG or PNG as colour: as [`decode_compressed`] without a format.
+///
+/// # Errors
+/// As there.
+pub fn decode_color(data: &[u8]) -> Result<RgbImage, DecodeError> {
+    decode_container("", data).map(|(_, image)| image.into_rgb8())
+}
+
+/// Width and height that a JPEG or PNG announces, without decoding it.
+///
+/// # Errors
+/// Neither JPEG nor PNG; a header that cannot be read.
+pub fn compressed_size(data: &[u8]) -> Result<(u32, u32), DecodeError> {
+    match Container::of(data) {
+        Some(Container::Jpeg) => jpeg::size(data),
+        Some(Container::Png) => {
+            let decoder = PngDecoder::with_limits(Cursor::new(data), limits());
+            decoder.map(|decoder| decoder.dimensions()).map_err(DecodeError::corrupt_png)
+        }
+        None => Err(unknown("", data)),
+    }
+}
+
+fn unknown(format: &str, data: &[u8]) -> DecodeError {
+    DecodeError::UnknownContainer {
+        format: format.to_owned(),
+        first_bytes: data.iter().take(8).copied().collect(),
+        len: data.len(),
+    }
 }
 
 fn limits() -> Limits {

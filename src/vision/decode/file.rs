@@ -6,8 +6,8 @@ use std::path::Path;
 
 use image::RgbImage;
 
-use super::compressed::decode_container;
-use super::{DecodeError, DecodeFileError};
+use super::DecodeFileError;
+use super::compressed::decode_color;
 
 /// The largest image file that is read.
 pub const MAX_FILE_BYTES: u64 = 1 << 29;
@@ -30,8 +30,5 @@ pub fn decode_file(path: &Path) -> Result<RgbImage, DecodeFileError> {
     if data.len() as u64 > MAX_FILE_BYTES {
         return Err(DecodeFileError::TooLarge { path: path_owned() });
     }
-    let decoded: Result<_, DecodeError> = decode_container("", &data);
-    let (_, image) =
-        decoded.map_err(|source| DecodeFileError::Decode { path: path_owned(), source })?;
-    Ok(image.into_rgb8())
+    decode_color(&data).map_err(|source| DecodeFileError::Decode { path: path_owned(), source })
 }

@@ -1,7 +1,7 @@
 //! JPEG, by libjpeg-turbo: the pixels are those that Pillow and the camera drivers see.
 
 use image::{DynamicImage, GrayImage, RgbImage};
-use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
+use turbojpeg::{Colorspace, DecompressHeader, Decompressor, Image, PixelFormat};
 
 use super::{DecodeError, check_size};
 
@@ -37,8 +37,7 @@ pub(super) fn decode(data: &[u8]) -> Result<DynamicImage, DecodeError> {
     let mut decompressor = Decompressor::new().map_err(corrupt)?;
     decompressor.set_scan_limit(MAX_SCANS).map_err(corrupt)?;
     let header = decompressor.read_header(data).map_err(corrupt)?;
-    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
-    let (width, height) = (side(header.width), side(header.height));
+    let (width, height) = sides(&header);
     check_size(width, height)?;
 
     let mut pixels = |format: PixelFormat| {
@@ -72,6 +71,21 @@ pub(super) fn decode(data: &[u8]) -> Result<DynamicImage, DecodeError> {
             RgbImage::from_raw(width, height, rgb).expect(MATCHES).into()
         }
     })
+}
+
+/// Width and height that the header announces; no pixel is decoded.
+///
+/// # Errors
+/// A header that cannot be read.
+pub(super) fn size(data: &[u8]) -> Result<(u32, u32), DecodeError> {
+    let mut decompressor = Decompressor::new().map_err(DecodeError::corrupt_jpeg)?;
+    let header = decompressor.read_header(data).map_err(DecodeError::corrupt_jpeg)?;
+    Ok(sides(&header))
+}
+
+fn sides(header: &DecompressHeader) -> (u32, u32) {
+    let side = |pixels: usize| u32::try_from(pixels).unwrap_or(u32::MAX);
+    (side(header.width), side(header.height))
 }
 
 /// Without a colour profile. The samples say how much light each ink lets through, not how much

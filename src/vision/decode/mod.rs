@@ -24,7 +24,7 @@ mod raw;
 mod rvl;
 mod samples;
 
-pub use compressed::decode_compressed;
+pub use compressed::{compressed_size, decode_color, decode_compressed};
 pub use compressed_depth::decode_compressed_depth;
 pub use encoding::{PictureKind, known_encodings, packed_step, picture_kind};
 pub use error::{DecodeError, DecodeFileError, RvlError};

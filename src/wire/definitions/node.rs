@@ -69,6 +69,13 @@ pub(super) const PROMPT_SET: MessageDefinition = MessageDefinition {
     text: concat!(
         include_str!("../../../msg/msg/PromptSet.msg"),
         part!("owlet_msgs/Prompt", include_str!("../../../msg/msg/Prompt.msg")),
+        part!("owlet_msgs/Exemplar", include_str!("../../../msg/msg/Exemplar.msg")),
+        part!(
+            "sensor_msgs/CompressedImage",
+            "std_msgs/Header header\nstring format\nuint8[] data\n"
+        ),
+        header!(),
+        bounding_box_2d!(),
     ),
-    type_hash: "RIHS01_448a7e239f715836c34fe274f5cba168a24bebcecc319605278ec151fca59337",
+    type_hash: "RIHS01_d0bcf905beffe531a915053f7f60778483c503b284e16c2b52b15cbe5eb2c947",
 };

@@ -18,6 +18,7 @@ mod replay_damage;
 mod replay_folder;
 mod replay_resume;
 mod segment;
+mod teach;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

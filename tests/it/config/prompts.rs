@@ -1,7 +1,11 @@
 //! Files of prompts, good and bad.
 
+use std::sync::Arc;
+
+use image::RgbImage;
 use owlet::config::{ConfigError, prompts};
 use owlet::types::Prompt;
+use owlet::vision::exemplar::{data_url, picture_of_image};
 
 use super::{file, problems, repository};
 
@@ -21,7 +25,7 @@ fn the_example_of_a_prompts_file_is_read() {
                 name: "remote control".to_owned(),
                 texts: vec!["a remote control".to_owned(), "a tv remote".to_owned()],
                 threshold: Some(0.15),
-                negative: false,
+                ..Prompt::default()
             },
             Prompt { threshold: Some(0.1), negative: true, ..Prompt::from_text("cushion") },
         ]
@@ -72,8 +76,8 @@ colour: red
             "4: prompts[1]: expected a text that is not blank, found 7 (put it in quotes if a \
              text is meant)",
             "5: prompts[2]: expected a text that is not blank, found the text \"\"",
-            "6: prompts[3].text: expected one of name, texts, threshold, negative, found the key \
-             \"text\" (did you mean \"texts\"?)",
+            "6: prompts[3].text: expected one of name, texts, exemplars, threshold, negative, asif, \
+             average, found the key \"text\" (did you mean \"texts\"?)",
             "7: prompts[4].texts: expected at least one text, found an empty list",
             "7: prompts[4].threshold: expected a number from 0 to 1, found -0.1",
             "8: prompts[5].name: expected a text that is not blank, found a list of 1",
@@ -106,8 +110,10 @@ fn prompts_files_of_another_shape_are_refused() {
         assert_eq!(error.problems[0].path, path, "{text}");
     }
     assert!(prompts_of(b"prompts: [\xff]").is_err());
-    let many = format!("prompts:\n{}", "  - x\n".repeat(300_000));
-    assert!(prompts_of(many).unwrap_err().to_string().contains("at most 1048576 bytes"));
+    let many = format!("prompts:\n{}", "  - x\n".repeat(30_000));
+    assert!(prompts_of(many).unwrap_err().to_string().contains("at most 20000 prompts"));
+    let huge = format!("prompts: [{}]", "x".repeat(33 << 20));
+    assert!(prompts_of(huge).unwrap_err().to_string().contains("at most 33554432 bytes"));
 }
 
 #[test]
@@ -138,7 +144,7 @@ fn what_is_written_is_read_back() {
     prompts[2].negative = true;
     prompts[3].threshold = Some(1e-9);
     prompts[4].threshold = Some(1.0);
-    let text = prompts::to_yaml(&prompts, "first line\nsecond: line");
+    let text = prompts::to_yaml(&prompts, "first line\nsecond: line", None);
     assert!(text.starts_with("# first line\n# second: line\nprompts:\n"), "{text}");
     assert_eq!(prompts_of(text).unwrap(), prompts);
 }
@@ -155,15 +161,85 @@ fn a_message_is_read_like_a_file_and_may_say_what_it_replaces() {
     for expected in ["prompts:1: version", "prompts:2: prompts[0]", "prompts:3: colour"] {
         assert!(error.contains(expected), "{error}");
     }
-    let huge = vec![b'x'; 2 << 20];
+    let huge = vec![b'x'; 33 << 20];
     for (bytes, expected) in [
         (b"".as_slice(), "expected a YAML map"),
         (b"\xff", "expected UTF-8 text"),
-        (&huge, "expected at most 1048576 bytes, found 2097152 bytes"),
+        (&huge, "expected at most 33554432 bytes, found 34603008 bytes"),
     ] {
         let error = prompts::parse_message(bytes).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
     // What only a message may say.
     assert!(prompts_of("version: 3\nprompts: [a cat]\n").is_err());
+}
+
+#[test]
+fn pictures_stand_beside_a_file_or_in_it_and_are_written_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prompts.yaml");
+    std::fs::create_dir(folder.path().join("pictures")).unwrap();
+    let image = RgbImage::from_pixel(40, 30, image::Rgb([200, 10, 10]));
+    image.save(folder.path().join("pictures/mug.png")).unwrap();
+    let picture = picture_of_image(Arc::new(image.clone())).unwrap();
+    let url = data_url(&picture.encoded);
+    let text = format!(
+        "prompts:
+  - name: gadget
+    exemplars:
+      - pictures/mug.png
+      - {{image: pictures/mug.png, box: [1, 2.5, 30, 20]}}
+    average: true
+  - {{name: widget, texts: [a widget], exemplars: [{{image: \"{url}\", box: [0, 0, 9, 9]}}]}}
+  - {{name: gizmo, asif: true}}
+"
+    );
+    std::fs::write(&path, text).unwrap();
+    let prompts = prompts::read(&path).unwrap();
+    let [gadget, widget, gizmo] = prompts.as_slice() else { panic!("three prompts") };
+    assert!(gadget.texts.is_empty() && gadget.average);
+    let [whole, part] = gadget.exemplars.as_slice() else { panic!("two exemplars") };
+    assert_eq!(*whole.picture.image, image);
+    assert!(Arc::ptr_eq(&whole.picture, &part.picture), "a file is read once");
+    assert_eq!(part.box_in_source_px.unwrap().corners(), [1.0, 2.5, 30.0, 20.0]);
+    assert_eq!((widget.texts.len(), widget.exemplars[0].picture.as_ref()), (1, &picture));
+    assert_eq!((gizmo.asif, gizmo.texts.as_slice()), (true, &["gizmo".to_owned()][..]));
+
+    // In the same folder files are named; anywhere else the pictures go along.
+    let beside = prompts::to_yaml(&prompts, "", Some(folder.path()));
+    assert!(beside.contains("{image: \"pictures/mug.png\", box: [1, 2.5, 30, 20]}"), "{beside}");
+    std::fs::write(&path, beside).unwrap();
+    assert_eq!(prompts::read(&path).unwrap(), prompts);
+    let alone = prompts::to_yaml(&prompts, "", None);
+    assert!(!alone.contains("pictures/"), "{alone}");
+    assert_eq!(prompts_of(&alone).unwrap(), prompts);
+    assert_eq!(prompts::parse_message(alone.as_bytes()).unwrap().prompts, prompts);
+}
+
+#[test]
+fn every_problem_of_a_picture_is_told_and_a_message_names_no_files() {
+    let text = "prompts:
+  - {name: a, exemplars: [missing.png]}
+  - {name: b, exemplars: mug.png}
+  - {name: c, exemplars: [{box: [0, 0, 1, 1]}, {image: 7}, {image: 'data:,x', bocks: 1}]}
+  - {name: d, exemplars: [{image: 'data:image/png;base64,AAAA', box: [0, 0, 1]}]}
+  - {exemplars: [missing.png]}
+";
+    let error = prompts_of(text).unwrap_err().to_string();
+    for expected in [
+        "prompts[0].exemplars[0]: expected a picture (JPEG or PNG), found cannot read",
+        "prompts[1].exemplars: expected a list of exemplars, found the text \"mug.png\"",
+        "prompts[2].exemplars[0]: expected `image`, found no such key",
+        "prompts[2].exemplars[1].image: expected the name of a picture, or a data URL, found 7",
+        "prompts[2].exemplars[2].bocks: expected one of image, box",
+        "prompts[2].exemplars[2].image: expected a picture (JPEG or PNG), found expected \"data:",
+        "prompts[3].exemplars[0].box: expected four numbers",
+        "prompts[3].exemplars[0].image: expected a picture (JPEG or PNG), found neither JPEG",
+        "prompts[4]: expected `name` or `texts`, found neither",
+    ] {
+        assert!(error.contains(expected), "{expected} is not in\n{error}");
+    }
+    let file = "prompts: [{name: a, exemplars: [/etc/passwd]}]";
+    let error = prompts::parse_message(file.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("only a file of prompts names files"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! The detector on the golden checkpoints.
 
+mod guided;
 mod reference;
 mod refusals;
 mod rules;
@@ -45,7 +46,7 @@ fn texts(texts: &[&str], default_threshold: f32) -> Arc<PromptSet> {
 
 fn prompt(name: &str, texts: &[&str], threshold: Option<f32>, negative: bool) -> Prompt {
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
-    Prompt { name: name.to_owned(), texts, threshold, negative }
+    Prompt { name: name.to_owned(), texts, threshold, negative, ..Prompt::default() }
 }
 
 fn detect_one(detector: &mut OwlDetector, image: &RgbImage) -> Vec<Detection> {

@@ -4,5 +4,6 @@ mod against;
 mod bad_input;
 mod calibrated;
 mod data;
+mod masks;
 mod parity;
 mod runs;

@@ -1,6 +1,7 @@
 //! `owlet eval` with a model and with a results file.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -48,7 +49,7 @@ fn a_run_writes_what_it_says_and_its_results_score_the_same() {
     }
     let theirs: Value = serde_json::from_str(&peers::run(
         "coco_eval.py",
-        &[&data.file(), &out.join("results.json")],
+        &[&data.file(), &out.join("results.json"), Path::new("bbox")],
     ))
     .unwrap();
     let numbers = record["overall"].as_object().unwrap().values();

@@ -8,7 +8,7 @@ use owlet::wire::geometry_msgs::{
     Pose, PoseStamped, PoseWithCovariance, Transform, TransformStamped,
 };
 use owlet::wire::lifecycle_msgs::{State, Transition, TransitionEvent};
-use owlet::wire::owlet_msgs::{Prompt, PromptSet};
+use owlet::wire::owlet_msgs::{Exemplar, Prompt, PromptSet};
 use owlet::wire::rcl_interfaces::{Parameter, ParameterEvent, ParameterValue};
 use owlet::wire::rosgraph_msgs::Clock;
 use owlet::wire::sensor_msgs::{
@@ -17,7 +17,7 @@ use owlet::wire::sensor_msgs::{
 use owlet::wire::std_msgs::{Header, Time};
 use owlet::wire::tf2_msgs::TFMessage;
 use owlet::wire::vision_msgs::{
-    BoundingBox3D, Detection2DArray, Detection3D, Detection3DArray, LabelInfo,
+    BoundingBox2D, BoundingBox3D, Detection2DArray, Detection3D, Detection3DArray, LabelInfo,
     ObjectHypothesisWithPose, VisionClass, VisionInfo,
 };
 use owlet::wire::{Message, definition_of};
@@ -278,10 +278,21 @@ fn add_node(written: &mut Written) {
         Prompt {
             name: "Käuzchen".into(),
             texts: vec!["an owl".into(), "a little owl".into()],
+            exemplars: vec![Exemplar {
+                image: CompressedImage { header: HEADER, format: "png", data: &[9, 8] },
+                r#box: Some(BoundingBox2D {
+                    center_x: 1.0,
+                    center_y: 2.5,
+                    theta: 0.0,
+                    size_x: 3.0,
+                    size_y: 4.0,
+                }),
+            }],
             threshold: Some(0.25),
-            negative: false,
+            average: true,
+            ..Prompt::default()
         },
-        Prompt { name: "branch".into(), texts: vec![], threshold: None, negative: true },
+        Prompt { name: "branch".into(), negative: true, asif: true, ..Prompt::default() },
     ];
     let set = PromptSet { version: 1 << 40, default_threshold: Some(0.5), prompts };
     let expected = json!({
@@ -289,10 +300,20 @@ fn add_node(written: &mut Written) {
         "default_threshold": [0.5],
         "prompts": [
             {
-                "name": "Käuzchen", "texts": ["an owl", "a little owl"], "threshold": [0.25],
-                "negative": false,
+                "name": "Käuzchen", "texts": ["an owl", "a little owl"],
+                "exemplars": [{
+                    "image": { "header": header_json(), "format": "png", "data": [9, 8] },
+                    "box": [{
+                        "center": { "position": { "x": 1.0, "y": 2.5 }, "theta": 0.0 },
+                        "size_x": 3.0, "size_y": 4.0,
+                    }],
+                }],
+                "threshold": [0.25], "negative": false, "asif": false, "average": true,
             },
-            { "name": "branch", "texts": [], "threshold": [], "negative": true },
+            {
+                "name": "branch", "texts": [], "exemplars": [], "threshold": [], "negative": true,
+                "asif": true, "average": false,
+            },
         ],
     });
     written.add(&set, expected);

@@ -161,7 +161,9 @@ fn same_detections(found: &Value, expected: &Value) {
     for (found, expected) in found.iter().zip(expected) {
         let (prompt, score) = (&found["prompt"], found["score"].as_f64().unwrap());
         let expected_score = expected["score"].as_f64().unwrap();
-        assert_eq!((prompt, score as f32), (&expected["prompt"], expected_score as f32));
+        assert_eq!(prompt, &expected["prompt"]);
+        // A text's vector may differ in its last bit by the texts that it was encoded with.
+        assert!((score - expected_score).abs() < 1e-6, "{score} is not {expected_score}");
         for index in 0..4 {
             let corner = |record: &Value| record["box_px"][index].as_f64().unwrap();
             let difference = (corner(found) - corner(expected)).abs();

@@ -48,6 +48,7 @@ fn a_node_of_rmw_zenoh_sees_it_as_one_of_theirs() {
         "SS/%/%/owlet/%owlet%set_prompts/owlet_msgs::srv::dds_::SetPrompts_/RIHS01_",
         "SS/%/%/owlet/%owlet%get_prompts/owlet_msgs::srv::dds_::GetPrompts_/RIHS01_",
         "SS/%/%/owlet/%owlet%detect/owlet_msgs::srv::dds_::Detect_/RIHS01_",
+        "SS/%/%/owlet/%owlet%teach/owlet_msgs::srv::dds_::Teach_/RIHS01_",
     ] {
         assert!(tokens.iter().any(|token| token.starts_with(start)), "{start}\n{tokens:#?}");
     }

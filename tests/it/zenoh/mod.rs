@@ -10,6 +10,7 @@ mod prompts;
 mod simulated;
 mod space;
 mod status;
+mod teach;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;

@@ -73,7 +73,7 @@ fn a_refused_set_names_every_reason_and_changes_nothing() {
     let megabyte = vec![b'a'; 2 << 20];
     for (text, expected) in [
         (many.as_bytes(), "at most 1000 texts, found 10000"),
-        (&megabyte, "at most 1048576 bytes"),
+        (&megabyte, "a map with a list `prompts`"),
         (b"prompts: [\"\xff\xfe\"]".as_slice(), "UTF-8"),
         (b"".as_slice(), "a YAML map"),
         (b"prompts: [".as_slice(), "YAML"),

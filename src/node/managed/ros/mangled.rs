@@ -76,7 +76,7 @@ fn messages() -> Vec<(&'static str, RosType, Qos, Vec<u8>)> {
         name: "mug".into(),
         texts: vec!["a mug".into(), "a cup".into()],
         threshold: Some(0.3),
-        negative: false,
+        ..owlet_msgs::Prompt::default()
     };
     let set = PromptSet { version: 0, default_threshold: Some(0.2), prompts: vec![prompt] };
     let (image_type, info_type) = (ros_type::<Image<'_>>(), ros_type::<CameraInfo<'_>>());
@@ -121,7 +121,7 @@ fn a_request_that_is_broken_anywhere_is_answered_and_leaves_the_node_alive() {
         name: "mug".into(),
         texts: vec!["a mug".into()],
         threshold: Some(0.3),
-        negative: false,
+        ..owlet_msgs::Prompt::default()
     };
     let set =
         SetPromptsRequest { replaces: None, default_threshold: Some(0.2), prompts: vec![prompt()] };
@@ -179,7 +179,7 @@ fn prompts_of_a_hostile_client_are_refused_with_a_reason() {
     no_text[at] = 0xff;
     for (request, expected) in [
         (ask((0..10_000).map(|number| format!("thing {number}")).collect()), "at most 1000 texts"),
-        (ask(vec!["a".repeat(2 << 20)]), "at most 1048576 bytes"),
+        (ask(vec!["a".repeat(2 << 20)]), "at most 8192 are taken"),
         (ask(vec![String::new()]), "blank"),
         (ask(vec!["mug".to_owned(), "mug".to_owned()]), "each name once"),
         (ask(Vec::new()), "at least one prompt"),

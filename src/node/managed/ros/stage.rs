@@ -67,7 +67,8 @@ impl Detector for Fake {
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
         prompts.check()?;
-        let too_long = prompts.prompts.iter().filter(|p| p.texts[0].len() > MAX_TEXT);
+        let too_long =
+            prompts.prompts.iter().filter(|p| p.texts.iter().any(|text| text.len() > MAX_TEXT));
         let problems: Vec<_> = too_long
             .map(|prompt| PromptProblem {
                 prompt: prompt.name.clone(),

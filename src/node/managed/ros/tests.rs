@@ -8,14 +8,17 @@ use crate::config::{Config, PARAMETERS, ParameterValue};
 use crate::node::lifecycle::TRANSITIONS;
 use crate::transport::live::{NodeInput, State};
 use crate::transport::ros::{Qos, RosEndpoint, RosLink, ros_type};
-use crate::types::{Prompt, Stamp};
+use crate::types::{PixelBox, Prompt, Stamp};
 use crate::wire::diagnostic_msgs::DiagnosticArray;
 use crate::wire::lifecycle_msgs::{
     ChangeState, ChangeStateResponse, GetAvailableStates, GetAvailableStatesRequest,
     GetAvailableStatesResponse, GetAvailableTransitions, GetAvailableTransitionsRequest,
     GetAvailableTransitionsResponse,
 };
-use crate::wire::owlet_msgs::{self, PromptSet, SetPrompts, SetPromptsRequest, SetPromptsResponse};
+use crate::wire::owlet_msgs::{
+    self, PromptSet, SetPrompts, SetPromptsRequest, SetPromptsResponse, Teach, TeachRequest,
+    TeachResponse,
+};
 use crate::wire::rcl_interfaces::{
     DescribeParameters, DescribeParametersRequest, DescribeParametersResponse, GetParameterTypes,
     GetParameterTypesRequest, GetParameterTypesResponse, GetParameters, GetParametersRequest,
@@ -457,7 +460,7 @@ fn prompts_that_come_otherwise_are_parameters_too_and_survive_a_new_model() {
     assert_eq!(stage.changed(), [("prompts".to_owned(), texts)].into());
     stage.go(&["deactivate", "cleanup", "configure"]);
     let names = |stage: &Stage| {
-        stage.node.prompts().prompts.into_iter().map(|p| p.name).collect::<Vec<_>>()
+        stage.node.prompts().prompts.iter().map(|p| p.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(names(&stage), ["mug", "plate"]);
     // While it is inactive, too.
@@ -528,4 +531,61 @@ fn the_services_have_the_types_of_ros() {
     let stage = Stage::new(|_| ());
     let wrong = crate::transport::ros::RosType { name: ChangeState::TYPE, hash: "RIHS01_00" };
     assert!(stage.client.call("/cell/owlet/change_state", wrong, Vec::new()).is_none());
+}
+
+#[test]
+fn a_thing_that_is_taught_is_in_the_set_and_in_the_parameters() {
+    let stage = Stage::new(with_a_cat);
+    let data = [200; 8 * 6 * 3];
+    let shown =
+        Image { height: 6, width: 8, encoding: "rgb8", step: 24, data: &data, ..Image::default() };
+    let area = PixelBox::from_corners([1.0, 1.0, 7.0, 5.0]);
+    let ask = |request: &TeachRequest<'_>| {
+        let answer = stage.ask::<Teach>("teach", request);
+        let answer = TeachResponse::decode(&answer).unwrap();
+        assert_eq!(answer.success, answer.reasons.is_empty());
+        (answer.version, answer.reasons.join("; "))
+    };
+    let mut good =
+        TeachRequest { name: "gadget".into(), r#box: Some(area.into()), ..Default::default() };
+    let (_, reason) = ask(&TeachRequest { image: Some(shown), ..good.clone() });
+    assert!(reason.contains("unconfigured"), "{reason}");
+    stage.go(&["configure", "activate"]);
+    let (_, reason) = ask(&good);
+    assert!(reason.contains("no image has come yet on /cell/image"), "{reason}");
+    good.image = Some(shown);
+    assert_eq!(ask(&good), (2, String::new()));
+    // Once more, into the prompt of this name, and into one that has texts.
+    assert_eq!(ask(&good), (3, String::new()));
+    assert_eq!(ask(&TeachRequest { name: "cat".into(), ..good.clone() }), (4, String::new()));
+    let counts = |prompts: &[Prompt]| {
+        let counts = prompts.iter().map(|p| (p.name.clone(), p.texts.len(), p.exemplars.len()));
+        counts.collect::<Vec<_>>()
+    };
+    let expected = [("cat".to_owned(), 1, 1), ("gadget".to_owned(), 0, 2)];
+    let set = stage.node.prompts();
+    assert_eq!(counts(&set.prompts), expected);
+    assert_eq!(set.prompts[1].exemplars[0].area(), area);
+    assert_eq!(set.prompts[1].exemplars[0].picture.image.as_raw().as_slice(), data);
+    assert_eq!(counts(&stage.node.config().prompts), expected);
+
+    let cut = Image { data: &data[..9], ..shown };
+    for (request, expected) in [
+        (TeachRequest { image: None, ..good.clone() }, "no image has come yet"),
+        (TeachRequest { image: Some(cut), ..good.clone() }, "the data have 9 bytes"),
+        (
+            TeachRequest {
+                r#box: Some(PixelBox::from_corners([0.0, 0.0, 9.0, 6.0]).into()),
+                ..good.clone()
+            },
+            "the box [0, 0, 9, 6] is not inside its picture of 8x6",
+        ),
+        (TeachRequest { name: " ".into(), ..good.clone() }, "the prompt is empty"),
+        (TeachRequest { camera: "/nobody".into(), image: None, ..good }, "found \"/nobody\""),
+    ] {
+        let (version, reason) = ask(&request);
+        assert_eq!(version, 4);
+        assert!(reason.contains(expected), "{expected}: {reason}");
+    }
+    assert_eq!(*stage.node.prompts(), *set);
 }

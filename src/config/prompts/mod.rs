@@ -8,14 +8,24 @@
 //!     texts: [a remote control, a tv remote]
 //!     threshold: 0.2
 //!   - {name: cushion, negative: true}
+//!   - name: gadget
+//!     exemplars: [{image: pictures/gadget.png, box: [12, 40, 96, 130]}]
 //! ```
 //!
-//! `name` alone is also its text; `texts` alone are named after the first. `default_threshold`
-//! holds for the prompts of the file that have none of their own.
+//! `name` alone is also its text, where there are no exemplars; `texts` alone are named after the
+//! first. Pictures are named relative to the file, or stand in it as data URLs; an exemplar without
+//! a box is the whole picture. `default_threshold` holds for the prompts of the file that have none
+//! of their own.
+
+mod exemplars;
+mod write;
 
 use std::collections::HashMap;
 use std::path::Path;
 
+pub use write::{prompt_to_yaml, to_yaml};
+
+use self::exemplars::Pictures;
 use super::loader::hint_at_quotes;
 use super::problem::{ConfigError, Problems};
 use super::sections::report_repeated_keys;
@@ -25,61 +35,29 @@ use crate::types::Prompt;
 const ROOT_KEYS: [&str; 2] = ["prompts", "default_threshold"];
 /// What a message may say beyond a file.
 const MESSAGE_KEYS: [&str; 3] = ["prompts", "default_threshold", "version"];
-const PROMPT_KEYS: [&str; 4] = ["name", "texts", "threshold", "negative"];
+const PROMPT_KEYS: [&str; 7] =
+    ["name", "texts", "exemplars", "threshold", "negative", "asif", "average"];
+/// The largest file or message. Pictures stand in it as text.
+const MAX_BYTES: u64 = 32 << 20;
+/// The most prompts of a file or message.
+const MAX_PROMPTS: usize = 20_000;
 
-/// Reads a file of prompts: at least one, names unique, nothing blank, thresholds in `[0, 1]`.
+/// Reads a file of prompts: at least one, names unique, nothing blank, thresholds in `[0, 1]`,
+/// pictures that can be decoded.
 ///
 /// # Errors
 /// Every problem of the file, each with its path (`prompts[2].threshold`), its line, what was
 /// expected and what was found.
 pub fn read(path: &Path) -> Result<Vec<Prompt>, ConfigError> {
     let mut problems = Problems::of(path.to_string_lossy());
-    let prompts =
-        yaml::read(path, &mut problems).map(|root| from_tree(&root, &ROOT_KEYS, &mut problems));
+    let prompts = yaml::read(path, MAX_BYTES, &mut problems)
+        .map(|root| from_tree(&root, &ROOT_KEYS, Pictures::beside(path), &mut problems));
     let problems = problems.into_vec();
     if problems.is_empty() {
         Ok(prompts.unwrap_or_default())
     } else {
         Err(ConfigError { problems })
     }
-}
-
-/// A file that [`read`] gives the same prompts back from, with `comment` above them. Texts are
-/// quoted as in JSON, so that none is taken for something else.
-#[must_use]
-pub fn to_yaml(prompts: &[Prompt], comment: &str) -> String {
-    let mut text = String::new();
-    for line in comment.lines() {
-        text += &format!("# {line}\n");
-    }
-    text += "prompts:\n";
-    for Prompt { name, texts, threshold, negative } in prompts {
-        let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
-        text += &format!("  - name: {}\n    texts: [{}]\n", quoted(name), texts.join(", "));
-        if let Some(threshold) = threshold {
-            text += &format!("    threshold: {threshold}\n");
-        }
-        if *negative {
-            text += "    negative: true\n";
-        }
-    }
-    text
-}
-
-/// In double quotes, with everything escaped that is not plainly visible.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            // Control characters, and breaks of line that YAML would fold.
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                quoted += &format!("\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
 }
 
 /// Prompts that came as a message while the node runs.
@@ -99,13 +77,13 @@ pub struct PromptsMessage {
 pub fn parse_message(bytes: &[u8]) -> Result<PromptsMessage, ConfigError> {
     let mut problems = Problems::of("prompts");
     let mut replaces = None;
-    let prompts = yaml::parse_bytes(bytes, &mut problems).map(|root| {
+    let prompts = yaml::parse_bytes(bytes, MAX_BYTES, &mut problems).map(|root| {
         if let Value::Map(entries) = &root.value
             && let Some(node) = find(entries, "version")
         {
             replaces = version(node, &mut problems);
         }
-        from_tree(&root, &MESSAGE_KEYS, &mut problems)
+        from_tree(&root, &MESSAGE_KEYS, Pictures::in_message(), &mut problems)
     });
     let problems = problems.into_vec();
     match prompts {
@@ -117,11 +95,14 @@ pub fn parse_message(bytes: &[u8]) -> Result<PromptsMessage, ConfigError> {
 /// Prompts from a value that holds a file of prompts: as a tree, or as text.
 pub(super) fn from_value(value: &Value, problems: &mut Problems) -> Vec<Prompt> {
     match value {
-        Value::Text(text) => match yaml::parse_bytes(text.as_bytes(), problems) {
-            Some(root) => from_tree(&root, &ROOT_KEYS, problems),
+        Value::Text(text) => match yaml::parse_bytes(text.as_bytes(), MAX_BYTES, problems) {
+            Some(root) => from_tree(&root, &ROOT_KEYS, Pictures::in_message(), problems),
             None => Vec::new(),
         },
-        tree => from_tree(&Node { value: tree.clone(), line: 0 }, &ROOT_KEYS, problems),
+        tree => {
+            let root = Node { value: tree.clone(), line: 0 };
+            from_tree(&root, &ROOT_KEYS, Pictures::in_message(), problems)
+        }
     }
 }
 
@@ -136,7 +117,12 @@ fn version(node: &Node, problems: &mut Problems) -> Option<u64> {
     }
 }
 
-fn from_tree(root: &Node, known: &[&str], problems: &mut Problems) -> Vec<Prompt> {
+fn from_tree(
+    root: &Node,
+    known: &[&str],
+    mut pictures: Pictures<'_>,
+    problems: &mut Problems,
+) -> Vec<Prompt> {
     let Value::Map(entries) = &root.value else {
         let expected = "a map with a list `prompts`";
         problems.add("", Some(root.line), expected, root.value.to_string());
@@ -162,11 +148,16 @@ fn from_tree(root: &Node, known: &[&str], problems: &mut Problems) -> Vec<Prompt
             return Vec::new();
         }
     };
+    if items.len() > MAX_PROMPTS {
+        let expected = format!("at most {MAX_PROMPTS} prompts");
+        problems.add("prompts", None, expected, items.len().to_string());
+        return Vec::new();
+    }
     let mut prompts = Vec::new();
     let mut lines_of_names = HashMap::new();
     for (index, item) in items.iter().enumerate() {
         let path = format!("prompts[{index}]");
-        let Some(mut prompt) = prompt(item, &path, problems) else { continue };
+        let Some(mut prompt) = prompt(item, &path, &mut pictures, problems) else { continue };
         if let Some(first_line) = lines_of_names.insert(prompt.name.clone(), item.line) {
             let found = format!("{:?} again (first on line {first_line})", prompt.name);
             problems.add(&path, Some(item.line), "each name once", found);
@@ -178,7 +169,12 @@ fn from_tree(root: &Node, known: &[&str], problems: &mut Problems) -> Vec<Prompt
 }
 
 /// One item of the list; `None` where it was refused.
-fn prompt(item: &Node, path: &str, problems: &mut Problems) -> Option<Prompt> {
+fn prompt(
+    item: &Node,
+    path: &str,
+    pictures: &mut Pictures<'_>,
+    problems: &mut Problems,
+) -> Option<Prompt> {
     let entries = match &item.value {
         Value::Map(entries) => entries,
         _ => return text(item, path, problems).map(|text| Prompt::from_text(&text)),
@@ -186,19 +182,18 @@ fn prompt(item: &Node, path: &str, problems: &mut Problems) -> Option<Prompt> {
     check_keys(path, entries, &PROMPT_KEYS, problems);
     let name = find(entries, "name").map(|node| text(node, &format!("{path}.name"), problems));
     let texts = find(entries, "texts").map(|node| texts(node, &format!("{path}.texts"), problems));
+    let exemplars = match find(entries, "exemplars") {
+        Some(node) => pictures.exemplars(node, &format!("{path}.exemplars"), problems),
+        None => Vec::new(),
+    };
     let threshold = find(entries, "threshold")
         .and_then(|node| threshold(node, &format!("{path}.threshold"), problems));
-    let negative = match find(entries, "negative") {
-        None => false,
-        Some(Node { value: Value::Flag(flag), .. }) => *flag,
-        Some(other) => {
-            let path = format!("{path}.negative");
-            problems.add(&path, Some(other.line), "true or false", other.value.to_string());
-            false
-        }
-    };
+    let [negative, asif, average] =
+        ["negative", "asif", "average"].map(|key| flag(entries, key, path, problems));
     let (name, texts) = match (name, texts) {
         (Some(name), Some(texts)) => (name?, texts?),
+        // What is shown needs no words.
+        (Some(name), None) if find(entries, "exemplars").is_some() => (name?, Vec::new()),
         (Some(name), None) => (name.clone()?, vec![name?]),
         (None, Some(texts)) => {
             let texts = texts?;
@@ -209,7 +204,19 @@ fn prompt(item: &Node, path: &str, problems: &mut Problems) -> Option<Prompt> {
             return None;
         }
     };
-    Some(Prompt { name, texts, threshold, negative })
+    Some(Prompt { name, texts, exemplars, threshold, negative, asif, average })
+}
+
+fn flag(entries: &[Entry], key: &str, path: &str, problems: &mut Problems) -> bool {
+    match find(entries, key) {
+        None => false,
+        Some(Node { value: Value::Flag(flag), .. }) => *flag,
+        Some(other) => {
+            let path = format!("{path}.{key}");
+            problems.add(&path, Some(other.line), "true or false", other.value.to_string());
+            false
+        }
+    }
 }
 
 fn texts(node: &Node, path: &str, problems: &mut Problems) -> Option<Vec<String>> {

@@ -1,0 +1,83 @@
+//! Prompts as text.
+
+use std::path::Path;
+
+use crate::types::{Exemplar, ExemplarPicture, Prompt};
+use crate::vision::exemplar::data_url;
+
+/// A file that [`read`](super::read) gives the same prompts back from, with `comment` above them.
+/// Texts are quoted as in JSON, so that none is taken for something else. Pictures that were read
+/// from files in or below `folder`, where the text is to stand, are named; all others stand in the
+/// text as data URLs.
+#[must_use]
+pub fn to_yaml(prompts: &[Prompt], comment: &str, folder: Option<&Path>) -> String {
+    let mut text = String::new();
+    for line in comment.lines() {
+        text += &format!("# {line}\n");
+    }
+    text += "prompts:\n";
+    for prompt in prompts {
+        text += &prompt_to_yaml(prompt, folder);
+    }
+    text
+}
+
+/// One item of the list of prompts, as [`to_yaml`] writes it.
+#[must_use]
+pub fn prompt_to_yaml(prompt: &Prompt, folder: Option<&Path>) -> String {
+    let Prompt { name, texts, exemplars, threshold, negative, asif, average } = prompt;
+    let mut text = format!("  - name: {}\n", quoted(name));
+    if !texts.is_empty() {
+        let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+        text += &format!("    texts: [{}]\n", texts.join(", "));
+    }
+    if !exemplars.is_empty() {
+        text += "    exemplars:\n";
+        for exemplar in exemplars {
+            text += &format!("      - {}\n", exemplar_to_yaml(exemplar, folder));
+        }
+    }
+    if let Some(threshold) = threshold {
+        text += &format!("    threshold: {threshold}\n");
+    }
+    for (name, is_set) in [("negative", negative), ("asif", asif), ("average", average)] {
+        if *is_set {
+            text += &format!("    {name}: true\n");
+        }
+    }
+    text
+}
+
+fn exemplar_to_yaml(exemplar: &Exemplar, folder: Option<&Path>) -> String {
+    let image = quoted(&reference(&exemplar.picture, folder));
+    match exemplar.box_in_source_px {
+        None => format!("{{image: {image}}}"),
+        Some(area) => {
+            let [x0, y0, x1, y1] = area.corners();
+            format!("{{image: {image}, box: [{x0}, {y0}, {x1}, {y1}]}}")
+        }
+    }
+}
+
+/// How a file in `folder` names a picture.
+fn reference(picture: &ExemplarPicture, folder: Option<&Path>) -> String {
+    let below = folder.zip(picture.file.as_deref());
+    let below = below.and_then(|(folder, file)| file.strip_prefix(folder).ok()?.to_str());
+    below.map_or_else(|| data_url(&picture.encoded), str::to_owned)
+}
+
+/// In double quotes, with everything escaped that is not plainly visible.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            // Control characters, and breaks of line that YAML would fold.
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                quoted += &format!("\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}

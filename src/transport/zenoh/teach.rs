@@ -1,0 +1,64 @@
+//! Things that are shown while the node runs.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use zenoh::Wait;
+use zenoh::query::Queryable;
+
+use super::super::live::{Lesson, NodeInput, PromptsAnswer, PromptsRecord};
+use super::answers::QueryAnswer;
+use super::{ZenohError, ZenohTransport};
+use crate::types::PixelBox;
+use crate::vision::exemplar::picture_of_data_url;
+
+/// The payload of a query on `teach`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TeachRecord {
+    name: String,
+    image: String,
+    #[serde(default, rename = "box")]
+    box_px: Option<[f32; 4]>,
+}
+
+impl ZenohTransport {
+    /// The payload is an object with `name`, `image` (a data URL) and, where not the whole picture
+    /// shows the thing, `box`.
+    pub(super) fn teach(&self, input: Arc<dyn NodeInput>) -> Result<Queryable<()>, ZenohError> {
+        let key = self.keys.teach();
+        self.session
+            .declare_queryable(key.clone())
+            .callback(move |query| {
+                let payload = query.payload().map(|payload| payload.to_bytes().into_owned());
+                let answer = QueryAnswer::new(query);
+                match lesson(payload.as_deref().unwrap_or_default()) {
+                    Ok(lesson) => {
+                        let reply = move |prompts: &PromptsAnswer| answer_prompts(answer, prompts);
+                        input.teach(lesson, Box::new(reply));
+                    }
+                    Err(reason) => answer.refuse(&reason),
+                }
+            })
+            .wait()
+            .map_err(|error| ZenohError::declare(&key, &*error))
+    }
+}
+
+/// The set that is in use now, or why it was refused.
+pub(super) fn answer_prompts(answer: QueryAnswer, prompts: &PromptsAnswer) {
+    let record = prompts.as_ref().map(|set| PromptsRecord::from(&**set));
+    answer.send(record.as_ref().map_err(|refused| *refused));
+}
+
+/// Reads a lesson; its picture is decoded later.
+fn lesson(payload: &[u8]) -> Result<Lesson, String> {
+    let TeachRecord { name, image, box_px } = serde_json::from_slice(payload).map_err(|error| {
+        format!("expected an object with `name`, `image` (a data URL) and `box`: {error}")
+    })?;
+    Ok(Lesson {
+        name,
+        box_in_source_px: box_px.map(PixelBox::from_corners),
+        picture: Box::new(move || Ok(picture_of_data_url(&image)?)),
+    })
+}
