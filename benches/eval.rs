@@ -59,7 +59,7 @@ fn found() -> Vec<Found> {
         .map(|number| {
             let (image, category, mut box_in_source_px) = place(number);
             box_in_source_px.left += 6.0 * share(number, 4);
-            Found { image, category, box_in_source_px, score: share(number, 4) }
+            Found { image, category, box_in_source_px, score: share(number, 4), mask: None }
         })
         .collect()
 }

@@ -131,11 +131,11 @@ class Training:
         return {name: value.detach() for name, value in parts.items()} | {"gradient": norm.detach()}
 
 
-def validate(run: Training, validations: dict[str, Evaluation], mixed: bool) -> dict[str, float]:
+def validate(run: Training, validations: dict[str, Evaluation]) -> dict[str, float]:
     return {
         f"{name}_{prompt}": round(value, 4)
         for name, validation in validations.items()
-        for prompt, value in validation.mean_iou(run.ema, mixed).items()
+        for prompt, value in validation.mean_iou(run.ema).items()
     }
 
 
@@ -194,7 +194,7 @@ def main() -> None:
                 recent = []
                 row |= {"step": run.step, "pictures": len(data.pictures), "seconds": round(run.seconds, 1)}
                 if due:
-                    row |= validate(run, validations, mixed)
+                    row |= validate(run, validations)
                     run.save(args.out)
                     validated = time.monotonic()
                 log.writerow(row)

@@ -286,11 +286,11 @@ impl Reader<'_> {
                 format!("{}, area {area_px}", shown()),
             ));
         }
-        if let RawImage { width: Some(width), height: Some(height), .. } = self.images[image] {
-            if !area.touches(width, height) {
-                let found = format!("{} in {width}x{height}", shown());
-                return Err((RemarkKind::AnnotationOutsideImage, found));
-            }
+        if let RawImage { width: Some(width), height: Some(height), .. } = self.images[image]
+            && !area.touches(width, height)
+        {
+            let found = format!("{} in {width}x{height}", shown());
+            return Err((RemarkKind::AnnotationOutsideImage, found));
         }
         let size_px = self.images[image].width.zip(self.images[image].height);
         let mask = annotation.segmentation.mask(size_px).unwrap_or_else(|reason| {

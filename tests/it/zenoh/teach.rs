@@ -37,7 +37,7 @@ fn a_thing_that_is_shown_is_looked_for_from_the_next_frame_on() {
     for (lesson, expected) in [
         (json!({ "name": "x" }), "missing field `image`"),
         (json!({ "name": "x", "image": "mug.png" }), "expected \\\"data:image/png;base64,"),
-        (json!({ "name": "x", "image": &image[..80] }), "PNG"),
+        (json!({ "name": "x", "image": &image[..82] }), "PNG"),
         (json!({ "name": "x", "image": image, "box": [0, 0, 99, 9] }), "not inside its picture"),
         (json!({ "name": "x", "image": image, "box": [0, 0, 64, 1] }), "sees no object there"),
         (json!({ "name": "", "image": image }), "the prompt is empty"),
