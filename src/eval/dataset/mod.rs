@@ -1,6 +1,7 @@
 //! A dataset with true boxes, in the form of COCO.
 
 mod fingerprint;
+mod mask;
 mod read;
 
 use std::path::Path;
@@ -9,7 +10,8 @@ use super::json::DatasetError;
 use super::matching::Truth;
 use super::remarks::Remarks;
 
-pub(super) use self::read::{RawMask, coco_box};
+pub(super) use self::mask::RawMask;
+pub(super) use self::read::coco_box;
 
 /// Images, categories and objects whose parts belong together.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Visitor};
 
+use super::mask::RawMask;
 use super::{Category, Dataset, DatasetImage};
 use crate::eval::boxes::CocoBox;
 use crate::eval::json::{self, DatasetError};
 use crate::eval::matching::Truth;
 use crate::eval::remarks::{RemarkKind, Remarks};
-use crate::types::{CocoRle, Mask};
 
 const EXPECTED: &str = "a COCO annotation file with `images`, `categories` and `annotations`";
 
@@ -81,108 +81,6 @@ impl<'de> Deserialize<'de> for Flag {
             }
         }
         deserializer.deserialize_any(Either)
-    }
-}
-
-/// A mask as it stands in the file.
-#[derive(Default)]
-pub(in crate::eval) enum RawMask {
-    #[default]
-    None,
-    Polygons,
-    Code {
-        size: [u32; 2],
-        counts: RawCounts,
-    },
-    /// A code whose parts are of another form.
-    Broken,
-}
-
-/// Compressed, or the runs themselves.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(in crate::eval) enum RawCounts {
-    Text(String),
-    Runs(Vec<u32>),
-    Other(IgnoredAny),
-}
-
-impl RawMask {
-    /// The mask for an image of this size, where it is known; `None` where there is none.
-    ///
-    /// # Errors
-    /// Why it cannot be used, in words.
-    pub(in crate::eval) fn mask(
-        &self,
-        size_px: Option<(u32, u32)>,
-    ) -> Result<Option<Mask>, String> {
-        let (size, counts) = match self {
-            Self::None => return Ok(None),
-            Self::Polygons => return Err("polygons, of which only the box is used".to_owned()),
-            Self::Broken => return Err("expected `size` and `counts` of a mask".to_owned()),
-            Self::Code { size, counts } => (*size, counts),
-        };
-        if let Some((width, height)) = size_px.filter(|(width, height)| size != [*height, *width]) {
-            let [mask_height, mask_width] = size;
-            return Err(format!("{mask_width}x{mask_height} in an image of {width}x{height}"));
-        }
-        let mask = match counts {
-            RawCounts::Text(counts) => CocoRle { size, counts: counts.clone() }.mask(),
-            RawCounts::Runs(runs) => CocoRle::mask_of_runs(size, runs),
-            RawCounts::Other(_) => return Err("expected `counts` of a mask".to_owned()),
-        };
-        mask.map(Some).map_err(|error| error.to_string())
-    }
-
-    fn size(&self) -> Option<[u32; 2]> {
-        match self {
-            Self::Code { size, .. } => Some(*size),
-            Self::None | Self::Polygons | Self::Broken => None,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for RawMask {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyMask;
-        impl<'de> Visitor<'de> for AnyMask {
-            type Value = RawMask;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("polygons or a run-length code with `size` and `counts`")
-            }
-
-            fn visit_unit<E>(self) -> Result<RawMask, E> {
-                Ok(RawMask::None)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawMask, A::Error> {
-                let mut any = false;
-                while seq.next_element::<IgnoredAny>()?.is_some() {
-                    any = true;
-                }
-                Ok(if any { RawMask::Polygons } else { RawMask::None })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMask, A::Error> {
-                let (mut size, mut counts) = (None, None);
-                let mut any = false;
-                while let Some(key) = map.next_key::<String>()? {
-                    any = true;
-                    match key.as_str() {
-                        "size" => size = Some(map.next_value::<[u32; 2]>()?),
-                        "counts" => counts = Some(map.next_value::<RawCounts>()?),
-                        _ => drop(map.next_value::<IgnoredAny>()?),
-                    }
-                }
-                Ok(match (size, counts) {
-                    (Some(size), Some(counts)) => RawMask::Code { size, counts },
-                    _ if any => RawMask::Broken,
-                    _ => RawMask::None,
-                })
-            }
-        }
-        deserializer.deserialize_any(AnyMask)
     }
 }
 

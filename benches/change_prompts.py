@@ -1,0 +1,144 @@
+"""What a change of prompts costs a running node: frames as fast as they are answered, for some
+seconds with the prompts left alone and for as many with ten new texts every second, in turns.
+
+    python benches/change_prompts.py PICTURE [--model owlet-nano] [--seconds 10] [--turns 3]
+
+Starts target/debug/owlet as a zenoh peer of its own (`pip install eclipse-zenoh`). Prints a line of
+JSON: the rate of both, how much it dropped, how long changes took until they were answered, and how
+many frames that were answered after it still came from the set before (at most the one under way).
+"""
+
+import argparse
+import json
+import pathlib
+import socket
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+
+import zenoh
+
+ROOT = pathlib.Path(__file__).parent.parent
+TEXTS = 10
+WARM_UP_SECS = 2
+
+
+def quiet(mode: str, **endpoints: list[str]) -> zenoh.Config:
+    config = zenoh.Config()
+    config.insert_json5("mode", json.dumps(mode))
+    config.insert_json5("scouting/multicast/enabled", "false")
+    for kind, listed in endpoints.items():
+        config.insert_json5(f"{kind}/endpoints", json.dumps(listed))
+    return config
+
+
+class Camera:
+    """Sends the next frame when the one before is answered, as long as it is asked to."""
+
+    def __init__(self, session: zenoh.Session, node: str, picture: bytes, encoding: str) -> None:
+        self.picture, self.encoding = picture, encoding
+        self.publisher = session.declare_publisher(
+            f"{node}/camera/front/image",
+            encoding=encoding,
+            congestion_control=zenoh.CongestionControl.BLOCK,
+        )
+        self.answered = threading.Semaphore(0)
+        self.version, self.frames = 0, 0
+        self.subscriber = session.declare_subscriber(f"{node}/detections/front", self._answer)
+
+    def _answer(self, sample: zenoh.Sample) -> None:
+        self.version = json.loads(sample.payload.to_string())["prompts_version"]
+        self.frames += 1
+        self.answered.release()
+
+    def frame(self) -> None:
+        self.publisher.put(self.picture)
+        if not self.answered.acquire(timeout=60):
+            raise SystemExit("no answer to a frame within a minute")
+
+    def rate(self, seconds: float) -> float:
+        frames, started = 0, time.monotonic()
+        while (took := time.monotonic() - started) < seconds:
+            self.frame()
+            frames += 1
+        return frames / took
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", type=pathlib.Path)
+    parser.add_argument("--model", default="owlet-nano")
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--turns", type=int, default=3)
+    args = parser.parse_args()
+    encoding = "image/png" if args.picture.suffix == ".png" else "image/jpeg"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        endpoint = f"tcp/127.0.0.1:{probe.getsockname()[1]}"
+    node = "owlet/bench"
+    with zenoh.open(quiet("peer", listen=[endpoint])) as session, tempfile.NamedTemporaryFile("w", suffix=".json5") as file:
+        file.write("{scouting: {multicast: {enabled: false}}}")
+        file.flush()
+        command = [ROOT / "target/debug/owlet", "run", "--node", "bench", "--model", args.model, "-q"]
+        command += ["--connect", endpoint, "-p", "a red bowl", "--param", f"zenoh_config={file.name}"]
+        command += ["--param", "text_cache=false"]
+        alive = session.liveliness().declare_subscriber(node, history=True)
+        process = subprocess.Popen(command)
+        try:
+            alive.recv()
+            print(json.dumps(measure(session, node, args, encoding)))
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def measure(session: zenoh.Session, node: str, args: argparse.Namespace, encoding: str) -> dict:
+    camera = Camera(session, node, args.picture.read_bytes(), encoding)
+    camera.rate(WARM_UP_SECS)
+    answers_secs: list[float] = []
+    late = []
+    number = 0
+
+    def change(stop: threading.Event) -> None:
+        nonlocal number
+        while not stop.wait(1):
+            number += 1
+            texts = [f"a red thing of number {number} and {n}" for n in range(TEXTS)]
+            started = time.monotonic()
+            payload = json.dumps({"prompts": texts})
+            replies = session.get(f"{node}/prompts", payload=payload, encoding="application/json", timeout=60)
+            version = next(json.loads(reply.ok.payload.to_string())["version"] for reply in replies)
+            answers_secs.append(time.monotonic() - started)
+            frames = camera.frames
+            while camera.version < version and not stop.is_set():
+                time.sleep(0.001)
+            if camera.version >= version:
+                late.append(max(0, camera.frames - frames - 1))
+
+    alone, changing = [], []
+    for _ in range(args.turns):
+        alone.append(camera.rate(args.seconds))
+        stop = threading.Event()
+        changer = threading.Thread(target=change, args=[stop])
+        changer.start()
+        changing.append(camera.rate(args.seconds))
+        stop.set()
+        changer.join()
+    before, meanwhile = statistics.median(alone), statistics.median(changing)
+    return {
+        "model": args.model,
+        "texts": TEXTS,
+        "changes": len(answers_secs),
+        "rate_alone_hz": round(before, 2),
+        "rate_with_a_change_each_second_hz": round(meanwhile, 2),
+        "drop_percent": round(100 * (1 - meanwhile / before), 1),
+        "answer_median_ms": round(1000 * statistics.median(answers_secs), 1),
+        "answer_max_ms": round(1000 * max(answers_secs), 1),
+        "old_frames_after_the_answer_max": max(late),
+    }
+
+
+if __name__ == "__main__":
+    main()
