@@ -1,6 +1,6 @@
 //! How good masks are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -104,14 +104,9 @@ pub fn measure_masks(
     let found: Vec<Found> = found.iter().filter(|one| one.mask.is_some()).cloned().collect();
     let evaluation = Evaluation::of_masks(thresholds.len(), &truths, &found);
     let mut sums = vec![Sums::default(); thresholds.len()];
-    for (of_truths, of_found) in by_place(&truths, &found, thresholds).values() {
-        let Some(one) = of_truths.first().map(|truth| truth.category) else {
-            let category = of_found[0].category;
-            sums[category].add_class(of_truths, of_found);
-            continue;
-        };
-        sums[one].add_objects(of_truths, of_found);
-        sums[one].add_class(of_truths, of_found);
+    for ((_, category), (of_truths, of_found)) in by_place(&truths, &found, thresholds) {
+        sums[category].add_objects(&of_truths, &of_found);
+        sums[category].add_class(&of_truths, &of_found);
     }
     let mut all = Sums::default();
     sums.iter().for_each(|sum| all.merge(sum));
@@ -136,13 +131,14 @@ pub fn measure_masks(
 
 type Place<'a> = (Vec<&'a Truth>, Vec<&'a Found>);
 
-/// What belongs to one image and category: detections by falling score.
+/// What belongs to one image and category: detections by falling score. In the order of images, so
+/// that sums are the same to the last bit in every run.
 fn by_place<'a>(
     truths: &'a [Truth],
     found: &'a [Found],
     thresholds: &[f32],
-) -> HashMap<(usize, usize), Place<'a>> {
-    let mut places: HashMap<(usize, usize), Place<'_>> = HashMap::new();
+) -> BTreeMap<(usize, usize), Place<'a>> {
+    let mut places: BTreeMap<(usize, usize), Place<'_>> = BTreeMap::new();
     for truth in truths.iter().filter(|truth| !truth.crowd) {
         places.entry((truth.image, truth.category)).or_default().0.push(truth);
     }
