@@ -44,9 +44,10 @@ impl Chatter {
             (false, _) => LevelFilter::TRACE,
         };
         // The level given is for Owlet; what other crates say stays at warnings unless RUST_LOG
-        // asks for it.
+        // asks for it. r2r calls it an error that nothing is to be taken from a subscription, which
+        // on DDS happens whenever a publisher leaves.
         let filter = EnvFilter::try_from_default_env()
-            .unwrap_or_else(|_| EnvFilter::new(format!("warn,owlet={level}")));
+            .unwrap_or_else(|_| EnvFilter::new(format!("warn,r2r::subscribers=off,owlet={level}")));
         let bars = self.bars.clone();
         tracing_subscriber::fmt()
             .with_env_filter(filter)

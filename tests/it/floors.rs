@@ -187,3 +187,21 @@ fn the_check_sees_what_it_must() {
     assert_eq!(breaks("node", "use crate::pipeline::Pipeline;"), 0);
     assert_eq!(breaks("cellar", ""), 1);
 }
+
+/// The node through rcl is built only where there is a ROS 2: a service that it does not know ends
+/// its start there, and nowhere else.
+#[test]
+fn every_service_of_owlet_msgs_is_known_to_the_link_through_rcl() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let known = fs::read_to_string(root.join("src/transport/ros2/services.rs")).unwrap();
+    let mut services = 0;
+    for entry in fs::read_dir(root.join("msg/srv")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_known =
+            code_lines(&known).any(|(_, line)| line == format!("    owlet_msgs::{name},"));
+        assert!(is_known, "src/transport/ros2/services.rs has no owlet_msgs::{name}");
+        services += 1;
+    }
+    assert!(services > 0);
+}

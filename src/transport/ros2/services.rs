@@ -35,6 +35,8 @@ const SERVICES: &[(&str, Open)] = services![
     owlet_msgs::GetPrompts,
     #[cfg(not(feature = "ros2-check"))]
     owlet_msgs::SetPrompts,
+    #[cfg(not(feature = "ros2-check"))]
+    owlet_msgs::Teach,
     rcl_interfaces::DescribeParameters,
     rcl_interfaces::GetParameterTypes,
     rcl_interfaces::GetParameters,
