@@ -10,6 +10,7 @@ use image::RgbImage;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
 use super::decode::{HeadOutput, LOGITS_PER_PASS};
+use super::exemplars::EncodedExemplars;
 use super::prompts::ActivePrompts;
 use crate::models::owl::{Owl, OwlTexts};
 use crate::models::prompts::PromptEncoder;
@@ -130,6 +131,8 @@ pub struct OwlDetector {
     preprocessor: BatchPreprocessor,
     rules: DetectionRules,
     prompts: Option<ActivePrompts>,
+    /// Exemplars of the set that was in use before.
+    shown_before: EncodedExemplars,
     /// Values of the last batch, kept for its memory.
     pixel_values: Vec<f32>,
 }
@@ -184,6 +187,7 @@ impl OwlDetector {
                 names_per_box: options.names_per_box,
             },
             prompts: None,
+            shown_before: EncodedExemplars::default(),
             pixel_values: Vec::new(),
         })
     }
@@ -230,7 +234,8 @@ impl Detector for OwlDetector {
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
         let exemplars = self.encode_exemplars(&prompts);
         let encode = || ActivePrompts::encode(prompts, &self.encoder, &self.model, exemplars);
-        self.prompts = Some(no_grad(encode)?);
+        let before = self.prompts.replace(no_grad(encode)?);
+        self.shown_before = before.map(|before| before.exemplars).unwrap_or_default();
         Ok(())
     }
 

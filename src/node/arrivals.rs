@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::cameras::CameraKey;
-use crate::transport::live::{DetectAnswer, ImageMessage};
+use crate::transport::live::{DetectAnswer, ImageMessage, SingleImage};
 
 /// Single images that may wait for being decoded; more are refused.
 const MAX_REQUESTS: usize = 16;
@@ -16,7 +16,7 @@ pub(super) enum Arrival {
     /// An image of a camera's stream.
     Image(CameraKey, Box<dyn ImageMessage>),
     /// A single image that somebody waits for, and where it was asked for.
-    Request { topic: String, message: Box<dyn ImageMessage>, answer: DetectAnswer },
+    Request { topic: String, image: SingleImage, answer: DetectAnswer },
 }
 
 /// What became of an image.
@@ -64,7 +64,7 @@ impl Arrivals {
     pub(super) fn request(
         &self,
         topic: &str,
-        message: Box<dyn ImageMessage>,
+        image: SingleImage,
         answer: DetectAnswer,
     ) -> Result<(), (DetectAnswer, String)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,7 +75,7 @@ impl Arrivals {
             return Err((answer, format!("busy: {MAX_REQUESTS} images wait already")));
         }
         state.requests += 1;
-        state.waiting.push_back(Arrival::Request { topic: topic.to_owned(), message, answer });
+        state.waiting.push_back(Arrival::Request { topic: topic.to_owned(), image, answer });
         self.arrived.notify_one();
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::outcomes::record;
 use crate::pipeline::{Incoming, Outcome};
 use crate::transport::live::{
     CameraPart, DepthMessage, DetectAnswer, ImageMessage, Lesson, LiveImage, NodeInput,
-    PromptsReply, Status, TransformKind,
+    PromptsReply, SingleImage, Status, TransformKind,
 };
 use crate::transport::records::LiveRecord;
 use crate::types::{Calibration, Frame, FrameTransform, PromptSet, Stage, StageTimings};
@@ -50,8 +50,8 @@ impl NodeInput for Node {
         self.space.transforms(topic, kind, transforms);
     }
 
-    fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer) {
-        if let Err((answer, reason)) = self.arrivals.request(topic, message, answer) {
+    fn detect(&self, topic: &str, image: SingleImage, answer: DetectAnswer) {
+        if let Err((answer, reason)) = self.arrivals.request(topic, image, answer) {
             self.requests.refused.fetch_add(1, Ordering::Relaxed);
             answer(Err(reason));
         }
@@ -80,8 +80,8 @@ impl Node {
         while let Some(arrival) = self.arrivals.take() {
             match arrival {
                 Arrival::Image(key, message) => self.decode_image(key, &*message),
-                Arrival::Request { topic, message, answer } => {
-                    self.decode_request(&topic, &*message, answer);
+                Arrival::Request { topic, image, answer } => {
+                    self.decode_request(&topic, image, answer);
                 }
             }
         }
@@ -108,31 +108,34 @@ impl Node {
         }
     }
 
-    fn decode_request(&self, topic: &str, message: &dyn ImageMessage, answer: DetectAnswer) {
+    fn decode_request(&self, topic: &str, asked: SingleImage, answer: DetectAnswer) {
         let mut timings = StageTimings::default();
-        match timings.time(Stage::Decode, || decode(message)) {
-            Ok(image) => {
-                let stamp_from = image.stamp_from.name();
-                let incoming = Incoming { frame: frame(topic.into(), image), timings };
-                let requests = Arc::clone(&self.requests);
-                let polygons = self.polygons;
-                self.pipeline.request(incoming, move |outcome| match outcome {
-                    Outcome::Found { detections, .. } => {
-                        requests.answered.fetch_add(1, Ordering::Relaxed);
-                        let frame = record(&detections, polygons);
-                        answer(Ok(LiveRecord { frame, stamp_from }));
-                    }
-                    Outcome::Failed(failure) => {
-                        requests.refused.fetch_add(1, Ordering::Relaxed);
-                        answer(Err(failure.reason));
-                    }
-                });
-            }
-            Err(reason) => {
+        let decoded = timings.time(Stage::Decode, || decode(&*asked.message));
+        // All that is wrong is told, not the first of it.
+        let prompts = asked.prompts.map(|text| self.prompts.read_for_one(&text)).transpose();
+        let (image, prompts) = match (decoded, prompts) {
+            (Ok(image), Ok(prompts)) => (image, prompts),
+            (decoded, prompts) => {
+                let reasons: Vec<_> = decoded.err().into_iter().chain(prompts.err()).collect();
                 self.requests.refused.fetch_add(1, Ordering::Relaxed);
-                answer(Err(reason));
+                return answer(Err(reasons.join("; ")));
             }
-        }
+        };
+        let stamp_from = image.stamp_from.name();
+        let incoming = Incoming { frame: frame(topic.into(), image), timings };
+        let requests = Arc::clone(&self.requests);
+        let polygons = self.polygons;
+        self.pipeline.request(incoming, prompts.map(Arc::new), move |outcome| match outcome {
+            Outcome::Found { detections, .. } => {
+                requests.answered.fetch_add(1, Ordering::Relaxed);
+                let frame = record(&detections, polygons);
+                answer(Ok(LiveRecord { frame, stamp_from }));
+            }
+            Outcome::Failed(failure) => {
+                requests.refused.fetch_add(1, Ordering::Relaxed);
+                answer(Err(failure.reason));
+            }
+        });
     }
 }
 

@@ -126,11 +126,7 @@ impl PromptDesk {
                 PromptSet { version: before + 1, prompts, default_threshold }
             }
         };
-        let texts: usize = set.prompts.iter().map(|prompt| prompt.texts.len()).sum();
-        if texts > MAX_TEXTS {
-            let reason = format!("expected at most {MAX_TEXTS} texts, found {texts}");
-            return Err(PromptsRefused::new(before, [reason]));
-        }
+        check_size(&set).map_err(|reason| PromptsRefused::new(before, [reason]))?;
         let set = Arc::new(set);
         match pipeline.set_prompts(Arc::clone(&set)) {
             Ok(()) => {
@@ -152,6 +148,13 @@ impl PromptDesk {
         state.in_use = set;
     }
 
+    /// A set that is looked for in one image, and never in use: of version 0.
+    pub(super) fn read_for_one(&self, text: &[u8]) -> Result<PromptSet, String> {
+        let set = self.read(text, 0).map_err(|refused| refused.reasons.join("; "))?;
+        check_size(&set)?;
+        Ok(PromptSet { version: 0, ..set })
+    }
+
     fn read(&self, text: &[u8], before: u64) -> Result<PromptSet, PromptsRefused> {
         let PromptsMessage { prompts, replaces } = parse_message(text).map_err(|error| {
             PromptsRefused::new(before, error.problems.iter().map(ToString::to_string))
@@ -166,9 +169,21 @@ impl PromptDesk {
     }
 }
 
+fn check_size(set: &PromptSet) -> Result<(), String> {
+    let texts: usize = set.prompts.iter().map(|prompt| prompt.texts.len()).sum();
+    match texts > MAX_TEXTS {
+        true => Err(format!("expected at most {MAX_TEXTS} texts, found {texts}")),
+        false => Ok(()),
+    }
+}
+
 /// The set in use with one exemplar more.
 fn taught(lesson: Lesson, in_use: &PromptSet) -> Result<PromptSet, PromptsRefused> {
     let Lesson { name, box_in_source_px, picture } = lesson;
+    if name.trim().is_empty() {
+        let reason = format!("name: expected a text that is not blank, found {name:?}");
+        return Err(PromptsRefused::new(in_use.version, [reason]));
+    }
     // A decoder that panics must not take the node down.
     let picture = match catch_unwind(AssertUnwindSafe(picture)) {
         Ok(picture) => picture.map_err(|error| error.to_string()),

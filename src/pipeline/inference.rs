@@ -1,5 +1,7 @@
 //! The thread that owns every tensor.
 
+mod single;
+
 use std::any::Any;
 use std::fmt::{Debug, Display};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,11 +11,12 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use self::single::Request;
 use super::mailbox::{
     CameraCounts, CameraId, Inbox, Incoming, MAX_REQUESTS, NotTaken, Policy, Posted, Work,
 };
 use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead};
-use crate::types::{Frame, FrameDetections, PromptSet, PromptSetRefused, Stage};
+use crate::types::{Frame, FrameDetections, PromptSet, PromptSetRefused};
 
 /// How a pipeline is set up.
 #[derive(Clone, Debug)]
@@ -91,13 +94,6 @@ enum Command {
     SetRules(DetectionRules),
     /// Tells that all that was begun before is over.
     Tell(oneshot::Sender<()>),
-}
-
-/// One frame outside of every camera's stream.
-struct Request {
-    incoming: Incoming,
-    posted_at: Instant,
-    answer: Box<dyn FnOnce(Outcome) + Send>,
 }
 
 type Mailboxes = Inbox<Command, Request>;
@@ -195,8 +191,21 @@ impl Pipeline {
     /// inference thread, where it must not take long, or here with [`Outcome::Failed`] where too
     /// many requests wait already or the pipeline has ended. Requests and the cameras' frames take
     /// turns.
-    pub fn request(&self, incoming: Incoming, answer: impl FnOnce(Outcome) + Send + 'static) {
-        let request = Request { incoming, posted_at: Instant::now(), answer: Box::new(answer) };
+    ///
+    /// `prompts` are looked for in this frame alone, and what is wrong with them is the answer;
+    /// `None` for those in use. Their texts are encoded on the thread of the caller where that can
+    /// be done.
+    pub fn request(
+        &self,
+        incoming: Incoming,
+        prompts: Option<Arc<PromptSet>>,
+        answer: impl FnOnce(Outcome) + Send + 'static,
+    ) {
+        if let (Some(ahead), Some(prompts)) = (&self.texts_ahead, &prompts) {
+            ahead.encode(prompts);
+        }
+        let posted_at = Instant::now();
+        let request = Request { incoming, prompts, posted_at, answer: Box::new(answer) };
         let (refused, reason) = match self.inbox.request(request) {
             Ok(()) => return,
             Err(NotTaken::Full(request)) => {
@@ -304,10 +313,7 @@ impl InferenceLoop {
                     // Whoever asked may have gone.
                     let _ = told.send(());
                 }
-                Work::Request(Request { mut incoming, posted_at, answer }) => {
-                    incoming.timings.add(Stage::Wait, posted_at.elapsed());
-                    answer(self.look_at(incoming));
-                }
+                Work::Request(request) => self.answer(request),
                 Work::Batch(batch) => {
                     let batch = batch.into_iter().map(|(_, incoming)| incoming).collect();
                     if !self.infer(batch) {
@@ -331,17 +337,6 @@ impl InferenceLoop {
             Err(error) => {
                 batch.into_iter().all(|incoming| self.send(failure(incoming, error.to_string())))
             }
-        }
-    }
-
-    /// One frame by itself.
-    fn look_at(&mut self, incoming: Incoming) -> Outcome {
-        match self.detect(std::slice::from_ref(&incoming)) {
-            Ok((mut found, prompts)) => match found.pop() {
-                Some(found) => outcome(incoming, found, &prompts),
-                None => failure(incoming, "no result for the image".to_owned()),
-            },
-            Err(error) => failure(incoming, error.to_string()),
         }
     }
 

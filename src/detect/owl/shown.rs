@@ -9,9 +9,9 @@ use crate::detect::exemplars::{EncodedExemplars, query_of};
 use crate::types::{Exemplar, ExemplarPicture, PromptProblem, PromptSet};
 
 impl OwlDetector {
-    /// The queries of all exemplars, and why some have none. Those of the set in use are not
-    /// encoded again, and a picture goes through the network once. A set that is refused anyhow is
-    /// not looked at.
+    /// The queries of all exemplars, and why some have none. Those of the set in use and of the one
+    /// before, which an image with prompts of its own parts from it, are not encoded again, and a
+    /// picture goes through the network once. A set that is refused anyhow is not looked at.
     pub(super) fn encode_exemplars(
         &mut self,
         set: &PromptSet,
@@ -24,8 +24,11 @@ impl OwlDetector {
         let mut features: Option<(Arc<ExemplarPicture>, Tensor)> = None;
         for (index, prompt) in set.prompts.iter().enumerate() {
             for (number, exemplar) in prompt.exemplars.iter().enumerate() {
-                let before = self.prompts.as_ref();
-                let query = match before.and_then(|before| before.exemplars.find(exemplar)) {
+                let in_use = self.prompts.as_ref();
+                let known = in_use
+                    .and_then(|in_use| in_use.exemplars.find(exemplar))
+                    .or_else(|| self.shown_before.find(exemplar));
+                let query = match known {
                     Some(query) => Ok(query),
                     None => self.encode_exemplar(exemplar, &mut features),
                 };

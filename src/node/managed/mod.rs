@@ -30,7 +30,7 @@ use super::{NoThread, RunningNode};
 use crate::config::Config;
 use crate::transport::live::{
     CameraPart, DepthMessage, DetectAnswer, ImageMessage, Lesson, LiveTransport, NodeClock,
-    NodeInput, PromptsRefused, PromptsReply, Status, TransformKind, TransportError,
+    NodeInput, PromptsRefused, PromptsReply, SingleImage, Status, TransformKind, TransportError,
 };
 use crate::types::{Calibration, FrameTransform, PromptSet};
 
@@ -305,10 +305,10 @@ impl NodeInput for ManagedNode {
         }
     }
 
-    fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer) {
+    fn detect(&self, topic: &str, image: SingleImage, answer: DetectAnswer) {
         match (self.state(), self.shared.running()) {
             (LifecycleState::Active, Some(running)) => {
-                running.node().detect(topic, message, answer);
+                running.node().detect(topic, image, answer);
             }
             (state, _) => answer(Err(format!(
                 "the node is {}: it looks at images while it is active",

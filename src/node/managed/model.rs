@@ -187,7 +187,8 @@ fn warm_up(pipeline: &Pipeline) -> Result<(), NotDone> {
         image: Arc::new(image),
     };
     let (answer, answered) = std::sync::mpsc::channel();
-    pipeline.request(Incoming { frame, timings: StageTimings::default() }, move |outcome| {
+    let incoming = Incoming { frame, timings: StageTimings::default() };
+    pipeline.request(incoming, None, move |outcome| {
         // Nobody waits any more where the lifecycle's thread has gone.
         let _ = answer.send(outcome);
     });

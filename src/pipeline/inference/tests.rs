@@ -212,7 +212,7 @@ fn a_single_frame_is_looked_at_beside_the_streams_and_a_camera_may_come_later() 
     let (sender, answers) = std::sync::mpsc::channel();
     for width in [5, 13, 14] {
         let sender = sender.clone();
-        pipeline.request(frame("detect", 1, width), move |out| sender.send(out).unwrap());
+        pipeline.request(frame("detect", 1, width), None, move |out| sender.send(out).unwrap());
     }
     let answers: Vec<_> = answers.iter().take(3).collect();
     let Outcome::Found { detections, .. } = &answers[0] else { panic!("it is a good frame") };
@@ -237,9 +237,40 @@ fn a_single_frame_is_looked_at_beside_the_streams_and_a_camera_may_come_later() 
     assert_eq!(&*detections.camera, "/late");
     pipeline.close();
     let (sender, answers) = std::sync::mpsc::channel();
-    pipeline.request(frame("detect", 1, 5), move |outcome| sender.send(outcome).unwrap());
+    pipeline.request(frame("detect", 1, 5), None, move |outcome| sender.send(outcome).unwrap());
     let Ok(Outcome::Failed(failure)) = answers.recv() else { panic!("nobody is there to look") };
     assert_eq!(failure.reason, PipelineClosed.to_string());
+}
+
+#[test]
+fn a_request_may_look_for_something_else_and_the_set_in_use_stays() {
+    let (pipeline, mut results, _) = start(Policy::LatestWins);
+    let ask = |own: Option<Arc<PromptSet>>| {
+        let (answer, answered) = std::sync::mpsc::channel();
+        pipeline.request(frame("/once", 1, 3), own, move |out| answer.send(out).unwrap());
+        answered.recv().unwrap()
+    };
+    let names = |outcome: &Outcome| match outcome {
+        Outcome::Found { detections, .. } => {
+            (detections.prompts.version, detections.prompts.prompts[0].name.clone())
+        }
+        Outcome::Failed(failure) => panic!("{}", failure.reason),
+    };
+    let reason = |outcome: Outcome| match outcome {
+        Outcome::Failed(failure) => failure.reason,
+        Outcome::Found { .. } => panic!("found"),
+    };
+    // Before any set is in use, and none is afterwards.
+    assert_eq!(names(&ask(Some(prompts(0, &["a hat"])))), (0, "a hat".to_owned()));
+    assert!(reason(ask(None)).contains("no prompts are set"));
+    pipeline.set_prompts(prompts(7, &["a cat"])).unwrap();
+    assert_eq!(names(&ask(Some(prompts(0, &["a hat"])))), (0, "a hat".to_owned()));
+    let refused = reason(ask(Some(prompts(0, &[" "]))));
+    assert!(refused.contains("prompts refused"), "{refused}");
+    assert_eq!(names(&ask(None)), (7, "a cat".to_owned()));
+    let left = pipeline.camera("/left").unwrap();
+    pipeline.post(left, frame("/left", 2, 3));
+    assert_eq!(names(&results.blocking_recv().unwrap()), (7, "a cat".to_owned()));
 }
 
 #[test]
@@ -251,7 +282,7 @@ fn while_it_is_paused_frames_are_dropped_and_commands_and_requests_are_not() {
     assert_eq!(pipeline.post(left, frame("/left", 1, 3)), Posted::Paused);
     pipeline.set_prompts(prompts(2, &["a dog"])).unwrap();
     let (answer, answered) = std::sync::mpsc::channel();
-    pipeline.request(frame("/once", 2, 3), move |outcome| answer.send(outcome).unwrap());
+    pipeline.request(frame("/once", 2, 3), None, move |outcome| answer.send(outcome).unwrap());
     assert!(matches!(answered.recv().unwrap(), Outcome::Found { .. }));
     assert_eq!(passes.load(Ordering::Relaxed), 1);
     pipeline.resume();

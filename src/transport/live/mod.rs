@@ -95,6 +95,14 @@ pub struct LiveImage {
     pub image: RgbImage,
 }
 
+/// One image to look at beside those of the cameras.
+pub struct SingleImage {
+    /// The image.
+    pub message: Box<dyn ImageMessage>,
+    /// What is looked for in it, in the form of a prompts file; `None` for the set in use.
+    pub prompts: Option<Vec<u8>>,
+}
+
 /// Takes what was found in one image, or why nothing was. Called once, on any thread.
 pub type DetectAnswer = Box<dyn FnOnce(Result<LiveRecord, String>) + Send>;
 
@@ -140,7 +148,7 @@ pub trait NodeInput: Send + Sync {
     );
 
     /// One image to look at. `topic` is where it was asked for.
-    fn detect(&self, topic: &str, message: Box<dyn ImageMessage>, answer: DetectAnswer);
+    fn detect(&self, topic: &str, image: SingleImage, answer: DetectAnswer);
 
     /// A prompt set as text, in the form of a prompts file, that is to replace the one in use.
     fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply);

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::images::{ImageFeed, live_image};
+use super::prompts::as_file;
 use super::services::{Answer, serve};
 use super::{Held, LinkError, RosLink};
 use crate::transport::frames::{MessagePicture, picture_of_compressed, picture_of_image};
-use crate::transport::live::{ImageError, ImageMessage, LiveImage, NodeInput, now};
+use crate::transport::live::{ImageError, ImageMessage, LiveImage, NodeInput, SingleImage, now};
 use crate::transport::records::{FrameRecord, LiveRecord};
 use crate::types::{FrameHeader, PixelBox, Stamp};
 use crate::wire::Message;
@@ -24,13 +25,13 @@ pub(super) fn serve_detect(
 ) -> Result<Held, LinkError> {
     let (name, input) = (link.resolve(SERVICE), Arc::clone(input));
     serve::<Detect>(link, SERVICE, move |request, answer| {
-        match message_of(&name, request, &cameras) {
-            Ok(message) => {
+        match image_of(&name, request, &cameras) {
+            Ok(image) => {
                 let reply = move |found: Result<LiveRecord, String>| match found {
                     Ok(record) => found_in(&record.frame, answer),
                     Err(reason) => refuse(answer, &reason),
                 };
-                input.detect(&name, message, Box::new(reply));
+                input.detect(&name, image, Box::new(reply));
             }
             Err(reason) => refuse(answer, &reason),
         }
@@ -57,25 +58,27 @@ fn found_in(frame: &FrameRecord, answer: Answer<Detect>) {
     });
 }
 
-/// The image that is meant.
-fn message_of(
+/// The image that is meant, and what is looked for in it.
+fn image_of(
     service: &str,
     request: Vec<u8>,
     cameras: &[Arc<ImageFeed>],
-) -> Result<Box<dyn ImageMessage>, String> {
+) -> Result<SingleImage, String> {
     let asked = DetectRequest::decode(&request).map_err(|error| error.to_string())?;
-    if !asked.prompts.is_empty() {
-        return Err(
-            "expected no prompts in the request, which are looked for in no single image; \
-                    set them with ~/set_prompts"
-                .to_owned(),
-        );
-    }
-    match (asked.image.is_some(), asked.compressed_image.is_some()) {
-        (true, true) => Err("expected one image, found one of each kind".to_owned()),
-        (false, false) => newest_of(&asked.camera, cameras),
-        _ => Ok(Box::new(ImageInRequest { service: service.to_owned(), request })),
-    }
+    let prompts = match asked.prompts.as_slice() {
+        // Whose threshold would it be?
+        [] if asked.default_threshold.is_some() => {
+            return Err("expected prompts beside default_threshold, found none".to_owned());
+        }
+        [] => None,
+        prompts => Some(as_file(prompts, asked.default_threshold, None)),
+    };
+    let message = match (asked.image.is_some(), asked.compressed_image.is_some()) {
+        (true, true) => return Err("expected one image, found one of each kind".to_owned()),
+        (false, false) => newest_of(&asked.camera, cameras)?,
+        _ => Box::new(ImageInRequest { service: service.to_owned(), request }),
+    };
+    Ok(SingleImage { message, prompts })
 }
 
 /// The newest image of a camera, or why there is none.
@@ -122,6 +125,7 @@ impl ImageMessage for ImageInRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::prompts::parse_message;
     use crate::wire::owlet_msgs::Prompt;
     use crate::wire::sensor_msgs::{CompressedImage, Image};
 
@@ -141,22 +145,35 @@ mod tests {
     #[test]
     fn an_image_in_a_request_is_read_from_the_request() {
         let request = DetectRequest { image: Some(image()), ..DetectRequest::default() };
-        let message = message_of("/owlet/detect", request.encode(), &[]).unwrap();
-        let live = message.decode().unwrap();
+        let asked = image_of("/owlet/detect", request.encode(), &[]).ok().unwrap();
+        assert_eq!(asked.prompts, None);
+        let live = asked.message.decode().unwrap();
         assert_eq!(live.image.as_raw(), &[1, 2, 3]);
         assert_eq!(&*live.header.frame_id, "optical");
         let compressed = CompressedImage { format: "jpeg", data: b"no", ..Default::default() };
         let request =
             DetectRequest { compressed_image: Some(compressed), ..DetectRequest::default() };
-        let message = message_of("/owlet/detect", request.encode(), &[]).unwrap();
-        let error = message.decode().unwrap_err().to_string();
+        let asked = image_of("/owlet/detect", request.encode(), &[]).ok().unwrap();
+        let error = asked.message.decode().unwrap_err().to_string();
         assert!(error.starts_with("/owlet/detect: "), "{error}");
+    }
+
+    #[test]
+    fn prompts_in_a_request_are_read_as_those_of_a_set() {
+        let prompts = vec![Prompt { name: "mug".into(), ..Prompt::default() }];
+        let image = Some(image());
+        let request =
+            DetectRequest { image, prompts, default_threshold: Some(0.5), ..Default::default() };
+        let asked = image_of("/owlet/detect", request.encode(), &[]).ok().unwrap();
+        let read = parse_message(&asked.prompts.unwrap()).unwrap();
+        assert_eq!((read.prompts[0].name.as_str(), read.replaces), ("mug", None));
+        assert_eq!(read.prompts[0].threshold, Some(0.5));
     }
 
     #[test]
     fn requests_that_cannot_be_answered_say_why() {
         let reason = |request: &DetectRequest<'_>| {
-            message_of("/owlet/detect", request.encode(), &[]).err().unwrap()
+            image_of("/owlet/detect", request.encode(), &[]).err().unwrap()
         };
         let nothing = DetectRequest::default();
         assert!(reason(&nothing).starts_with("expected an image or one of the cameras"));
@@ -166,10 +183,9 @@ mod tests {
             ..DetectRequest::default()
         };
         assert_eq!(reason(&both), "expected one image, found one of each kind");
-        let prompts =
-            DetectRequest { prompts: vec![Prompt::default()], ..DetectRequest::default() };
-        assert!(reason(&prompts).contains("~/set_prompts"));
-        let cut = message_of("/owlet/detect", nothing.encode()[..9].to_vec(), &[]);
+        let threshold = DetectRequest { default_threshold: Some(0.5), ..DetectRequest::default() };
+        assert!(reason(&threshold).contains("expected prompts beside default_threshold"));
+        let cut = image_of("/owlet/detect", nothing.encode()[..9].to_vec(), &[]);
         assert!(cut.err().unwrap().contains("owlet_msgs/srv/Detect_Request"));
     }
 }

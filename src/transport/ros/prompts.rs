@@ -122,7 +122,7 @@ fn set_prompts(input: &dyn NodeInput, request: &[u8], answer: Answer<SetPrompts>
 }
 
 /// Prompts in the form in which a node takes them: that of a prompts file.
-fn as_file(
+pub(super) fn as_file(
     prompts: &[msgs::Prompt<'_>],
     default_threshold: Option<f32>,
     replaces: Option<u64>,

@@ -61,7 +61,7 @@ use self::teach::answer_prompts;
 use super::closing;
 use super::live::{
     CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
-    PromptsRefused, SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
+    PromptsRefused, SingleImage, SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
 };
 use super::records::LiveRecord;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap, PromptSet};
@@ -262,7 +262,8 @@ impl ZenohTransport {
                             Ok(record) => answer.send::<_, PromptsRecord>(Ok(&record)),
                             Err(reason) => answer.refuse(&reason),
                         };
-                        input.detect(&topic, Box::new(message), Box::new(reply));
+                        let image = SingleImage { message: Box::new(message), prompts: None };
+                        input.detect(&topic, image, Box::new(reply));
                     }
                     None => answer.refuse("expected an image as payload, found none"),
                 }
