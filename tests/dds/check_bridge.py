@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests/ros2"), str(Path(__file__).parent)]
 
-from check import BAG, FRAMES, PROMPTS, TOPIC, Failed, Program, compare, expect, until
+from harness import BAG, FRAMES, PROMPTS, TOPIC, Failed, Program, compare, expect, until
 
 # Nothing of DDS leaves the machine, and nobody else's is heard.
 CYCLONEDDS = """<CycloneDDS><Domain><General><Interfaces><NetworkInterface name="lo"/></Interfaces>
