@@ -40,7 +40,7 @@ fn a_thing_that_is_shown_is_looked_for_from_the_next_frame_on() {
         (json!({ "name": "x", "image": &image[..82] }), "PNG"),
         (json!({ "name": "x", "image": image, "box": [0, 0, 99, 9] }), "not inside its picture"),
         (json!({ "name": "x", "image": image, "box": [0, 0, 64, 1] }), "sees no object there"),
-        (json!({ "name": "", "image": image }), "the prompt is empty"),
+        (json!({ "name": "", "image": image }), "name: expected a text that is not blank"),
         (json!([]), "expected an object with `name`"),
     ] {
         let refused = teach(lesson).unwrap_err().to_string();

@@ -580,7 +580,10 @@ fn a_thing_that_is_taught_is_in_the_set_and_in_the_parameters() {
             },
             "the box [0, 0, 9, 6] is not inside its picture of 8x6",
         ),
-        (TeachRequest { name: " ".into(), ..good.clone() }, "the prompt is empty"),
+        (
+            TeachRequest { name: " ".into(), ..good.clone() },
+            "name: expected a text that is not blank",
+        ),
         (TeachRequest { camera: "/nobody".into(), image: None, ..good }, "found \"/nobody\""),
     ] {
         let (version, reason) = ask(&request);
