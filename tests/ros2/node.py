@@ -1,6 +1,7 @@
 """The node by its own name and by others: topics, parameters, prompts, states, launch files, Ctrl-C."""
 
 import re
+import tempfile
 import time
 
 from harness import FRAMES, PATIENCE_SECS, PROMPTS, TOPIC, Program, Robot
@@ -205,9 +206,13 @@ def launched(_owlet: list[str]) -> None:
     """`ros2 launch` with the launch files of the package."""
     shown = ros2("launch", "owlet", "owlet.launch.py", "--show-args")
     expect("'prompts_file'" in shown, shown)
+    # Launch has no argument for it.
+    file = tempfile.NamedTemporaryFile("w", suffix=".yaml")
+    file.write("/**: {ros__parameters: {nms_iou: 0.5}}\n")
+    file.flush()
     command = [
         "ros2", "launch", "owlet", "owlet.launch.py", f"image:={TOPIC}",
-        f"prompts_file:={PROMPTS}", "namespace:=cell",
+        f"prompts_file:={PROMPTS}", "namespace:=cell", f"params_file:={file.name}",
     ]  # fmt: skip
     with (
         running(*command, node="/cell/owlet") as program,
