@@ -2,10 +2,14 @@
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Signals so soon after the first one are that same request: Ctrl-C reaches the whole process group,
+/// and `ros2 launch`, which is in it, sends a SIGINT of its own to each of its programs.
+const SAME_REQUEST: Duration = Duration::from_millis(300);
 
 /// Set once somebody has asked the program to end.
 #[derive(Clone, Default)]
@@ -18,8 +22,8 @@ struct Flag {
 }
 
 impl Interrupt {
-    /// Listens from now on: the first SIGINT or SIGTERM sets the flag, a second one ends the
-    /// program at once.
+    /// Listens from now on: the first SIGINT or SIGTERM sets the flag, a later one ends the program
+    /// at once.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let interrupt = Self::default();
         let flag = interrupt.clone();
@@ -33,11 +37,16 @@ impl Interrupt {
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             runtime.block_on(async move {
+                let mut asked: Option<Instant> = None;
                 loop {
                     tokio::select! {
                         _ = sigint.recv() => {}
                         _ = sigterm.recv() => {}
                     }
+                    if asked.is_some_and(|asked| asked.elapsed() < SAME_REQUEST) {
+                        continue;
+                    }
+                    asked.get_or_insert_with(Instant::now);
                     if flag.set() {
                         std::process::exit(130);
                     }
