@@ -31,8 +31,8 @@ pub struct PromptEncoder {
 /// Every text of a prompt set, encoded by a model.
 #[derive(Debug)]
 pub struct EncodedTexts {
-    /// One for each text, or one for all texts of a prompt that averages them: f32 `[queries,
-    /// size]`, on the model's device. None where the set has exemplars alone.
+    /// One for each text, in all its templates, or one for all texts of a prompt that averages
+    /// them: f32 `[queries, size]`, on the model's device. None where the set has exemplars alone.
     pub queries: Tensor,
     /// The prompt that each query belongs to, as its index in the set.
     pub prompt_of_text: Vec<usize>,
@@ -69,20 +69,28 @@ impl PromptEncoder {
             Err(refused) => refused.problems,
         };
         problems.extend(set.problems_without_bank());
-        let mut ids = Vec::new();
+        problems.extend(set.problems_without_classifier());
+        if set.too_many_filled_texts().is_some() {
+            return Err(PromptSetRefused { problems });
+        }
+        // A row of ids for each template of each text, and which text of the set it is of.
+        let (mut ids, mut text_of_row) = (Vec::new(), Vec::new());
         let mut prompt_of_text = Vec::new();
         for (index, prompt) in set.prompts.iter().enumerate() {
-            for text in prompt.texts.iter().filter(|text| !text.trim().is_empty()) {
-                match self.tokenizer.encode(text, self.max_tokens) {
-                    Ok(of_text) => {
-                        ids.push(of_text);
-                        prompt_of_text.push(index);
+            for filled in prompt.filled_texts() {
+                for text in filled.iter().filter(|text| !text.trim().is_empty()) {
+                    match self.tokenizer.encode(text, self.max_tokens) {
+                        Ok(of_text) => {
+                            ids.push(of_text);
+                            text_of_row.push(prompt_of_text.len());
+                        }
+                        Err(refused) => problems.push(PromptProblem {
+                            prompt: prompt.name.clone(),
+                            reason: refused.to_string(),
+                        }),
                     }
-                    Err(refused) => problems.push(PromptProblem {
-                        prompt: prompt.name.clone(),
-                        reason: refused.to_string(),
-                    }),
                 }
+                prompt_of_text.push(index);
             }
         }
         if !problems.is_empty() {
@@ -92,7 +100,10 @@ impl PromptEncoder {
             true => Tensor::f_zeros([0, 0], (Kind::Float, self.device)).map_err(ForwardError::from),
             false => self.queries(&ids, embed),
         };
-        match queries.and_then(|queries| averaged(&queries, &prompt_of_text, set)) {
+        let queries = queries
+            .and_then(|rows| mean_of_groups(&rows, &text_of_row, |_| true))
+            .and_then(|(queries, _)| averaged(&queries, &prompt_of_text, set));
+        match queries {
             Ok((queries, prompt_of_text)) => Ok(EncodedTexts { queries, prompt_of_text }),
             Err(error) => Err(PromptSetRefused {
                 problems: vec![PromptProblem {
@@ -191,28 +202,38 @@ pub fn averaged(
     prompt_of_row: &[usize],
     set: &PromptSet,
 ) -> Result<(Tensor, Vec<usize>), ForwardError> {
-    let averages = |prompt: &usize| set.prompts[*prompt].average;
-    if !prompt_of_row.iter().any(averages) {
-        return Ok((rows.shallow_clone(), prompt_of_row.to_vec()));
+    mean_of_groups(rows, prompt_of_row, |prompt| set.prompts[prompt].average)
+}
+
+/// The rows of each group of more than one that `averages` become one, as in [`averaged`]; what
+/// comes out says again which group each row is of.
+fn mean_of_groups(
+    rows: &Tensor,
+    group_of_row: &[usize],
+    averages: impl Fn(usize) -> bool,
+) -> Result<(Tensor, Vec<usize>), ForwardError> {
+    let becomes_one = |group: &[usize]| group.len() > 1 && averages(group[0]);
+    if !group_of_row.chunk_by(PartialEq::eq).any(becomes_one) {
+        return Ok((rows.shallow_clone(), group_of_row.to_vec()));
     }
-    let (mut parts, mut prompts, mut first) = (Vec::new(), Vec::new(), 0);
-    for of_prompt in prompt_of_row.chunk_by(PartialEq::eq) {
-        let part = rows.f_narrow(0, first, of_prompt.len() as i64)?;
-        first += of_prompt.len() as i64;
-        if averages(&of_prompt[0]) {
+    let (mut parts, mut groups, mut first) = (Vec::new(), Vec::new(), 0);
+    for group in group_of_row.chunk_by(PartialEq::eq) {
+        let part = rows.f_narrow(0, first, group.len() as i64)?;
+        first += group.len() as i64;
+        if becomes_one(group) {
             let length = |rows: &Tensor| rows.f_linalg_norm(2.0, [-1].as_slice(), true, None);
             let mean = |rows: &Tensor| rows.f_mean_dim([0].as_slice(), true, Kind::Float);
             let lengths = length(&part)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
             let middle = mean(&part.f_div(&lengths)?)?;
             let scale = mean(&lengths)?.f_div(&length(&middle)?.f_clamp_min(1e-12)?)?;
             parts.push(middle.f_mul(&scale)?);
-            prompts.push(of_prompt[0]);
+            groups.push(group[0]);
         } else {
             parts.push(part);
-            prompts.extend(of_prompt);
+            groups.extend(group);
         }
     }
-    Ok((Tensor::f_cat(&parts, 0)?, prompts))
+    Ok((Tensor::f_cat(&parts, 0)?, groups))
 }
 
 /// `rows` of token ids, all of one length and at least one of them, to f32 `[rows, size]`: gives
@@ -332,6 +353,59 @@ mod tests {
         counted.set(0);
         encoder.encode(&set(&texts(0, 10)), counting(&counted)).unwrap();
         assert_eq!(counted.get(), 10);
+    }
+
+    #[test]
+    fn a_text_is_the_mean_of_what_templates_make_of_it() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/owlvit_tiny");
+        let model = Owl::load(&folder, Device::Cpu, Kind::Float).unwrap();
+        let encoder = encoder(None);
+        let rows = |set: &PromptSet| {
+            let texts = encoder.encode(set, |ids| model.embed_texts(ids)).unwrap();
+            (Vec::<Vec<f32>>::try_from(texts.queries).unwrap(), texts.prompt_of_text)
+        };
+        // The ensemble of the CLIP paper: unit vectors, their mean, of unit length again.
+        let unit = |vector: &[f32]| -> Vec<f32> {
+            let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+            vector.iter().map(|value| value / length).collect()
+        };
+        let ensemble = |vectors: &[Vec<f32>]| {
+            let sum = |n: usize| vectors.iter().map(|vector| unit(vector)[n]).sum::<f32>();
+            unit(&(0..vectors[0].len()).map(sum).collect::<Vec<_>>())
+        };
+        let close = |found: &[f32], expected: &[f32]| {
+            let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Unit vectors; f32 sums in another order.
+            assert!(off < 1e-6, "off by {off}");
+        };
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let pet = Prompt {
+            texts: owned(&["cat", "dog"]),
+            templates: owned(&["a photo of a {}", "the {}", "{}"]),
+            ..Prompt::from_text("pet")
+        };
+        let others = [Prompt::from_text("red"), Prompt::from_text("hand")];
+        let alone = |text: &str| {
+            let filled = [format!("a photo of a {text}"), format!("the {text}"), text.to_owned()];
+            ensemble(&rows(&set(&filled)).0)
+        };
+        let mut asked = set(&[]);
+        asked.prompts = vec![others[0].clone(), pet, others[1].clone()];
+        let (found, prompts) = rows(&asked);
+        assert_eq!(prompts, [0, 1, 1, 2]);
+        close(&found[1], &alone("cat"));
+        close(&found[2], &alone("dog"));
+        let plain = rows(&set(&owned(&["red", "hand"]))).0;
+        assert_eq!([&found[0], &found[3]], [&plain[0], &plain[1]]);
+
+        asked.prompts[1].average = true;
+        let (found, prompts) = rows(&asked);
+        assert_eq!(prompts, [0, 1, 2]);
+        close(&found[1], &ensemble(&[alone("cat"), alone("dog")]));
+
+        asked.prompts[1].templates = owned(&["no place"]);
+        let refused = encoder.encode(&asked, |ids| model.embed_texts(ids)).unwrap_err().to_string();
+        assert!(refused.contains("\"pet\": templates[0]: expected one {}"), "{refused}");
     }
 
     #[test]
