@@ -1,9 +1,10 @@
 //! What a thing that was found may be more closely.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use super::Prompt;
 use super::prompt::MAX_TEXT_BYTES;
+use super::{Prompt, PromptSet};
 
 /// The most finer labels of one prompt: each stands in every output of each detection.
 pub const MAX_FINER_LABELS: usize = 100;
@@ -79,10 +80,28 @@ impl Prompt {
     }
 }
 
+impl PromptSet {
+    /// The set as whoever looks for its prompts takes it: without finer labels.
+    #[must_use]
+    pub fn without_finer(self: &Arc<Self>) -> Arc<Self> {
+        if self.prompts.iter().all(|prompt| prompt.finer.is_empty()) {
+            return Arc::clone(self);
+        }
+        let mut set = Self::clone(self);
+        for prompt in &mut set.prompts {
+            prompt.finer.clear();
+            if prompt.texts.is_empty() {
+                // They were there for the labels alone.
+                prompt.templates.clear();
+            }
+        }
+        Arc::new(set)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::PromptSet;
 
     #[test]
     fn labels_are_two_or_more_with_names_of_their_own() {
@@ -126,5 +145,11 @@ mod tests {
         let [problem] = set.problems_without_classifier().try_into().unwrap();
         assert_eq!(problem.prompt, "a mug");
         assert_eq!(problem.reason, "finer: no classifier is configured");
+
+        let set = Arc::new(set);
+        let without = set.without_finer();
+        assert!(without.problems_without_classifier().is_empty());
+        assert_eq!(without.prompts[1], Prompt::from_text("a mug"));
+        assert!(Arc::ptr_eq(&without, &without.without_finer()));
     }
 }

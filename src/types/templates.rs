@@ -30,10 +30,12 @@ impl Prompt {
         }
     }
 
-    /// The texts that templates make.
-    fn filled_count(&self) -> usize {
+    /// How many texts models read of it, in all its templates: those of its finer labels, too.
+    #[must_use]
+    pub fn text_count(&self) -> usize {
         let finer = self.finer.iter().map(|label| label.texts.len());
-        self.templates.len().saturating_mul(finer.fold(self.texts.len(), usize::saturating_add))
+        let texts = finer.fold(self.texts.len(), usize::saturating_add);
+        self.templates.len().max(1).saturating_mul(texts)
     }
 
     /// What is wrong with its templates.
@@ -70,7 +72,8 @@ impl PromptSet {
     /// The number of texts that templates make, where it is more than can be encoded.
     #[must_use]
     pub fn too_many_filled_texts(&self) -> Option<usize> {
-        let counts = self.prompts.iter().map(Prompt::filled_count);
+        let with_templates = self.prompts.iter().filter(|prompt| !prompt.templates.is_empty());
+        let counts = with_templates.map(Prompt::text_count);
         Some(counts.fold(0, usize::saturating_add)).filter(|found| *found > MAX_FILLED_TEXTS)
     }
 }

@@ -1,17 +1,19 @@
 //! From a prompt set to rows of token ids, and from those to queries.
 
+mod rows;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tch::{Device, Kind, Tensor};
 
+use self::rows::mean_of_groups;
+pub use self::rows::{averaged, embed_rows};
 use super::ForwardError;
 use super::text_store::TextStore;
+use crate::nn::unit_length;
 use crate::tokenize::ClipTokenizer;
-use crate::types::{PromptProblem, PromptSet, PromptSetRefused};
-
-/// Texts that are encoded in one pass: bounds the memory that a set of any size takes.
-const TEXTS_PER_PASS: usize = 256;
+use crate::types::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
 
 /// Texts that are remembered: 8 MB of vectors of 512 numbers. Where there are more, those of the
 /// newest set are.
@@ -73,45 +75,81 @@ impl PromptEncoder {
         if set.too_many_filled_texts().is_some() {
             return Err(PromptSetRefused { problems });
         }
-        // A row of ids for each template of each text, and which text of the set it is of.
-        let (mut ids, mut text_of_row) = (Vec::new(), Vec::new());
-        let mut prompt_of_text = Vec::new();
+        let mut texts = Tokens::default();
         for (index, prompt) in set.prompts.iter().enumerate() {
             for filled in prompt.filled_texts() {
-                for text in filled.iter().filter(|text| !text.trim().is_empty()) {
-                    match self.tokenizer.encode(text, self.max_tokens) {
-                        Ok(of_text) => {
-                            ids.push(of_text);
-                            text_of_row.push(prompt_of_text.len());
-                        }
-                        Err(refused) => problems.push(PromptProblem {
-                            prompt: prompt.name.clone(),
-                            reason: refused.to_string(),
-                        }),
-                    }
+                for reason in texts.add(self, index, &filled) {
+                    problems.push(PromptProblem { prompt: prompt.name.clone(), reason });
                 }
-                prompt_of_text.push(index);
             }
         }
         if !problems.is_empty() {
             return Err(PromptSetRefused { problems });
         }
-        let queries = match ids.is_empty() {
-            true => Tensor::f_zeros([0, 0], (Kind::Float, self.device)).map_err(ForwardError::from),
-            false => self.queries(&ids, embed),
-        };
-        let queries = queries
-            .and_then(|rows| mean_of_groups(&rows, &text_of_row, |_| true))
-            .and_then(|(queries, _)| averaged(&queries, &prompt_of_text, set));
-        match queries {
+        let queries = self.vectors(&texts, embed);
+        match queries.and_then(|queries| averaged(&queries, &texts.owner_of_text, set)) {
             Ok((queries, prompt_of_text)) => Ok(EncodedTexts { queries, prompt_of_text }),
-            Err(error) => Err(PromptSetRefused {
-                problems: vec![PromptProblem {
-                    prompt: String::new(),
-                    reason: format!("the texts could not be encoded: {error}"),
-                }],
-            }),
+            Err(error) => Err(not_encoded(&error)),
         }
+    }
+
+    /// Encodes the finer labels of `set`: for each prompt a vector for each of its labels, of
+    /// length 1. Several texts of a label, and what templates make of them, are averaged.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), of the labels.
+    pub fn encode_finer(
+        &self,
+        set: &PromptSet,
+        embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
+    ) -> Result<Vec<Vec<Vec<f32>>>, PromptSetRefused> {
+        set.check()?;
+        let labels = || set.prompts.iter().flat_map(|prompt| &prompt.finer);
+        let (mut texts, mut problems, mut label) = (Tokens::default(), Vec::new(), 0);
+        for prompt in &set.prompts {
+            for (number, finer) in prompt.finer.iter().enumerate() {
+                for text in &finer.texts {
+                    let reasons = texts.add(self, label, &prompt.filled(text));
+                    problems.extend(reasons.into_iter().map(|reason| PromptProblem {
+                        prompt: prompt.name.clone(),
+                        reason: format!("finer[{number}]: {reason}"),
+                    }));
+                }
+                label += 1;
+            }
+        }
+        if !problems.is_empty() {
+            return Err(PromptSetRefused { problems });
+        }
+        let encoded = || -> Result<_, ForwardError> {
+            let vectors = self.vectors(&texts, embed)?;
+            let (vectors, _) = mean_of_groups(&vectors, &texts.owner_of_text, |_| true)?;
+            Ok(Vec::<Vec<f32>>::try_from(unit_length(&vectors)?.f_to_device(Device::Cpu)?)?)
+        };
+        let mut vectors = match labels().next() {
+            None => Vec::new(),
+            Some(_) => encoded().map_err(|error| not_encoded(&error))?,
+        };
+        if vectors.iter().flatten().any(|value| !value.is_finite()) {
+            let message = "their vectors are not numbers: are the weights damaged?";
+            return Err(not_encoded(message));
+        }
+        let mut vectors = vectors.drain(..);
+        let of_prompt = |prompt: &Prompt| vectors.by_ref().take(prompt.finer.len()).collect();
+        Ok(set.prompts.iter().map(of_prompt).collect())
+    }
+
+    /// f32 `[texts, size]` on the device: the mean of what templates made of each text.
+    fn vectors(
+        &self,
+        texts: &Tokens,
+        embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
+    ) -> Result<Tensor, ForwardError> {
+        if texts.ids.is_empty() {
+            return Ok(Tensor::f_zeros([0, 0], (Kind::Float, self.device))?);
+        }
+        let rows = self.queries(&texts.ids, embed)?;
+        Ok(mean_of_groups(&rows, &texts.text_of_row, |_| true)?.0)
     }
 
     /// Remembers nothing any more, as before the first set.
@@ -190,76 +228,39 @@ impl PromptEncoder {
     }
 }
 
-/// The rows of each prompt that averages become one, their mean at the mean of their lengths (unit
-/// vectors give a unit vector, as in the ensembles of the CLIP paper); those of other prompts stay.
-/// `rows` is f32 `[n, size]`, and `prompt_of_row` says whose each of them is, rising. The same for
-/// what comes out.
-///
-/// # Errors
-/// What libtorch reports.
-pub fn averaged(
-    rows: &Tensor,
-    prompt_of_row: &[usize],
-    set: &PromptSet,
-) -> Result<(Tensor, Vec<usize>), ForwardError> {
-    mean_of_groups(rows, prompt_of_row, |prompt| set.prompts[prompt].average)
+/// The tokens of several texts.
+#[derive(Default)]
+struct Tokens {
+    /// A row for each template of each text, or for each text where there are no templates.
+    ids: Vec<Vec<i64>>,
+    /// Which text each row is of.
+    text_of_row: Vec<usize>,
+    /// What each text is of, rising.
+    owner_of_text: Vec<usize>,
 }
 
-/// The rows of each group of more than one that `averages` become one, as in [`averaged`]; what
-/// comes out says again which group each row is of.
-fn mean_of_groups(
-    rows: &Tensor,
-    group_of_row: &[usize],
-    averages: impl Fn(usize) -> bool,
-) -> Result<(Tensor, Vec<usize>), ForwardError> {
-    let becomes_one = |group: &[usize]| group.len() > 1 && averages(group[0]);
-    if !group_of_row.chunk_by(PartialEq::eq).any(becomes_one) {
-        return Ok((rows.shallow_clone(), group_of_row.to_vec()));
-    }
-    let (mut parts, mut groups, mut first) = (Vec::new(), Vec::new(), 0);
-    for group in group_of_row.chunk_by(PartialEq::eq) {
-        let part = rows.f_narrow(0, first, group.len() as i64)?;
-        first += group.len() as i64;
-        if becomes_one(group) {
-            let length = |rows: &Tensor| rows.f_linalg_norm(2.0, [-1].as_slice(), true, None);
-            let mean = |rows: &Tensor| rows.f_mean_dim([0].as_slice(), true, Kind::Float);
-            let lengths = length(&part)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
-            let middle = mean(&part.f_div(&lengths)?)?;
-            let scale = mean(&lengths)?.f_div(&length(&middle)?.f_clamp_min(1e-12)?)?;
-            parts.push(middle.f_mul(&scale)?);
-            groups.push(group[0]);
-        } else {
-            parts.push(part);
-            groups.extend(group);
+impl Tokens {
+    /// Adds one text of `owner` in all its templates. The reason for each that cannot be read;
+    /// those that are blank are told by the check of the set.
+    fn add(&mut self, encoder: &PromptEncoder, owner: usize, filled: &[String]) -> Vec<String> {
+        let mut reasons = Vec::new();
+        for text in filled.iter().filter(|text| !text.trim().is_empty()) {
+            match encoder.tokenizer.encode(text, encoder.max_tokens) {
+                Ok(row) => {
+                    self.ids.push(row);
+                    self.text_of_row.push(self.owner_of_text.len());
+                }
+                Err(refused) => reasons.push(refused.to_string()),
+            }
         }
+        self.owner_of_text.push(owner);
+        reasons
     }
-    Ok((Tensor::f_cat(&parts, 0)?, groups))
 }
 
-/// `rows` of token ids, all of one length and at least one of them, to f32 `[rows, size]`: gives
-/// them to `embed` in passes, without the padding that all of a pass have. The caller switches
-/// gradients off.
-///
-/// # Errors
-/// What `embed` and libtorch report.
-pub fn embed_rows(
-    rows: &[Vec<i64>],
-    end_id: i64,
-    embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
-) -> Result<Tensor, ForwardError> {
-    let mut parts = Vec::with_capacity(rows.len().div_ceil(TEXTS_PER_PASS));
-    for chunk in rows.chunks(TEXTS_PER_PASS) {
-        // What follows the end of the longest text is padding that nothing looks at: attention is
-        // causal, and a text is read at its end token.
-        let used = |row: &Vec<i64>| {
-            row.iter().position(|id| *id == end_id).map_or(row.len(), |end| end + 1)
-        };
-        let tokens = chunk.iter().map(used).max().unwrap_or(0);
-        let ids: Vec<i64> = chunk.iter().flat_map(|row| row[..tokens].iter().copied()).collect();
-        let ids = Tensor::f_from_slice(&ids)?.f_view([chunk.len() as i64, tokens as i64])?;
-        parts.push(embed(&ids)?);
-    }
-    Ok(Tensor::f_cat(&parts, 0)?.f_to_kind(Kind::Float)?)
+fn not_encoded(why: &(impl std::fmt::Display + ?Sized)) -> PromptSetRefused {
+    let reason = format!("the texts could not be encoded: {why}");
+    PromptSetRefused { problems: vec![PromptProblem { prompt: String::new(), reason }] }
 }
 
 #[cfg(test)]
@@ -267,17 +268,14 @@ mod tests {
     use std::cell::Cell;
     use std::path::Path;
 
+    use super::rows::TEXTS_PER_PASS;
     use super::*;
     use crate::models::owl::Owl;
-    use crate::types::Prompt;
 
     #[test]
     fn only_prompts_that_average_have_one_query_for_all() {
         let rows = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0, 3.0, 0.0, 0.0, 5.0]).view([4, 2]);
-        let prompts = [false, true].map(|average| crate::types::Prompt {
-            average,
-            ..crate::types::Prompt::from_text("x")
-        });
+        let prompts = [false, true].map(|average| Prompt { average, ..Prompt::from_text("x") });
         let mut set = PromptSet { version: 1, prompts: prompts.into(), default_threshold: 0.1 };
         let (queries, prompts) = averaged(&rows, &[0, 0, 1, 1], &set).unwrap();
         assert_eq!(prompts, [0, 0, 1]);
