@@ -200,6 +200,7 @@ fn prompt(
             .map(|text| Prompt { templates, ..Prompt::from_text(&text) });
     };
     check_keys(path, entries, &PROMPT_KEYS, problems);
+    let named = name_and_texts(item, entries, path, problems);
     let exemplars = match find(entries, "exemplars") {
         Some(node) => pictures.exemplars(node, &format!("{path}.exemplars"), problems),
         None => Vec::new(),
@@ -211,7 +212,7 @@ fn prompt(
     let finer = find(entries, "finer")
         .map_or_else(Vec::new, |node| finer(node, &format!("{path}.finer"), problems));
     let is_shown = find(entries, "exemplars").is_some();
-    let (name, texts) = match name_and_texts(item, entries, path, problems)? {
+    let (name, texts) = match named? {
         // What is shown needs no words.
         (name, None) if is_shown => (name, Vec::new()),
         (name, texts) => {
