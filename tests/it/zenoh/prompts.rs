@@ -98,8 +98,7 @@ fn finer_labels_come_and_go_while_a_node_with_a_classifier_runs() {
     let path = picture("square.png");
     let png = std::fs::read(&path).unwrap();
     let set = |text: &str| node.ask("prompts", Some(("application/yaml", text.as_bytes())));
-    let yaml =
-        "prompts:\n  - name: cat\n    finer: [a red cat, a blue cat]\n    templates: [the {}]\n";
+    let yaml = "prompts:\n  - name: cat\n    finer: [a red cat, a blue cat]\n    templates: [\"the {}\"]\n";
     let answer = set(yaml).unwrap();
     assert_eq!(answer["version"], 2);
     let labels = json!([
