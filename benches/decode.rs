@@ -100,6 +100,7 @@ fn overlay(criterion: &mut Criterion) {
             OverlayItem {
                 label: "a remote control",
                 score: 0.5,
+                finer: None,
                 box_in_source_px: PixelBox {
                     x0: 150.0 * at,
                     y0: 90.0 * at,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
-use crate::types::{Detection, InstanceMask, PixelBox, PromptSet, PromptSetRefused, StageTimings};
+use crate::types::{
+    Detection, FinerScore, InstanceMask, PixelBox, PromptSet, PromptSetRefused, StageTimings,
+};
 use crate::vision::mask::ScoreMap;
 
 /// Finds what the prompts ask for.
@@ -177,6 +179,34 @@ pub trait TextEncoder: Send {
     /// # Errors
     /// The first text that cannot be encoded; what the backend reports.
     fn encode(&mut self, texts: &[String]) -> Result<Vec<Vec<f32>>, EncodeError>;
+}
+
+/// Tells which of several labels fits a picture best.
+pub trait Classifier: Send {
+    /// What is running and where.
+    fn info(&self) -> &ModelInfo;
+
+    /// Encodes the finer labels of a prompt set: for each prompt a vector for each of its labels,
+    /// of length 1. Encoding happens here and never per picture. Nothing is put into use.
+    ///
+    /// # Errors
+    /// Every problem of the labels.
+    fn encode_finer(&self, prompts: &PromptSet) -> Result<Vec<Vec<Vec<f32>>>, PromptSetRefused>;
+
+    /// What encodes labels while this classifier looks at pictures on another thread; `None` where
+    /// nothing can.
+    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>>;
+
+    /// How well the labels of each picture fit it, by falling score. `labels` has those of each
+    /// picture, as [`encode_finer`](Self::encode_finer) gave them.
+    ///
+    /// # Errors
+    /// An image with no pixels; what the backend reports.
+    fn classify(
+        &mut self,
+        images: &[Arc<RgbImage>],
+        labels: &[&[Vec<f32>]],
+    ) -> Result<Vec<Vec<FinerScore>>, DetectError>;
 }
 
 /// What is running and where, for people and for outputs.

@@ -107,8 +107,12 @@ fn table(path: &Path, image: &RgbImage, prompts: &PromptSet, found: &[Detection]
     let header = ["prompt", "score", "x0", "y0", "x1", "y1"];
     let mut table = plain_table(header, &[1, 2, 3, 4, 5]);
     for detection in found {
-        let name = &prompts.prompts[detection.prompt].name;
-        let mut row = vec![visible(name), format!("{:.3}", detection.score)];
+        let name = visible(&prompts.prompts[detection.prompt].name);
+        let name = match detection.finer_names(prompts).next() {
+            None => name,
+            Some((finer, score)) => format!("{name}: {} {score:.3}", visible(finer)),
+        };
+        let mut row = vec![name, format!("{:.3}", detection.score)];
         row.extend(detection.box_in_source_px.corners().map(|pixel| format!("{pixel:.1}")));
         table.add_row(row);
     }

@@ -25,6 +25,10 @@ pub(crate) struct PromptIdentity {
     asif: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     average: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    templates: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    finer: Vec<(String, Vec<String>)>,
 }
 
 impl PromptIdentity {
@@ -37,6 +41,12 @@ impl PromptIdentity {
             exemplars: prompt.exemplars.iter().map(identity_of_exemplar).collect(),
             asif: prompt.asif,
             average: prompt.average,
+            templates: prompt.templates.clone(),
+            finer: prompt
+                .finer
+                .iter()
+                .map(|label| (label.name.clone(), label.texts.clone()))
+                .collect(),
         }
     }
 }

@@ -2,13 +2,17 @@
 
 use anyhow::Context;
 use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
+use owlet::ground::ClipClassifier;
+use owlet::ground::encode::{EncoderError, EncoderOptions};
 use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
 use owlet::nn::DeviceRefused;
-use owlet::pipeline::{MaskingDetector, SegmentingDetector};
+use owlet::pipeline::{ClassifyingDetector, MaskingDetector, SegmentingDetector};
 use owlet::segment::{
     ClipSegmenter, GroupVitSegmenter, MaskRules, SamSegmenter, SegmenterError, SegmenterOptions,
 };
-use owlet::tasks::{DetectionRules, Detector, ModelInfo, PromptableSegmenter, Segmenter};
+use owlet::tasks::{
+    Classifier, DetectionRules, Detector, ModelInfo, PromptableSegmenter, Segmenter,
+};
 
 use super::Refused;
 
@@ -21,6 +25,8 @@ pub(crate) enum Task {
     Segment,
     /// Masks of what boxes and points lie on.
     SegmentBoxes,
+    /// Finer labels for what was found.
+    Classify,
     /// Vectors of pictures or texts.
     Encode,
 }
@@ -66,6 +72,11 @@ pub(crate) fn find_model(name: &str, task: Task) -> anyhow::Result<ModelDir> {
              draws no masks"
         ))
         .into()),
+        (Some(found), Task::Classify) if found != "clip" => Err(Refused(format!(
+            "classifier: expected a CLIP, as of `owlet pull clip-vit-base-patch32`, found {name} \
+             ({found})"
+        ))
+        .into()),
         _ => Ok(model_dir),
     }
 }
@@ -93,11 +104,25 @@ pub(crate) struct DetectorSource {
     pub architecture: Option<String>,
     /// What draws masks for its boxes.
     pub segmenter: Option<SegmenterOptions>,
+    /// What tells finer labels apart.
+    pub classifier: Option<EncoderOptions>,
 }
 
 impl DetectorSource {
-    /// Loads a detector, with masks where they are asked for, and says what it runs on.
+    /// Loads a detector, with masks and finer labels where they are asked for, and says what it
+    /// runs on.
     pub(crate) fn load(&self) -> anyhow::Result<Box<dyn Detector>> {
+        let detector = self.load_detector()?;
+        match &self.classifier {
+            None => Ok(detector),
+            Some(options) => {
+                let classifier = Box::new(load_classifier(options)?);
+                Ok(Box::new(ClassifyingDetector::new(detector, classifier)))
+            }
+        }
+    }
+
+    fn load_detector(&self) -> anyhow::Result<Box<dyn Detector>> {
         let options = &self.detector;
         if self.architecture.as_deref().is_some_and(is_text_segmenter) {
             let segmenter = load_segmenter(
@@ -126,6 +151,20 @@ impl DetectorSource {
             }
         }
     }
+}
+
+fn load_classifier(options: &EncoderOptions) -> anyhow::Result<ClipClassifier> {
+    let classifier = ClipClassifier::load(options)
+        .map_err(|error| match error {
+            EncoderError::Threads { .. }
+            | EncoderError::Device(DeviceRefused::HalfOnCpu { .. }) => {
+                anyhow::Error::new(Refused(error.to_string()))
+            }
+            error => error.into(),
+        })
+        .with_context(|| format!("cannot load {}", options.model_dir.display()))?;
+    say_what_runs(classifier.info());
+    Ok(classifier)
 }
 
 fn load_owl(options: &DetectorOptions) -> anyhow::Result<OwlDetector> {

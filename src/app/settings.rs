@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
 use owlet::detect::{DetectorOptions, TextStoreOptions};
+use owlet::ground::encode::EncoderOptions;
 use owlet::hub::ModelDir;
 use owlet::segment::SegmenterOptions;
 use owlet::transport::ros::Names;
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub model_dir: ModelDir,
     /// The folder of the model that draws masks for boxes, where there is one.
     pub segmenter_dir: Option<ModelDir>,
+    /// The folder of the model that tells finer labels apart, where there is one.
+    pub classifier_dir: Option<ModelDir>,
     /// Whether `owlet random-model` wrote it.
     pub random_weights: bool,
 }
@@ -75,6 +78,10 @@ impl Settings {
             (Some(name), Task::Detect) => Some(find_model(name, Task::SegmentBoxes)?),
             _ => None,
         };
+        let classifier_dir = match (&config.classifier, task) {
+            (Some(name), Task::Detect) => Some(find_model(name, Task::Classify)?),
+            _ => None,
+        };
         if draws && task == Task::Detect && config.threshold < LOW_FOR_A_MASK {
             tracing::warn!(
                 "threshold {} is low for {}, which scores every pixel: masks may cover the whole \
@@ -84,14 +91,16 @@ impl Settings {
             );
         }
         let is_random = |folder: &ModelDir| folder.file(RANDOM_MARK).is_some();
-        let random_weights = is_random(&model_dir) || segmenter_dir.as_ref().is_some_and(is_random);
+        let others = [&segmenter_dir, &classifier_dir].into_iter().flatten();
+        let random_weights = others.chain([&model_dir]).any(is_random);
         if random_weights {
             tracing::warn!(
                 "the weights of {} are random: what it finds means nothing",
                 config.model
             );
         }
-        Ok(Self { config, prompts: Arc::new(prompts), model_dir, segmenter_dir, random_weights })
+        let prompts = Arc::new(prompts);
+        Ok(Self { config, prompts, model_dir, segmenter_dir, classifier_dir, random_weights })
     }
 
     pub(crate) fn segmenter_options(&self) -> SegmenterOptions {
@@ -125,6 +134,13 @@ impl Settings {
             segmenter: self.segmenter_dir.as_ref().map(|folder| SegmenterOptions {
                 model_dir: folder.path().to_owned(),
                 name: config.segmenter.clone().unwrap_or_default(),
+                device: config.device,
+                dtype: config.dtype,
+                threads,
+            }),
+            classifier: self.classifier_dir.as_ref().map(|folder| EncoderOptions {
+                model_dir: folder.path().to_owned(),
+                name: config.classifier.clone().unwrap_or_default(),
                 device: config.device,
                 dtype: config.dtype,
                 threads,

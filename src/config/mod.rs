@@ -53,6 +53,8 @@ pub struct Config {
     pub model: String,
     /// Name or folder of the model that draws masks for boxes; `None` for no masks.
     pub segmenter: Option<String>,
+    /// Name or folder of the model that tells finer labels apart; `None` where there are none.
+    pub classifier: Option<String>,
     /// Where it runs.
     pub device: DeviceChoice,
     /// Its number format.
@@ -153,6 +155,7 @@ impl Default for Config {
         Self {
             model: BUILTIN_MODEL.to_owned(),
             segmenter: None,
+            classifier: None,
             device: DeviceChoice::Auto,
             dtype: DtypeChoice::Auto,
             threads: 0,

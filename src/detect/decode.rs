@@ -132,7 +132,14 @@ impl HeadOutput {
                     continue;
                 }
                 let objectness = rest.get(4).copied();
-                found.push(Detection { prompt, score, objectness, box_in_source_px, mask: None });
+                found.push(Detection {
+                    prompt,
+                    score,
+                    objectness,
+                    box_in_source_px,
+                    mask: None,
+                    finer: Vec::new(),
+                });
             }
         }
         // A stable sort: equal scores stay in the order of patches, so that two runs agree.

@@ -25,6 +25,28 @@ pub fn crop_with_margin(image: &RgbImage, area: &PixelBox, margin: f32) -> Optio
     (x0 < x1 && y0 < y1).then(|| crop_imm(image, x0, y0, x1 - x0, y1 - y0).to_image())
 }
 
+/// A square around a box, as long as its longer side, moved into the image and no longer than the
+/// image's shorter side: of an encoder that sees the middle square of a picture only, the whole
+/// thing is seen as far as the image allows. A box that is none is given back as it is.
+#[must_use]
+pub fn square_around(area: &PixelBox, (width, height): (u32, u32)) -> PixelBox {
+    let corners = area.corners();
+    if !corners.iter().all(|corner| corner.is_finite()) || area.area() <= 0.0 {
+        return *area;
+    }
+    let (width, height) = (width as f32, height as f32);
+    let side = area.width().max(area.height()).min(width).min(height);
+    // A side that is longer than the square stays whole: what is cut is the encoder's matter.
+    let around = |low: f32, high: f32, most: f32| {
+        let length = (high - low).max(side);
+        let start = (0.5 * (low + high - length)).min(most - length).max(0.0);
+        (start, start + length)
+    };
+    let (x0, x1) = around(area.x0, area.x1, width);
+    let (y0, y1) = around(area.y0, area.y1, height);
+    PixelBox::from_corners([x0, y0, x1, y1])
+}
+
 #[cfg(test)]
 mod tests {
     use image::Rgb;
@@ -44,6 +66,20 @@ mod tests {
         assert_eq!(crop([15.0, 6.0, 19.0, 9.0], 1.0), Some(((9, 7), [11, 3, 0])));
         assert_eq!(crop([4.4, 2.4, 4.6, 2.6], 0.0), Some(((1, 1), [4, 2, 0])));
         assert_eq!(crop([-5.0, -5.0, 1.0, 1.0], 0.0), Some(((1, 1), [0, 0, 0])));
+    }
+
+    #[test]
+    fn a_square_holds_the_whole_box_and_keeps_inside_the_image() {
+        let square = |corners| square_around(&PixelBox::from_corners(corners), (100, 60)).corners();
+        assert_eq!(square([40.0, 20.0, 60.0, 30.0]), [40.0, 15.0, 60.0, 35.0]);
+        assert_eq!(square([40.0, 20.0, 50.0, 40.0]), [35.0, 20.0, 55.0, 40.0]);
+        // At the edges it is moved.
+        assert_eq!(square([0.0, 20.0, 10.0, 40.0]), [0.0, 20.0, 20.0, 40.0]);
+        assert_eq!(square([80.0, 55.0, 100.0, 60.0]), [80.0, 40.0, 100.0, 60.0]);
+        // A box longer than the image is high: all of it, and all that is beside it.
+        assert_eq!(square([5.0, 20.0, 95.0, 30.0]), [5.0, 0.0, 95.0, 60.0]);
+        let none = [8.0, 2.0, 4.0, 4.0];
+        assert_eq!(square(none), none);
     }
 
     #[test]

@@ -311,6 +311,7 @@ impl Grounder {
                 score: one.score,
                 objectness: None,
                 box_in_source_px: one.area,
+                finer: Vec::new(),
             },
         }
     }

@@ -6,11 +6,13 @@
 //! common is the score. Encoders that never saw each other meet in the pairs, and every score can be
 //! read: it is a sum over pairs.
 //!
-//! [`encode`] has the encoders, [`Grounder`] names the regions of a frame, and [`similarity_maps`]
+//! [`encode`] has the encoders, [`Grounder`] names the regions of a frame, [`ClipClassifier`] chooses
+//! among labels for a region, and [`similarity_maps`]
 //! tells where in a picture something may be.
 
 pub mod asif;
 mod bank;
+mod classifier;
 mod crops;
 pub mod encode;
 mod grounder;
@@ -20,7 +22,8 @@ pub use bank::{
     Bank, BankError, BankManifest, EncoderId, EncoderMismatch, FileRecord, MAX_CAPTION_BYTES,
     MAX_PAIRS, MAX_THUMBNAIL_BYTES, Merged, NewPair, PairId, PairOrigin, Side,
 };
-pub use crops::crop_with_margin;
+pub use classifier::ClipClassifier;
+pub use crops::{crop_with_margin, square_around};
 pub use grounder::{
     Grounded, GroundedImage, Grounder, GrounderError, GrounderOptions, GroundingPrompt, Identified,
     MAX_REGIONS, MAX_TEXTS,

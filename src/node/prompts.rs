@@ -12,7 +12,7 @@ use crate::types::{Exemplar, Prompt, PromptProblem, PromptSet};
 
 /// Sets that may wait; more are refused.
 const MAX_WAITING: usize = 8;
-/// Texts of one set. Encoding them keeps the cameras waiting.
+/// Texts of one set, each counted in all its templates. Encoding them keeps the cameras waiting.
 const MAX_TEXTS: usize = 1000;
 
 /// The set in use, and those that are to take its place.
@@ -170,7 +170,8 @@ impl PromptDesk {
 }
 
 fn check_size(set: &PromptSet) -> Result<(), String> {
-    let texts: usize = set.prompts.iter().map(|prompt| prompt.texts.len()).sum();
+    let texts: usize = 
+        set.prompts.iter().map(Prompt::text_count).fold(0, usize::saturating_add);
     match texts > MAX_TEXTS {
         true => Err(format!("expected at most {MAX_TEXTS} texts, found {texts}")),
         false => Ok(()),

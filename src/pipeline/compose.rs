@@ -1,10 +1,13 @@
 //! Tasks that make one detector together.
 
+mod classify;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use image::RgbImage;
 
+pub use self::classify::ClassifyingDetector;
 use crate::segment::masks;
 use crate::tasks::{
     DetectError, DetectionRules, Detector, ImageDetections, ImageScores, MaskPrompt, ModelInfo,
@@ -159,6 +162,7 @@ impl SegmentingDetector {
                     objectness: None,
                     box_in_source_px,
                     mask: Some(InstanceMask { mask: part, predicted_iou: None }),
+                    finer: Vec::new(),
                 });
             }
         }

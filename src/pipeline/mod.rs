@@ -15,7 +15,7 @@ mod compose;
 mod inference;
 mod mailbox;
 
-pub use compose::{MaskingDetector, SegmentingDetector};
+pub use compose::{ClassifyingDetector, MaskingDetector, SegmentingDetector};
 pub use inference::{
     FrameFailure, Outcome, Pipeline, PipelineClosed, PipelineOptions, SetPromptsError, StartError,
 };

@@ -105,9 +105,13 @@ fn picture(frame: &FrameDetections, jpeg: Vec<u8>) -> Picture {
     let mut detections: Vec<(String, Vec<f32>)> = Vec::new();
     for detection in frame.detections.iter().take(MAX_CAPTIONED) {
         let Some(prompt) = frame.prompts.prompts.get(detection.prompt) else { continue };
-        match detections.iter_mut().find(|(name, _)| *name == prompt.name) {
+        let named = match detection.finer_names(&frame.prompts).next() {
+            None => prompt.name.clone(),
+            Some((finer, _)) => format!("{}: {finer}", prompt.name),
+        };
+        match detections.iter_mut().find(|(name, _)| *name == named) {
             Some((_, scores)) => scores.push(detection.score),
-            None => detections.push((prompt.name.clone(), vec![detection.score])),
+            None => detections.push((named, vec![detection.score])),
         }
     }
     Picture {

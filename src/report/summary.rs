@@ -1,5 +1,6 @@
 //! A run in numbers, for terminals and machines.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -54,6 +55,9 @@ pub struct PromptSummary {
     pub best_score: Option<f32>,
     /// The median score, to within 0.0005.
     pub median_score: Option<f32>,
+    /// How often each of its finer labels fitted best.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub finer: BTreeMap<String, u64>,
 }
 
 /// The frames of one camera.

@@ -24,6 +24,8 @@ pub(super) struct PromptTally {
     pub(super) detections: u64,
     pub(super) best_score: Option<f32>,
     pub(super) scores: ScoreHistogram,
+    /// How often each finer label fitted best.
+    pub(super) finer: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +75,7 @@ impl Tally {
                         detections: 0,
                         best_score: None,
                         scores: ScoreHistogram::default(),
+                        finer: BTreeMap::new(),
                     });
                     row
                 }
@@ -109,6 +112,9 @@ impl Tally {
             let prompt = &mut self.prompts[*row];
             prompt.detections += 1;
             prompt.scores.add(detection.score);
+            if let Some((label, _)) = detection.finer_names(&frame.prompts).next() {
+                *prompt.finer.entry(label.to_owned()).or_default() += 1;
+            }
             self.detections += 1;
             let best = best_here.entry(*row).or_insert(detection.score);
             *best = best.max(detection.score);
@@ -173,6 +179,7 @@ impl Tally {
             detections: prompt.detections,
             best_score: prompt.best_score,
             median_score: prompt.scores.median(),
+            finer: prompt.finer.clone(),
         });
         let cameras = self.cameras.iter().map(|(camera, (frames, first, last))| CameraSummary {
             camera: camera.clone(),

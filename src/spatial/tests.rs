@@ -110,6 +110,7 @@ fn found(frame_id: &str, boxes: &[PixelBox]) -> FrameDetections {
         objectness: None,
         box_in_source_px: *pixels,
         mask: None,
+        finer: Vec::new(),
     };
     FrameDetections {
         camera: "front".into(),

@@ -11,10 +11,12 @@ use crate::types::{
 };
 use crate::vision::mask::outlines;
 
+mod finer;
 mod mask;
 mod pick;
 mod place;
 
+pub use finer::FinerRecord;
 pub use mask::{AxisRecord, MaskRecord};
 pub use pick::{BestPickRecord, PickRecord};
 pub use place::{NoPlaceRecord, PlaceRecord};
@@ -32,6 +34,9 @@ pub struct DetectionRecord {
     /// In `[0, 1]`; only from models with such a head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objectness: Option<f32>,
+    /// How well the finer labels of its prompt fit, by falling score.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finer: Vec<FinerRecord>,
     /// Its pixels, where masks are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<MaskRecord>,
@@ -62,6 +67,7 @@ impl DetectionRecord {
             score: detection.score,
             box_px: detection.box_in_source_px.corners(),
             objectness: detection.objectness,
+            finer: FinerRecord::all_of(detection, prompts),
             mask: detection.mask.as_ref().map(MaskRecord::from),
             id: None,
             place: None,
@@ -132,6 +138,14 @@ pub enum RecordError {
     #[error("prompt {prompt:?} is not in the prompt set")]
     UnknownPrompt {
         /// The name in the record.
+        prompt: String,
+    },
+    /// It names a finer label that its prompt does not have.
+    #[error("{label:?} is no finer label of the prompt {prompt:?}")]
+    UnknownLabel {
+        /// The name in the record.
+        label: String,
+        /// The prompt's name.
         prompt: String,
     },
     /// One of its masks is none.
@@ -215,19 +229,24 @@ impl FrameRecord {
     /// with no detections: look at `failed` first.
     ///
     /// # Errors
-    /// A prompt that is not in `prompts`, a mask that is none.
+    /// A prompt or a finer label that is not in `prompts`, a mask that is none.
     pub fn into_detections(self, prompts: &Arc<PromptSet>) -> Result<FrameDetections, RecordError> {
         let detections: Vec<_> = self
             .detections
             .into_iter()
             .map(|record| {
                 let prompt = prompts.prompts.iter().position(|known| known.name == record.prompt);
+                let Some(prompt) = prompt else {
+                    return Err(RecordError::UnknownPrompt { prompt: record.prompt });
+                };
+                let finer = FinerRecord::into_scores(record.finer, &prompts.prompts[prompt])?;
                 Ok(Detection {
-                    prompt: prompt.ok_or(RecordError::UnknownPrompt { prompt: record.prompt })?,
+                    prompt,
                     score: record.score,
                     objectness: record.objectness,
                     box_in_source_px: PixelBox::from_corners(record.box_px),
                     mask: record.mask.map(MaskRecord::into_mask).transpose()?,
+                    finer,
                 })
             })
             .collect::<Result<_, RecordError>>()?;
@@ -292,10 +311,12 @@ impl<R: BufRead> Iterator for Records<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Prompt;
+    use crate::types::{FinerLabel, FinerScore, Prompt};
 
     fn frame() -> FrameDetections {
-        let prompts = vec![Prompt::from_text("a cat"), Prompt::from_text("a \"dog\"")];
+        let finer = ["a pug", "a \"poodle\""].map(FinerLabel::from_text).to_vec();
+        let dog = Prompt { finer, ..Prompt::from_text("a \"dog\"") };
+        let prompts = vec![Prompt::from_text("a cat"), dog];
         FrameDetections {
             camera: "/camera/image".into(),
             header: FrameHeader {
@@ -311,6 +332,9 @@ mod tests {
                 objectness: Some(0.3),
                 box_in_source_px: PixelBox::from_corners([0.1, 2.0, 640.7, 1e-7]),
                 mask: None,
+                finer: [(1, 0.9), (0, 0.1)]
+                    .map(|(label, score)| FinerScore { label, score })
+                    .to_vec(),
             }],
             has_masks: false,
             track_ids: None,
@@ -327,6 +351,8 @@ mod tests {
         let frame = frame();
         let record = FrameRecord::new(&frame);
         let line = serde_json::to_string(&record).unwrap() + "\n";
+        let finer = r#""finer":[{"name":"a \"poodle\"","score":0.9},{"name":"a pug","score":0.1}]"#;
+        assert!(line.contains(finer), "{line}");
         let records = read(&line).unwrap();
         assert_eq!(records, [record]);
         let back = records[0].clone().into_detections(&frame.prompts).unwrap();
@@ -347,6 +373,11 @@ mod tests {
     #[test]
     fn a_record_of_other_prompts_is_refused() {
         let record = FrameRecord::new(&frame());
+        let mut prompts = frame().prompts.prompts.clone();
+        prompts[1].finer.pop();
+        let fewer = Arc::new(PromptSet { prompts, ..PromptSet::clone(&frame().prompts) });
+        let error = record.clone().into_detections(&fewer).unwrap_err().to_string();
+        assert_eq!(error, "\"a \\\"poodle\\\"\" is no finer label of the prompt \"a \\\"dog\\\"\"");
         let other = Arc::new(PromptSet {
             version: 1,
             prompts: vec![Prompt::from_text("a cat")],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{FrameHeader, InstanceMask, PixelBox, PromptSet, StageTimings};
+use super::{FinerScore, FrameHeader, InstanceMask, PixelBox, PromptSet, StageTimings};
 
 /// One object that was found in one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,20 @@ pub struct Detection {
     /// Its pixels, where masks are made: over the whole source image. It may be empty, and need
     /// not keep inside the box.
     pub mask: Option<InstanceMask>,
+    /// How well the finer labels of its prompt fit it, by falling score; empty where there are
+    /// none.
+    pub finer: Vec<FinerScore>,
+}
+
+impl Detection {
+    /// The names and scores of its finer labels, by falling score. `prompts` is the set that made
+    /// it.
+    pub fn finer_names<'a>(&self, prompts: &'a PromptSet) -> impl Iterator<Item = (&'a str, f32)> {
+        let labels = prompts.prompts.get(self.prompt).map_or(&[][..], |prompt| &prompt.finer);
+        self.finer
+            .iter()
+            .filter_map(|found| Some((labels.get(found.label)?.name.as_str(), found.score)))
+    }
 }
 
 /// All that was found in one frame, best score first.

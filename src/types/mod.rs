@@ -11,6 +11,7 @@ mod boxes;
 mod detection;
 mod device;
 mod exemplar;
+mod finer;
 mod frame;
 mod mask;
 mod pick;
@@ -18,12 +19,14 @@ mod prompt;
 mod rle;
 mod space;
 mod stamp;
+mod templates;
 mod timings;
 
 pub use boxes::PixelBox;
 pub use detection::{Detection, FrameDetections};
 pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
 pub use exemplar::{Exemplar, ExemplarPicture};
+pub use finer::{FinerLabel, FinerScore, MAX_FINER_LABELS};
 pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
 pub use mask::{InstanceMask, Mask};
 pub use pick::{Heightmap, Pick};
@@ -37,4 +40,5 @@ pub use space::{
     Place, UnknownLocateMode,
 };
 pub use stamp::Stamp;
+pub use templates::{MAX_FILLED_TEXTS, MAX_TEMPLATES};
 pub use timings::{Stage, StageTimings};

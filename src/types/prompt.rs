@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::Exemplar;
+use super::templates::MAX_FILLED_TEXTS;
+use super::{Exemplar, FinerLabel};
 
 /// The longest text or name, in bytes: no text tower reads more than a small part of it.
 pub const MAX_TEXT_BYTES: usize = 8192;
@@ -33,6 +34,12 @@ pub struct Prompt {
     /// Its texts become one query, the mean of theirs, and so do its exemplars, where otherwise
     /// each is a query of its own.
     pub average: bool,
+    /// Sentences with one `{}` each, in whose place a text is put (`a photo of a {}`). A text
+    /// remains one query, the mean of what they make of it. None: texts are taken as they are.
+    pub templates: Vec<String>,
+    /// What a thing that it finds may be more closely: a classifier tells which of these labels
+    /// fits best. None, or at least two.
+    pub finer: Vec<FinerLabel>,
 }
 
 impl Prompt {
@@ -45,11 +52,14 @@ impl Prompt {
     /// Whether it is what [`from_text`](Self::from_text) makes of its name.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        let Self { name, texts, exemplars, threshold, negative, asif, average } = self;
+        let Self { name, texts, exemplars, threshold, negative, asif, average, templates, finer } =
+            self;
         texts.as_slice() == std::slice::from_ref(name)
             && exemplars.is_empty()
             && threshold.is_none()
             && !(*negative || *asif || *average)
+            && templates.is_empty()
+            && finer.is_empty()
     }
 }
 
@@ -76,7 +86,9 @@ impl PromptSet {
 
     /// Checks all that can be checked without a model: the set is not empty, names are unique,
     /// names and texts are neither blank nor endless, thresholds lie in `[0, 1]`, each prompt has a
-    /// text or an exemplar, exemplars lie inside their pictures, and there are not too many.
+    /// text or an exemplar, templates have one `{}`, finer labels are at least
+    /// two with names of their own, exemplars lie inside their pictures, and there are not too many
+    /// of any.
     ///
     /// # Errors
     /// Every problem found, not only the first.
@@ -127,6 +139,11 @@ impl PromptSet {
                     format!("a text has {found} bytes, at most {MAX_TEXT_BYTES} are taken");
                 problem(label, reason);
             }
+            for reason in
+                prompt.problems_of_templates().into_iter().chain(prompt.problems_of_finer())
+            {
+                problem(label, reason);
+            }
             for (number, exemplar) in prompt.exemplars.iter().enumerate() {
                 if let Some(reason) = exemplar.problem() {
                     problem(label, format!("exemplars[{number}]: {reason}"));
@@ -137,6 +154,12 @@ impl PromptSet {
             {
                 problem(label, format!("threshold {threshold} is not in [0, 1]"));
             }
+        }
+        if let Some(found) = self.too_many_filled_texts() {
+            problem(
+                "",
+                format!("templates make {found} texts, at most {MAX_FILLED_TEXTS} are taken"),
+            );
         }
         let exemplars: Vec<_> = self.exemplars().collect();
         if exemplars.len() > MAX_EXEMPLARS {
@@ -169,25 +192,28 @@ impl PromptSet {
     /// A problem for each prompt that a model cannot use which takes texts only.
     #[must_use]
     pub fn problems_of_texts_only(&self) -> Vec<PromptProblem> {
-        let refuse = |prompt: &Prompt| {
-            (!prompt.exemplars.is_empty()).then(|| PromptProblem {
-                prompt: prompt.name.clone(),
-                reason: "exemplar: this model takes texts only".to_owned(),
-            })
-        };
-        self.prompts.iter().filter_map(refuse).collect()
+        let shown = |prompt: &Prompt| !prompt.exemplars.is_empty();
+        self.refuse(shown, "exemplar: this model takes texts only")
     }
 
     /// A problem for each prompt that asks for a bank of pairs where there is none.
     #[must_use]
     pub fn problems_without_bank(&self) -> Vec<PromptProblem> {
-        let refuse = |prompt: &Prompt| {
-            prompt.asif.then(|| PromptProblem {
-                prompt: prompt.name.clone(),
-                reason: "asif: no bank is configured".to_owned(),
-            })
+        self.refuse(|prompt| prompt.asif, "asif: no bank is configured")
+    }
+
+    /// A problem for each prompt that asks for finer labels where nothing tells them apart.
+    #[must_use]
+    pub fn problems_without_classifier(&self) -> Vec<PromptProblem> {
+        self.refuse(|prompt| !prompt.finer.is_empty(), "finer: no classifier is configured")
+    }
+
+    fn refuse(&self, asks: impl Fn(&Prompt) -> bool, reason: &str) -> Vec<PromptProblem> {
+        let problem = |prompt: &Prompt| PromptProblem {
+            prompt: prompt.name.clone(),
+            reason: reason.to_owned(),
         };
-        self.prompts.iter().filter_map(refuse).collect()
+        self.prompts.iter().filter(|prompt| asks(prompt)).map(problem).collect()
     }
 }
 

@@ -20,11 +20,13 @@ pub enum Stage {
     Postprocess,
     /// Masks for the boxes that were found.
     Masks,
+    /// Finer labels for what was found.
+    Classify,
 }
 
 impl Stage {
     /// All stages, in the order in which a frame passes them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Decode,
         Self::Wait,
         Self::Preprocess,
@@ -32,6 +34,7 @@ impl Stage {
         Self::Heads,
         Self::Postprocess,
         Self::Masks,
+        Self::Classify,
     ];
 
     /// The name in every output.
@@ -45,6 +48,7 @@ impl Stage {
             Self::Heads => "heads",
             Self::Postprocess => "postprocess",
             Self::Masks => "masks",
+            Self::Classify => "classify",
         }
     }
 }

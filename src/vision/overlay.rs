@@ -34,6 +34,8 @@ pub struct OverlayItem<'a> {
     pub label: &'a str,
     /// In `[0, 1]`, written with two decimals behind the label.
     pub score: f32,
+    /// The best of its finer labels with its score, written before all else.
+    pub finer: Option<(&'a str, f32)>,
     /// Where it is, in pixels of the image that is drawn on. Parts outside the image are cut off;
     /// a box that is not finite or lies outside is left out.
     pub box_in_source_px: PixelBox,
@@ -59,6 +61,7 @@ pub fn items<'a>(found: &[Detection], prompts: &'a PromptSet) -> Vec<OverlayItem
         .map(|detection| OverlayItem {
             label: &prompts.prompts[detection.prompt].name,
             score: detection.score,
+            finer: detection.finer_names(prompts).next(),
             box_in_source_px: detection.box_in_source_px,
             color_index: detection.prompt,
         })
@@ -98,7 +101,7 @@ pub fn draw_with_truth(
     }
     let mut plates = Plates { bounds, style, placed: Vec::new() };
     for (item, rect) in &visible {
-        plates.add(*rect, item.label, &format!(" {:.2}", item.score), color_of(item.color_index));
+        plates.add_item(*rect, item);
     }
     for (truth, rect) in &truths {
         if let Some(label) = truth.label {
@@ -162,6 +165,18 @@ struct Plates {
 }
 
 impl Plates {
+    /// `prompt 0.45`, or with a finer label `label 0.91, prompt 0.45`.
+    fn add_item(&mut self, rect: Rect, item: &OverlayItem<'_>) {
+        let (ending, color) = (format!(" {:.2}", item.score), color_of(item.color_index));
+        match item.finer {
+            None => self.add(rect, item.label, &ending, color),
+            Some((name, score)) => {
+                let label = format!("{name} {score:.2}, {}", item.label);
+                self.add(rect, &label, &ending, color);
+            }
+        }
+    }
+
     fn add(&mut self, rect: Rect, label: &str, ending: &str, color: [u8; 3]) {
         let Self { bounds, style, placed } = self;
         let room = bounds.x1 - 2 * style.padding;

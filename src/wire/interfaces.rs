@@ -12,8 +12,9 @@ use super::definitions::ALL;
 use super::{lifecycle_msgs, owlet_msgs, rcl_interfaces, rosgraph_msgs};
 use type_hash::Interfaces;
 
-const OWLET_MSGS: [(&str, &str); 7] = [
+const OWLET_MSGS: [(&str, &str); 8] = [
     ("owlet_msgs/msg/Exemplar", include_str!("../../msg/msg/Exemplar.msg")),
+    ("owlet_msgs/msg/FinerLabel", include_str!("../../msg/msg/FinerLabel.msg")),
     ("owlet_msgs/msg/Prompt", include_str!("../../msg/msg/Prompt.msg")),
     ("owlet_msgs/msg/PromptSet", include_str!("../../msg/msg/PromptSet.msg")),
     ("owlet_msgs/srv/Detect", include_str!("../../msg/srv/Detect.srv")),
@@ -65,6 +66,7 @@ impl Check {
 fn structs_and_hashes_are_those_of_the_interface_files() {
     let mut check = Check { interfaces: interfaces(), seen: BTreeSet::new() };
     check.message::<owlet_msgs::Exemplar<'_>>();
+    check.message::<owlet_msgs::FinerLabel<'_>>();
     check.message::<owlet_msgs::Prompt<'_>>();
     check.message::<owlet_msgs::PromptSet<'_>>();
     check.service::<owlet_msgs::Detect>();

@@ -28,6 +28,26 @@ impl<'a> From<&'a types::Exemplar> for Exemplar<'a> {
 }
 
 message! {
+    /// `owlet_msgs/msg/FinerLabel`: what a thing that was found may be more closely.
+    #[derive(Eq)]
+    pub struct FinerLabel<'a> = "owlet_msgs/msg/FinerLabel" {
+        /// The name in every output; empty for the first of the texts.
+        pub name: Cow<'a, str>,
+        /// The texts that describe it; none where the name is its only text.
+        pub texts: Vec<Cow<'a, str>>,
+    }
+}
+
+impl<'a> From<&'a types::FinerLabel> for FinerLabel<'a> {
+    fn from(label: &'a types::FinerLabel) -> Self {
+        Self {
+            name: label.name.as_str().into(),
+            texts: label.texts.iter().map(|text| text.as_str().into()).collect(),
+        }
+    }
+}
+
+message! {
     /// `owlet_msgs/msg/Prompt`: one thing to look for.
     pub struct Prompt<'a> = "owlet_msgs/msg/Prompt" {
         /// The name that every output carries; empty for the first of the texts.
@@ -44,6 +64,10 @@ message! {
         pub asif: bool,
         /// Whether its texts, and its exemplars, are one query each.
         pub average: bool,
+        /// Sentences into which its texts are put.
+        pub templates: Vec<Cow<'a, str>>,
+        /// Labels among which a classifier chooses for what it finds.
+        pub finer: Vec<FinerLabel<'a>>,
     }
 }
 
@@ -57,6 +81,8 @@ impl<'a> From<&'a types::Prompt> for Prompt<'a> {
             negative: prompt.negative,
             asif: prompt.asif,
             average: prompt.average,
+            templates: prompt.templates.iter().map(|template| template.as_str().into()).collect(),
+            finer: prompt.finer.iter().map(FinerLabel::from).collect(),
         }
     }
 }
@@ -117,7 +143,7 @@ pub struct SetPrompts;
 impl Service for SetPrompts {
     const TYPE: &'static str = "owlet_msgs/srv/SetPrompts";
     const TYPE_HASH: &'static str =
-        "RIHS01_31d96b6e8712cb400a6b9502cb0532444f54eb4b764e84baa5678b80f60a6c84";
+        "RIHS01_1738ebf76d07764d81641f28889b011c28819cd7e888344a1c8b3e0b853be38b";
     type Request<'a> = SetPromptsRequest<'a>;
     type Response<'a> = SetPromptsResponse<'a>;
 }
@@ -143,7 +169,7 @@ pub struct GetPrompts;
 impl Service for GetPrompts {
     const TYPE: &'static str = "owlet_msgs/srv/GetPrompts";
     const TYPE_HASH: &'static str =
-        "RIHS01_4286a5fbf4392b9912351a4a141d62ef603de059e95676c0fc7b8a265e799183";
+        "RIHS01_24b5af4c76889db985884493d9491c5eaa2f9d84e4c05815ea7fd813b57f3728";
     type Request<'a> = GetPromptsRequest;
     type Response<'a> = GetPromptsResponse<'a>;
 }
@@ -187,7 +213,7 @@ pub struct Detect;
 impl Service for Detect {
     const TYPE: &'static str = "owlet_msgs/srv/Detect";
     const TYPE_HASH: &'static str =
-        "RIHS01_3e35600c9f0eefa4702f1cd644e64ee81c85b662ff7b175b5dcc53e495fdf408";
+        "RIHS01_b9491851ad4100cd8de139e629e9b99f3d768f2e54a33ba5b797181a9a00ae38";
     type Request<'a> = DetectRequest<'a>;
     type Response<'a> = DetectResponse<'a>;
 }
@@ -256,6 +282,8 @@ mod tests {
             exemplars: vec![shown.clone(), types::Exemplar { box_in_source_px: None, ..shown }],
             threshold: Some(0.25),
             average: true,
+            templates: vec!["a photo of {}".to_owned(), "{}".to_owned()],
+            finer: ["a clean mug", "a dirty mug"].map(types::FinerLabel::from_text).to_vec(),
             ..types::Prompt::default()
         };
         let other = types::Prompt { negative: true, asif: true, ..types::Prompt::from_text("x") };

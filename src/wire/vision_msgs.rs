@@ -109,7 +109,7 @@ impl From<BoundingBox2D> for PixelBox {
 pub struct Detection2D<'a> {
     /// Header of the source image.
     pub header: Header<'a>,
-    /// What it may be, best first.
+    /// What it is, with the score of the detection; then the finer labels, best first.
     pub results: Vec<ObjectHypothesisWithPose<'a>>,
     /// Where it is in the image.
     pub bbox: BoundingBox2D,
@@ -160,6 +160,25 @@ impl<'a> Detection2D<'a> {
             id: Cow::Owned(id),
         }
     }
+
+    /// With finer labels as further results, by falling score.
+    #[must_use]
+    pub fn with_finer(mut self, finer: impl IntoIterator<Item = (&'a str, f32)>) -> Self {
+        self.results.extend(finer_results(finer, PoseWithCovariance::default()));
+        self
+    }
+}
+
+/// Finer labels as results, all at one pose.
+fn finer_results<'a>(
+    finer: impl IntoIterator<Item = (&'a str, f32)>,
+    pose: PoseWithCovariance,
+) -> impl Iterator<Item = ObjectHypothesisWithPose<'a>> {
+    finer.into_iter().map(move |(class_id, score)| ObjectHypothesisWithPose {
+        class_id,
+        score: f64::from(score),
+        pose: pose.clone(),
+    })
 }
 
 /// `vision_msgs/msg/Detection2DArray`.
@@ -185,8 +204,8 @@ impl<'a> Message<'a> for Detection2DArray<'a> {
     }
 }
 
-/// The message for one frame: every header is the source image's, `class_id` is the prompt's name,
-/// the box is in pixels of the source image, and `id` is that of [`FrameDetections::id_text`].
+/// The message for one frame: every header is the source image's, `class_id` of the first result is
+/// the prompt's name, finer labels are further results, the box is in pixels of the source image, and `id` is that of [`FrameDetections::id_text`].
 #[must_use]
 pub fn detection_2d_array(found: &FrameDetections) -> Detection2DArray<'_> {
     let header = Header::from(&found.header);
@@ -195,6 +214,7 @@ pub fn detection_2d_array(found: &FrameDetections) -> Detection2DArray<'_> {
         let class_id = prompt.map_or("", |prompt| prompt.name.as_str());
         let id = found.id_text(index);
         Detection2D::of(header, class_id, detection.score, detection.box_in_source_px, id)
+            .with_finer(detection.finer_names(&found.prompts))
     });
     Detection2DArray { header, detections: detections.collect() }
 }
@@ -203,7 +223,10 @@ pub fn detection_2d_array(found: &FrameDetections) -> Detection2DArray<'_> {
 mod tests {
     use std::sync::Arc;
 
-    use crate::types::{Detection, FrameHeader, PixelBox, Prompt, PromptSet, StageTimings, Stamp};
+    use crate::types::{
+        Detection, FinerLabel, FinerScore, FrameHeader, PixelBox, Prompt, PromptSet, StageTimings,
+        Stamp,
+    };
 
     use super::*;
 
@@ -214,6 +237,7 @@ mod tests {
             objectness: None,
             box_in_source_px: PixelBox::from_corners(corners),
             mask: None,
+            finer: Vec::new(),
         };
         FrameDetections {
             camera: Arc::from("/camera/image"),
@@ -222,7 +246,13 @@ mod tests {
             height: 480,
             prompts: Arc::new(PromptSet {
                 version: 1,
-                prompts: vec![Prompt::from_text("a cat"), Prompt::from_text("ein Käuzchen")],
+                prompts: vec![
+                    Prompt::from_text("a cat"),
+                    Prompt {
+                        finer: ["jung", "alt"].map(FinerLabel::from_text).to_vec(),
+                        ..Prompt::from_text("ein Käuzchen")
+                    },
+                ],
                 default_threshold: 0.1,
             }),
             detections: vec![
@@ -237,9 +267,17 @@ mod tests {
 
     #[test]
     fn a_frame_becomes_a_message_with_the_rules_of_the_topics() {
-        let found = found();
+        let mut found = found();
+        found.detections[0].finer =
+            [(1, 0.75), (0, 0.25)].map(|(label, score)| FinerScore { label, score }).to_vec();
         let bytes = detection_2d_array(&found).encode();
         let message = Detection2DArray::decode(&bytes).unwrap();
+        let results = |at: usize| -> Vec<_> {
+            let results = &message.detections[at].results;
+            results.iter().map(|result| (result.class_id, result.score)).collect()
+        };
+        assert_eq!(results(0), [("ein Käuzchen", 0.75), ("alt", 0.75), ("jung", 0.25)]);
+        assert_eq!(results(1), [("a cat", 0.5)]);
         assert_eq!(message.header.to_frame_header(), found.header);
         let [first, second] = message.detections.as_slice() else {
             panic!("two detections, not {}", message.detections.len())

@@ -104,6 +104,7 @@ fn every_parameter_can_be_set_in_a_file() {
     qos_overrides: {/parameter_events: {publisher: {depth: 10}}}
     model: models/owlv2
     segmenter: models/sam
+    classifier: models/clip
     device: cuda:1
     dtype: bf16
     threads: 4
@@ -155,6 +156,7 @@ fn every_parameter_can_be_set_in_a_file() {
     let expected = Config {
         model: "models/owlv2".to_owned(),
         segmenter: Some("models/sam".to_owned()),
+        classifier: Some("models/clip".to_owned()),
         device: DeviceChoice::Cuda(1),
         dtype: DtypeChoice::Bf16,
         threads: 4,

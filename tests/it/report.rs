@@ -78,6 +78,7 @@ fn frame(prompts: &Arc<PromptSet>, number: u32, found: &[(usize, f32)]) -> Frame
                 objectness: None,
                 box_in_source_px: PixelBox::from_corners([1.0, 2.0, 3.0, 4.0]),
                 mask: None,
+                finer: Vec::new(),
             })
             .collect(),
         has_masks: false,

@@ -195,7 +195,7 @@ def main():
 
     def prompt(name, threshold=none):
         return peer.make("owlet_msgs/msg/Prompt", name=name, texts=[], exemplars=[], threshold=threshold, negative=False,
-            asif=False, average=False)
+            asif=False, average=False, templates=[], finer=[])
 
     seen["set_prompts"] = []
     any_version = numpy.array([], dtype=numpy.uint64)

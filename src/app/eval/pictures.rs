@@ -98,6 +98,7 @@ fn picture(
         .map(|at| OverlayItem {
             label: name(seen(at).category),
             score: seen(at).score as f32,
+            finer: None,
             box_in_source_px: seen(at).box_in_source_px.to_pixel_box(),
             color_index: seen(at).category,
         })

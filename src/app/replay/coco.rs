@@ -86,6 +86,9 @@ fn annotation(id: u64, image_id: u64, category_id: usize, found: &DetectionRecor
     if let Some(mask) = &found.mask {
         annotation["segmentation"] = json!(mask.rle);
     }
+    if !found.finer.is_empty() {
+        annotation["finer"] = json!(found.finer);
+    }
     if let Some(track) = found.id {
         annotation["track_id"] = track.into();
     }

@@ -24,6 +24,9 @@ pub(super) struct RunIdentity {
     /// What draws masks, and its weights.
     #[serde(default)]
     segmenter: Option<[String; 2]>,
+    /// What tells finer labels apart, and its weights.
+    #[serde(default)]
+    classifier: Option<[String; 2]>,
     prompts: Vec<PromptIdentity>,
     threshold: f32,
     nms_iou: Option<f32>,
@@ -83,6 +86,11 @@ impl RunIdentity {
                 .segmenter
                 .clone()
                 .zip(settings.segmenter_dir.as_ref())
+                .map(|(name, folder)| [name, weights(folder)]),
+            classifier: config
+                .classifier
+                .clone()
+                .zip(settings.classifier_dir.as_ref())
                 .map(|(name, folder)| [name, weights(folder)]),
             prompts: settings.prompts.prompts.iter().map(PromptIdentity::of).collect(),
             threshold: config.threshold,

@@ -119,6 +119,7 @@ impl Outputs {
                 Some(OverlayItem {
                     label: &prompts.prompts[mask.prompt].name,
                     score: mask.score,
+                    finer: None,
                     box_in_source_px: mask.box_in_source_px?,
                     color_index: mask.prompt,
                 })

@@ -53,6 +53,22 @@ pub static PARAMETERS: &[Parameter] = &[
         },
     },
     Parameter {
+        name: "classifier",
+        description: "The model that says which of the finer labels of a prompt (`finer` in a \
+                      prompts file) fits each thing that was found: a CLIP, by name or folder. \
+                      Empty for none; prompts with finer labels are refused then.",
+        changes: Changes::WhenConfigured,
+        example: Some("clip-vit-base-patch32"),
+        kind: ParameterKind::Text {
+            form: "the name of a model, the path of a folder, or nothing",
+            get: |config| config.classifier.clone().unwrap_or_default(),
+            set: |config, text, _| {
+                config.classifier = (!text.trim().is_empty()).then(|| text.to_owned());
+                true
+            },
+        },
+    },
+    Parameter {
         name: "device",
         description: "Where the model runs. `auto` takes the first CUDA device where there is one; \
                       a device that is asked for by name and is missing stops the start.",

@@ -2,20 +2,23 @@
 //!
 //! ```yaml
 //! default_threshold: 0.1
+//! templates: ["a photo of a {}", "a close-up of a {}"]
 //! prompts:
 //!   - a cat
 //!   - name: remote
 //!     texts: [a remote control, a tv remote]
 //!     threshold: 0.2
 //!   - {name: cushion, negative: true}
+//!   - name: a mug
+//!     finer: [a clean mug, {name: dirty, texts: [a dirty mug, a stained mug]}]
 //!   - name: gadget
 //!     exemplars: [{image: pictures/gadget.png, box: [12, 40, 96, 130]}]
 //! ```
 //!
 //! `name` alone is also its text, where there are no exemplars; `texts` alone are named after the
-//! first. Pictures are named relative to the file, or stand in it as data URLs; an exemplar without
-//! a box is the whole picture. `default_threshold` holds for the prompts of the file that have none
-//! of their own.
+//! first; the same holds for the labels of `finer`. Pictures are named relative to the file, or stand in it as data URLs; an exemplar without
+//! a box is the whole picture. `default_threshold` and `templates` hold for the prompts of the file
+//! that have none of their own; `templates: []` are a prompt's own.
 
 mod exemplars;
 mod write;
@@ -30,13 +33,23 @@ use super::loader::hint_at_quotes;
 use super::problem::{ConfigError, Problems};
 use super::sections::report_repeated_keys;
 use super::yaml::{self, Entry, Node, Value};
-use crate::types::Prompt;
+use crate::types::{FinerLabel, Prompt};
 
-const ROOT_KEYS: [&str; 2] = ["prompts", "default_threshold"];
+const ROOT_KEYS: [&str; 3] = ["prompts", "default_threshold", "templates"];
 /// What a message may say beyond a file.
-const MESSAGE_KEYS: [&str; 3] = ["prompts", "default_threshold", "version"];
-const PROMPT_KEYS: [&str; 7] =
-    ["name", "texts", "exemplars", "threshold", "negative", "asif", "average"];
+const MESSAGE_KEYS: [&str; 4] = ["prompts", "default_threshold", "templates", "version"];
+const PROMPT_KEYS: [&str; 9] = [
+    "name",
+    "texts",
+    "exemplars",
+    "threshold",
+    "negative",
+    "asif",
+    "average",
+    "templates",
+    "finer",
+];
+const FINER_KEYS: [&str; 2] = ["name", "texts"];
 /// The largest file or message. Pictures stand in it as text.
 const MAX_BYTES: u64 = 32 << 20;
 /// The most prompts of a file or message.
@@ -131,6 +144,9 @@ fn from_tree(
     check_keys("", entries, known, problems);
     let default_threshold = find(entries, "default_threshold")
         .and_then(|node| threshold(node, "default_threshold", problems));
+    let of_all = find(entries, "templates")
+        .and_then(|node| templates(node, "templates", problems))
+        .unwrap_or_default();
     let items = match find(entries, "prompts") {
         Some(Node { value: Value::List(items), .. }) if !items.is_empty() => items,
         Some(other) => {
@@ -157,7 +173,9 @@ fn from_tree(
     let mut lines_of_names = HashMap::new();
     for (index, item) in items.iter().enumerate() {
         let path = format!("prompts[{index}]");
-        let Some(mut prompt) = prompt(item, &path, &mut pictures, problems) else { continue };
+        let Some(mut prompt) = prompt(item, &path, &of_all, &mut pictures, problems) else {
+            continue;
+        };
         if let Some(first_line) = lines_of_names.insert(prompt.name.clone(), item.line) {
             let found = format!("{:?} again (first on line {first_line})", prompt.name);
             problems.add(&path, Some(item.line), "each name once", found);
@@ -172,16 +190,17 @@ fn from_tree(
 fn prompt(
     item: &Node,
     path: &str,
+    templates_of_all: &[String],
     pictures: &mut Pictures<'_>,
     problems: &mut Problems,
 ) -> Option<Prompt> {
-    let entries = match &item.value {
-        Value::Map(entries) => entries,
-        _ => return text(item, path, problems).map(|text| Prompt::from_text(&text)),
+    let Value::Map(entries) = &item.value else {
+        let templates = templates_of_all.to_vec();
+        return text(item, path, problems)
+            .map(|text| Prompt { templates, ..Prompt::from_text(&text) });
     };
     check_keys(path, entries, &PROMPT_KEYS, problems);
-    let name = find(entries, "name").map(|node| text(node, &format!("{path}.name"), problems));
-    let texts = find(entries, "texts").map(|node| texts(node, &format!("{path}.texts"), problems));
+    let named = name_and_texts(item, entries, path, problems);
     let exemplars = match find(entries, "exemplars") {
         Some(node) => pictures.exemplars(node, &format!("{path}.exemplars"), problems),
         None => Vec::new(),
@@ -190,21 +209,76 @@ fn prompt(
         .and_then(|node| threshold(node, &format!("{path}.threshold"), problems));
     let [negative, asif, average] =
         ["negative", "asif", "average"].map(|key| flag(entries, key, path, problems));
-    let (name, texts) = match (name, texts) {
-        (Some(name), Some(texts)) => (name?, texts?),
+    let finer = find(entries, "finer")
+        .map_or_else(Vec::new, |node| finer(node, &format!("{path}.finer"), problems));
+    let is_shown = find(entries, "exemplars").is_some();
+    let (name, texts) = match named? {
         // What is shown needs no words.
-        (Some(name), None) if find(entries, "exemplars").is_some() => (name?, Vec::new()),
-        (Some(name), None) => (name.clone()?, vec![name?]),
+        (name, None) if is_shown => (name, Vec::new()),
+        (name, texts) => {
+            let texts = texts.unwrap_or_else(|| vec![name.clone()]);
+            (name, texts)
+        }
+    };
+    let templates = match find(entries, "templates") {
+        Some(node) => templates(node, &format!("{path}.templates"), problems)?,
+        // Where there are no words there is nothing to put into them.
+        None if texts.is_empty() && finer.is_empty() => Vec::new(),
+        None => templates_of_all.to_vec(),
+    };
+    Some(Prompt { name, texts, exemplars, threshold, negative, asif, average, templates, finer })
+}
+
+/// A name, or that of the first text; texts where there are some.
+fn name_and_texts(
+    item: &Node,
+    entries: &[Entry],
+    path: &str,
+    problems: &mut Problems,
+) -> Option<(String, Option<Vec<String>>)> {
+    let name = find(entries, "name").map(|node| text(node, &format!("{path}.name"), problems));
+    let texts = find(entries, "texts").map(|node| texts(node, &format!("{path}.texts"), problems));
+    match (name, texts) {
+        (Some(name), Some(texts)) => Some((name?, Some(texts?))),
+        (Some(name), None) => Some((name?, None)),
         (None, Some(texts)) => {
             let texts = texts?;
-            (texts.first()?.clone(), texts)
+            Some((texts.first()?.clone(), Some(texts)))
         }
         (None, None) => {
             problems.add(path, Some(item.line), "`name` or `texts`", "neither");
-            return None;
+            None
+        }
+    }
+}
+
+/// Finer labels: each a text, or a map of a name and texts.
+fn finer(node: &Node, path: &str, problems: &mut Problems) -> Vec<FinerLabel> {
+    let items = match &node.value {
+        Value::List(items) if items.len() > 1 => items,
+        other => {
+            problems.add(path, Some(node.line), "a list of at least two labels", other.to_string());
+            return Vec::new();
         }
     };
-    Some(Prompt { name, texts, exemplars, threshold, negative, asif, average })
+    let mut label = |(index, item): (usize, &Node)| {
+        let path = format!("{path}[{index}]");
+        let Value::Map(entries) = &item.value else {
+            return text(item, &path, problems).map(|text| FinerLabel::from_text(&text));
+        };
+        check_keys(&path, entries, &FINER_KEYS, problems);
+        let (name, texts) = name_and_texts(item, entries, &path, problems)?;
+        Some(FinerLabel { texts: texts.unwrap_or_else(|| vec![name.clone()]), name })
+    };
+    items.iter().enumerate().filter_map(&mut label).collect()
+}
+
+/// Templates, of which there may be none. What each has to hold is told by the check of a set.
+fn templates(node: &Node, path: &str, problems: &mut Problems) -> Option<Vec<String>> {
+    match &node.value {
+        Value::List(items) if items.is_empty() => Some(Vec::new()),
+        _ => texts(node, path, problems),
+    }
 }
 
 fn flag(entries: &[Entry], key: &str, path: &str, problems: &mut Problems) -> bool {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::types::{Exemplar, ExemplarPicture, Prompt};
+use crate::types::{Exemplar, ExemplarPicture, FinerLabel, Prompt};
 use crate::vision::exemplar::data_url;
 
 /// A file that [`read`](super::read) gives the same prompts back from, with `comment` above them.
@@ -25,16 +25,24 @@ pub fn to_yaml(prompts: &[Prompt], comment: &str, folder: Option<&Path>) -> Stri
 /// One item of the list of prompts, as [`to_yaml`] writes it.
 #[must_use]
 pub fn prompt_to_yaml(prompt: &Prompt, folder: Option<&Path>) -> String {
-    let Prompt { name, texts, exemplars, threshold, negative, asif, average } = prompt;
+    let Prompt { name, texts, exemplars, threshold, negative, asif, average, templates, finer } =
+        prompt;
     let mut text = format!("  - name: {}\n", quoted(name));
-    if !texts.is_empty() {
-        let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
-        text += &format!("    texts: [{}]\n", texts.join(", "));
+    for (key, list) in [("texts", texts), ("templates", templates)] {
+        if !list.is_empty() {
+            text += &format!("    {key}: {}\n", list_of(list));
+        }
     }
     if !exemplars.is_empty() {
         text += "    exemplars:\n";
         for exemplar in exemplars {
             text += &format!("      - {}\n", exemplar_to_yaml(exemplar, folder));
+        }
+    }
+    if !finer.is_empty() {
+        text += "    finer:\n";
+        for FinerLabel { name, texts } in finer {
+            text += &format!("      - {{name: {}, texts: {}}}\n", quoted(name), list_of(texts));
         }
     }
     if let Some(threshold) = threshold {
@@ -64,6 +72,11 @@ fn reference(picture: &ExemplarPicture, folder: Option<&Path>) -> String {
     let below = folder.zip(picture.file.as_deref());
     let below = below.and_then(|(folder, file)| file.strip_prefix(folder).ok()?.to_str());
     below.map_or_else(|| data_url(&picture.encoded), str::to_owned)
+}
+
+fn list_of(texts: &[String]) -> String {
+    let texts: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
+    format!("[{}]", texts.join(", "))
 }
 
 /// In double quotes, with everything escaped that is not plainly visible.

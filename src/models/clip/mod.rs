@@ -6,6 +6,7 @@ mod config;
 mod known;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -14,7 +15,7 @@ pub use known::KNOWN_NAMES;
 
 use super::inputs::{check_pixel_values, check_token_ids};
 use super::{ForwardError, LoadError};
-use crate::nn::{self, ImageTower, Linear, Scope, TextTower};
+use crate::nn::{self, ImageTower, Linear, Scope, TextTower, TextTowerConfig};
 use crate::weights::Weights;
 
 /// Both towers and their projections: a CLIP as it also stands inside other networks.
@@ -50,9 +51,43 @@ pub struct Clip {
     device: Device,
     kind: Kind,
     parameters: u64,
-    towers: Towers,
+    texts: ClipTexts,
+    vision_model: ImageTower,
+    visual_projection: Linear,
     /// The factor on cosines, `exp(logit_scale)`.
     scale: f64,
+}
+
+/// The part of a [`Clip`] that reads texts, which may go to another thread.
+#[derive(Clone, Debug)]
+pub struct ClipTexts {
+    config: TextTowerConfig,
+    device: Device,
+    /// Behind a lock, since a tensor may be sent to another thread and not shared with it.
+    half: Arc<Mutex<TextHalf>>,
+}
+
+#[derive(Debug)]
+struct TextHalf {
+    text_model: TextTower,
+    text_projection: Linear,
+}
+
+impl ClipTexts {
+    /// As [`Clip::embed_texts`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn embed(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
+        check_token_ids(ids, &self.config)?;
+        // Nothing is changed under the lock.
+        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
+        no_grad(|| {
+            let pooled = half.text_model.forward(&ids.f_to_device(self.device)?)?;
+            half.text_projection.forward(&pooled)?.f_to_kind(Kind::Float)
+        })
+        .map_err(ForwardError::from)
+    }
 }
 
 impl Clip {
@@ -65,10 +100,13 @@ impl Clip {
     pub fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self, LoadError> {
         let config = ClipConfig::open(folder)?;
         let loader = Weights::open(folder)?.loader(device, kind);
-        let towers = Towers::new(&Scope::root(&loader), &config);
+        let Towers { text_model, vision_model, text_projection, visual_projection, logit_scale } =
+            Towers::new(&Scope::root(&loader), &config);
         let parameters = loader.finish()?;
-        let scale = no_grad(|| towers.logit_scale.f_double_value(&[]))?.exp();
-        Ok(Self { config, device, kind, parameters, towers, scale })
+        let scale = no_grad(|| logit_scale.f_double_value(&[]))?.exp();
+        let half = Arc::new(Mutex::new(TextHalf { text_model, text_projection }));
+        let texts = ClipTexts { config: config.text, device, half };
+        Ok(Self { config, device, kind, parameters, texts, vision_model, visual_projection, scale })
     }
 
     /// The configuration it was loaded from.
@@ -112,12 +150,13 @@ impl Clip {
     /// # Errors
     /// Another shape, an id outside the vocabulary, what libtorch reports.
     pub fn embed_texts(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
-        check_token_ids(ids, &self.config.text)?;
-        no_grad(|| {
-            let pooled = self.towers.text_model.forward(&ids.f_to_device(self.device)?)?;
-            self.towers.text_projection.forward(&pooled)?.f_to_kind(Kind::Float)
-        })
-        .map_err(ForwardError::from)
+        self.texts.embed(ids)
+    }
+
+    /// The part that reads texts. It shares its weights with this network.
+    #[must_use]
+    pub fn texts(&self) -> ClipTexts {
+        self.texts.clone()
     }
 
     /// Encodes images.
@@ -132,8 +171,8 @@ impl Clip {
         check_pixel_values(pixel_values, self.config.image.image_size)?;
         no_grad(|| {
             let pixel_values = pixel_values.f_to_device_(self.device, self.kind, false, false)?;
-            let tokens = self.towers.vision_model.forward(&pixel_values)?;
-            self.towers.visual_projection.forward(&tokens.f_select(1, 0)?)?.f_to_kind(Kind::Float)
+            let tokens = self.vision_model.forward(&pixel_values)?;
+            self.visual_projection.forward(&tokens.f_select(1, 0)?)?.f_to_kind(Kind::Float)
         })
         .map_err(ForwardError::from)
     }

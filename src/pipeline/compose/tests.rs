@@ -38,6 +38,7 @@ impl Detector for Boxes {
                     objectness: None,
                     box_in_source_px: PixelBox::from_corners([at as f32, 0.0, 9.0, 4.0]),
                     mask: None,
+                    finer: Vec::new(),
                 })
                 .collect(),
             best_scores: vec![0.5],

@@ -51,6 +51,7 @@ impl Detector for WholeImage {
                             objectness: None,
                             box_in_source_px: PixelBox::from_corners([0.0, 0.0, width as f32, 1.0]),
                             mask: None,
+                            finer: Vec::new()
                         };
                         self.rules.map_or(1, |rules| rules.max_detections)
                     ],

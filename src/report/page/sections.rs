@@ -127,6 +127,9 @@ fn prompt_row(page: &Page<'_>, row: usize, prompt: &PromptTally) -> Markup {
             th scope="row" {
                 (name(&prompt.name))
                 @if prompt.negative { " " small { "distractor" } }
+                @for (label, detections) in &prompt.finer {
+                    br; small { (name(label)) " " (count(*detections)) }
+                }
             }
             td.number {
                 (count(prompt.frames))

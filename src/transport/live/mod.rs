@@ -13,7 +13,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use image::RgbImage;
 
 pub use clock::{Moment, NodeClock};
-pub use prompts::{ExemplarRecord, PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused};
+pub use prompts::{
+    ExemplarRecord, FinerLabelRecord, PromptRecord, PromptsAnswer, PromptsRecord, PromptsRefused,
+};
 pub use status::{
     BestScore, CameraStatus, Connections, Failure, ModelStatus, PromptsStatus, RequestCounts,
     SpaceKeys, SpaceStatus, State, Status, TransformsStatus, WaitsFor,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Exemplar, Prompt, PromptSet};
+use crate::types::{Exemplar, FinerLabel, Prompt, PromptSet};
 use crate::vision::exemplar::data_url;
 
 /// Reasons of one refusal that are listed; the rest are counted.
@@ -44,6 +44,21 @@ pub struct PromptRecord {
     /// Whether its texts, and its exemplars, are one query each.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub average: bool,
+    /// Sentences into which its texts are put.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<String>,
+    /// What a thing that it finds may be more closely.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finer: Vec<FinerLabelRecord>,
+}
+
+/// One finer label of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinerLabelRecord {
+    /// The name in every output.
+    pub name: String,
+    /// The texts that describe it.
+    pub texts: Vec<String>,
 }
 
 /// One picture of a prompt.
@@ -65,6 +80,12 @@ impl From<&Exemplar> for ExemplarRecord {
     }
 }
 
+impl From<&FinerLabel> for FinerLabelRecord {
+    fn from(label: &FinerLabel) -> Self {
+        Self { name: label.name.clone(), texts: label.texts.clone() }
+    }
+}
+
 impl From<&Prompt> for PromptRecord {
     fn from(prompt: &Prompt) -> Self {
         Self {
@@ -75,6 +96,8 @@ impl From<&Prompt> for PromptRecord {
             negative: prompt.negative,
             asif: prompt.asif,
             average: prompt.average,
+            templates: prompt.templates.clone(),
+            finer: prompt.finer.iter().map(FinerLabelRecord::from).collect(),
         }
     }
 }

@@ -48,7 +48,9 @@ fn found_in(frame: &FrameRecord, answer: Answer<Detect>) {
     let header = Header::from(&header);
     let detections = frame.detections.iter().zip(1_u32..).map(|(found, instance)| {
         let in_source_px = PixelBox::from_corners(found.box_px);
+        let finer = found.finer.iter().map(|finer| (finer.name.as_str(), finer.score));
         Detection2D::of(header, &found.prompt, found.score, in_source_px, instance.to_string())
+            .with_finer(finer)
     });
     answer.send(&DetectResponse {
         success: true,

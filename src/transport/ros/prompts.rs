@@ -1,5 +1,6 @@
 //! Prompt sets: the topic on which they come and are told, and the services that set and get them.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +9,9 @@ use serde_json::json;
 use super::services::{Answer, serve};
 use super::topics::{Out, ros_type};
 use super::{Held, LinkError, Qos, RosEndpoint, RosLink};
-use crate::transport::live::{ExemplarRecord, NodeInput, PromptRecord, PromptsAnswer};
+use crate::transport::live::{
+    ExemplarRecord, FinerLabelRecord, NodeInput, PromptRecord, PromptsAnswer,
+};
 use crate::types::{self, PixelBox};
 use crate::vision::exemplar::data_url;
 use crate::wire::Message;
@@ -140,25 +143,41 @@ pub(super) fn as_file(
 
 /// A prompt with what the message may leave out filled in. Nothing is checked here.
 fn record_of(prompt: &msgs::Prompt<'_>) -> PromptRecord {
-    let first_text = prompt.texts.first().map_or("", |text| text);
-    let name = if prompt.name.is_empty() { first_text } else { &prompt.name };
-    let texts = match (prompt.texts.as_slice(), prompt.exemplars.as_slice()) {
-        ([], []) => vec![name.to_owned()],
-        (texts, _) => texts.iter().map(|text| text.to_string()).collect(),
-    };
+    let (name, mut texts) = name_and_texts(&prompt.name, &prompt.texts);
+    if texts.is_empty() && prompt.exemplars.is_empty() {
+        texts.push(name.clone());
+    }
     let exemplars = prompt.exemplars.iter().map(|exemplar| ExemplarRecord {
         image: data_url(exemplar.image.data),
         box_px: exemplar.r#box.map(|area| PixelBox::from(area).corners()),
     });
     PromptRecord {
-        name: name.to_owned(),
+        name,
         texts,
         exemplars: exemplars.collect(),
         threshold: prompt.threshold,
         negative: prompt.negative,
         asif: prompt.asif,
         average: prompt.average,
+        templates: prompt.templates.iter().map(|template| template.to_string()).collect(),
+        finer: prompt.finer.iter().map(finer_record_of).collect(),
     }
+}
+
+/// The same for a finer label.
+fn finer_record_of(label: &msgs::FinerLabel<'_>) -> FinerLabelRecord {
+    let (name, texts) = name_and_texts(&label.name, &label.texts);
+    FinerLabelRecord {
+        name,
+        texts: if texts.is_empty() { vec![label.name.to_string()] } else { texts },
+    }
+}
+
+/// A name that is empty is that of the first text.
+fn name_and_texts(name: &str, texts: &[Cow<'_, str>]) -> (String, Vec<String>) {
+    let texts: Vec<_> = texts.iter().map(|text| text.to_string()).collect();
+    let name = if name.is_empty() { texts.first().map_or("", String::as_str) } else { name };
+    (name.to_owned(), texts)
 }
 
 /// Whether a set would change nothing.
@@ -187,6 +206,13 @@ mod tests {
             texts: vec!["a mug".into(), "a \"cup\"\n".into()],
             threshold: Some(0.1 + 0.2),
             average: true,
+            templates: vec!["a photo of {}".into(), "{} on a table".into()],
+            finer: ["clean", "dirty"]
+                .map(|name| msgs::FinerLabel {
+                    name: name.into(),
+                    texts: vec![format!("a {name} mug").into()],
+                })
+                .to_vec(),
             ..msgs::Prompt::default()
         }
     }
@@ -225,6 +251,13 @@ mod tests {
         assert_eq!(read("", &["a cat", "a tom"]), expect("a cat", "a cat|a tom"));
         assert_eq!(read("pet", &["a cat"]), expect("pet", "a cat"));
         assert_eq!(read("", &[]), expect("", ""), "what the check of a set refuses");
+        let finer = |name: &'static str, texts: &[&'static str]| {
+            let texts = texts.iter().map(|text| (*text).into()).collect();
+            let record = finer_record_of(&msgs::FinerLabel { name: name.into(), texts });
+            (record.name, record.texts.join("|"))
+        };
+        assert_eq!(finer("clean", &[]), expect("clean", "clean"));
+        assert_eq!(finer("", &["a clean mug", "b"]), expect("a clean mug", "a clean mug|b"));
     }
 
     #[test]

@@ -68,6 +68,7 @@ mod tests {
                 mask: Mask::new(5, 1, (0..5).map(|x| columns.contains(&x)).collect()),
                 predicted_iou: None,
             }),
+            finer: Vec::new(),
         };
         let mut found = FrameDetections {
             camera: "front".into(),

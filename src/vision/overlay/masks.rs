@@ -48,8 +48,7 @@ pub fn draw_masks(image: &RgbImage, classes: &GrayImage, items: &[OverlayItem<'_
     items.sort_by(|a, b| b.score.total_cmp(&a.score));
     for item in items {
         if let Some(rect) = pixel_rect(&item.box_in_source_px, bounds) {
-            let ending = format!(" {:.2}", item.score);
-            plates.add(rect, item.label, &ending, color_of(item.color_index));
+            plates.add_item(rect, item);
         }
     }
     plates.draw(&mut drawn);
@@ -80,6 +79,7 @@ mod tests {
         let label = OverlayItem {
             label: "bowl",
             score: 0.8,
+            finer: None,
             box_in_source_px: PixelBox::from_corners([20.0, 40.0, 60.0, 80.0]),
             color_index: 2,
         };

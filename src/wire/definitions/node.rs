@@ -69,6 +69,7 @@ pub(super) const PROMPT_SET: MessageDefinition = MessageDefinition {
     text: concat!(
         include_str!("../../../msg/msg/PromptSet.msg"),
         part!("owlet_msgs/Prompt", include_str!("../../../msg/msg/Prompt.msg")),
+        part!("owlet_msgs/FinerLabel", include_str!("../../../msg/msg/FinerLabel.msg")),
         part!("owlet_msgs/Exemplar", include_str!("../../../msg/msg/Exemplar.msg")),
         part!(
             "sensor_msgs/CompressedImage",
@@ -77,5 +78,5 @@ pub(super) const PROMPT_SET: MessageDefinition = MessageDefinition {
         header!(),
         bounding_box_2d!(),
     ),
-    type_hash: "RIHS01_d0bcf905beffe531a915053f7f60778483c503b284e16c2b52b15cbe5eb2c947",
+    type_hash: "RIHS01_add5112bf83adcbff231b7f0722580fbec0da4df579546391a6119fd44e5b81a",
 };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::ObjectHypothesisWithPose;
+use super::{ObjectHypothesisWithPose, finer_results};
 use crate::types::{FrameDetections, FramePlaces, Pick};
 use crate::wire::cdr::{FieldError, Message, Reader, Writer};
 use crate::wire::geometry_msgs::{Pose, PoseStamped, PoseWithCovariance};
@@ -36,7 +36,8 @@ impl<'a> Message<'a> for BoundingBox3D {
 pub struct Detection3D<'a> {
     /// Stamp of the source image, and the frame that the box and the poses are in.
     pub header: Header<'a>,
-    /// What it may be, best first.
+    /// What it is, with the score of the detection; then the finer labels, best first. All at one
+    /// pose.
     pub results: Vec<ObjectHypothesisWithPose<'a>>,
     /// Where it is.
     pub bbox: BoundingBox3D,
@@ -103,13 +104,16 @@ pub fn detection_3d_array<'a>(
         let place = place.as_ref().ok()?;
         let center = Pose { position: place.position_m, orientation: place.orientation_xyzw };
         let prompt = found.prompts.prompts.get(detection.prompt);
+        let pose = PoseWithCovariance { pose: center, ..Default::default() };
+        let mut results = vec![ObjectHypothesisWithPose {
+            class_id: prompt.map_or("", |prompt| prompt.name.as_str()),
+            score: f64::from(detection.score),
+            pose: pose.clone(),
+        }];
+        results.extend(finer_results(detection.finer_names(&found.prompts), pose));
         Some(Detection3D {
             header,
-            results: vec![ObjectHypothesisWithPose {
-                class_id: prompt.map_or("", |prompt| prompt.name.as_str()),
-                score: f64::from(detection.score),
-                pose: PoseWithCovariance { pose: center, ..Default::default() },
-            }],
+            results,
             bbox: BoundingBox3D { center, size: place.size_m },
             id: Cow::Owned(found.id_text(index)),
         })
@@ -174,6 +178,7 @@ mod tests {
             objectness: None,
             box_in_source_px: PixelBox::from_corners([0.0, 0.0, 9.0, 9.0]),
             mask: None,
+            finer: Vec::new(),
         };
         let prompts = vec![Prompt::from_text("a mug"), Prompt::from_text("a bowl")];
         let found = FrameDetections {

@@ -6,6 +6,7 @@ mod bank;
 mod boxes;
 mod detect;
 mod detect_refusals;
+mod finer;
 mod help;
 mod inspect;
 mod masks;

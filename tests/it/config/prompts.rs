@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 use owlet::config::{ConfigError, prompts};
-use owlet::types::Prompt;
+use owlet::types::{FinerLabel, Prompt};
 use owlet::vision::exemplar::{data_url, picture_of_image};
 
 use super::{file, problems, repository};
@@ -77,18 +77,19 @@ colour: red
              text is meant)",
             "5: prompts[2]: expected a text that is not blank, found the text \"\"",
             "6: prompts[3].text: expected one of name, texts, exemplars, threshold, negative, asif, \
-             average, found the key \"text\" (did you mean \"texts\"?)",
+             average, templates, finer, found the key \"text\" (did you mean \"texts\"?)",
             "7: prompts[4].texts: expected at least one text, found an empty list",
             "7: prompts[4].threshold: expected a number from 0 to 1, found -0.1",
             "8: prompts[5].name: expected a text that is not blank, found a list of 1",
             "8: prompts[5].texts[1]: expected a text that is not blank, found nothing",
-            "9: prompts[6].negative: expected true or false, found the text \"maybe\"",
             "9: prompts[6]: expected `name` or `texts`, found neither",
+            "9: prompts[6].negative: expected true or false, found the text \"maybe\"",
             "10: prompts[7]: expected each name once, found \"a cat\" again (first on line 3)",
             "11: prompts[7].name: expected each key once, found it again (first on line 10)",
             "12: prompts[8]: expected a text that is not blank, found a list of 1",
             "13: prompts[9]: expected a text that is not blank, found nothing",
-            "14: colour: expected one of prompts, default_threshold, found the key \"colour\"",
+            "14: colour: expected one of prompts, default_threshold, templates, found the key \
+             \"colour\"",
         ]
     );
 }
@@ -144,9 +145,83 @@ fn what_is_written_is_read_back() {
     prompts[2].negative = true;
     prompts[3].threshold = Some(1e-9);
     prompts[4].threshold = Some(1.0);
+    prompts[6].finer = [0, 3, 4]
+        .map(|n| FinerLabel { name: odd[n].to_owned(), texts: odd.map(str::to_owned).to_vec() })
+        .to_vec();
+    prompts[5].templates = vec!["\"{}\": seen".to_owned(), "{}".to_owned()];
     let text = prompts::to_yaml(&prompts, "first line\nsecond: line", None);
     assert!(text.starts_with("# first line\n# second: line\nprompts:\n"), "{text}");
     assert_eq!(prompts_of(text).unwrap(), prompts);
+}
+
+#[test]
+fn templates_of_a_file_are_taken_by_the_prompts_that_have_none() {
+    let text = "templates: [\"a photo of {}\", \"{}\"]
+prompts:
+  - a cat
+  - {name: dog, templates: [\"the {}\"]}
+  - {name: owl, templates: []}
+  - name: cow
+    exemplars: []
+";
+    let templates = |text: &str| -> Vec<_> {
+        let prompts = prompts_of(text).unwrap();
+        prompts.iter().map(|prompt| prompt.templates.join("|")).collect()
+    };
+    // What is shown has no words to put into them, unless for its labels.
+    assert_eq!(templates(text), ["a photo of {}|{}", "the {}", "", ""]);
+    let labels = format!("{text}    finer: [a calf, a bull]\n");
+    assert_eq!(templates(&labels)[3], "a photo of {}|{}");
+    let message = "{\"templates\": [\"a {}\"], \"prompts\": [\"cat\"]}";
+    let message = prompts::parse_message(message.as_bytes()).unwrap();
+    assert_eq!(message.prompts[0].templates, ["a {}"]);
+    let error = prompts_of("templates: a {}\nprompts: [{name: x, templates: [7]}]\n").unwrap_err();
+    assert_eq!(
+        problems(&error),
+        [
+            "1: templates: expected a list of texts, found the text \"a {}\"",
+            "2: prompts[0].templates[0]: expected a text that is not blank, found 7 (put it in \
+             quotes if a text is meant)",
+        ]
+    );
+}
+
+#[test]
+fn finer_labels_are_texts_or_have_names() {
+    let text = "prompts:
+  - name: a mug
+    finer: [a clean mug, {name: dirty, texts: [a dirty mug, a stained mug]}, {texts: [a cup]}]
+";
+    let prompts = prompts_of(text).unwrap();
+    let labels: Vec<_> =
+        prompts[0].finer.iter().map(|label| (label.name.as_str(), label.texts.join("|"))).collect();
+    let expected = [
+        ("a clean mug", "a clean mug".to_owned()),
+        ("dirty", "a dirty mug|a stained mug".to_owned()),
+        ("a cup", "a cup".to_owned()),
+    ];
+    assert_eq!(labels, expected);
+    let error = prompts_of(
+        "prompts:
+  - {name: a, finer: [only one]}
+  - {name: b, finer: {a: b}}
+  - {name: c, finer: [7, {names: x}, {name: y, texts: []}]}
+",
+    )
+    .unwrap_err();
+    assert_eq!(
+        problems(&error),
+        [
+            "2: prompts[0].finer: expected a list of at least two labels, found a list of 1",
+            "3: prompts[1].finer: expected a list of at least two labels, found a map of 1",
+            "4: prompts[2].finer[0]: expected a text that is not blank, found 7 (put it in quotes \
+             if a text is meant)",
+            "4: prompts[2].finer[1].names: expected one of name, texts, found the key \"names\" \
+             (did you mean \"name\"?)",
+            "4: prompts[2].finer[1]: expected `name` or `texts`, found neither",
+            "4: prompts[2].finer[2].texts: expected at least one text, found an empty list",
+        ]
+    );
 }
 
 #[test]

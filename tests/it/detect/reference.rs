@@ -25,6 +25,7 @@ fn golden_detections(goldens: &Goldens, image: &RgbImage) -> Vec<Detection> {
             objectness: None,
             box_in_source_px: PixelBox::from_corners(corners.try_into().unwrap())
                 .clipped_to(image.width(), image.height()),
+            finer: Vec::new(),
         })
         .filter(|detection| detection.box_in_source_px.area() > 0.0)
         .collect();

@@ -48,7 +48,14 @@ fn plainly(
         let Some((prompt, score)) = best else { continue };
         let box_in_source_px = geometry.source_px_from_norm(norm.try_into().unwrap());
         if !prompts.prompts[prompt].negative && box_in_source_px.area() > 0.0 {
-            found.push(Detection { prompt, score, objectness: None, box_in_source_px, mask: None });
+            found.push(Detection {
+                prompt,
+                score,
+                objectness: None,
+                box_in_source_px,
+                mask: None,
+                finer: Vec::new(),
+            });
         }
     }
     found.sort_by(|a, b| b.score.total_cmp(&a.score));

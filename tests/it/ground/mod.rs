@@ -1,3 +1,4 @@
 //! Naming by pairs of pictures and texts.
 
+mod classify;
 mod parity;

@@ -3,13 +3,25 @@
 use image::{Rgb, RgbImage};
 use owlet::types::PixelBox;
 use owlet::vision::overlay::{
-    OverlayItem, TruthItem, color_of, draw, draw_with_truth, with_caption,
+    OverlayItem, TruthItem, color_of, draw, draw_masks, draw_with_truth, with_caption,
 };
 use proptest::prelude::*;
 
 fn item(corners: [f32; 4], color_index: usize) -> OverlayItem<'static> {
     let box_in_source_px = PixelBox::from_corners(corners);
-    OverlayItem { label: "a cat", score: 0.5, box_in_source_px, color_index }
+    OverlayItem { label: "a cat", score: 0.5, finer: None, box_in_source_px, color_index }
+}
+
+#[test]
+fn a_finer_label_stands_before_the_prompt() {
+    let grey = RgbImage::from_pixel(640, 240, Rgb([128; 3]));
+    let plain = item([100.0, 80.0, 220.0, 200.0], 1);
+    let finer = OverlayItem { finer: Some(("a tom", 0.91)), ..plain };
+    let same = OverlayItem { label: "a tom 0.91, a cat", ..plain };
+    assert_eq!(draw(&grey, &[finer]), draw(&grey, &[same]));
+    assert_ne!(draw(&grey, &[finer]), draw(&grey, &[plain]));
+    let none = image::GrayImage::new(640, 240);
+    assert_eq!(draw_masks(&grey, &none, &[finer]), draw_masks(&grey, &none, &[same]));
 }
 
 fn count(image: &RgbImage, color: [u8; 3]) -> usize {
@@ -106,6 +118,7 @@ proptest! {
                 [*corners, near].map(|corners| OverlayItem {
                     label,
                     score: *score,
+                    finer: (score.to_bits() % 2 == 1).then_some((label, *score)),
                     box_in_source_px: PixelBox::from_corners(corners),
                     color_index: *color_index,
                 })

@@ -8,7 +8,7 @@ use owlet::wire::geometry_msgs::{
     Pose, PoseStamped, PoseWithCovariance, Transform, TransformStamped,
 };
 use owlet::wire::lifecycle_msgs::{State, Transition, TransitionEvent};
-use owlet::wire::owlet_msgs::{Exemplar, Prompt, PromptSet};
+use owlet::wire::owlet_msgs::{Exemplar, FinerLabel, Prompt, PromptSet};
 use owlet::wire::rcl_interfaces::{Parameter, ParameterEvent, ParameterValue};
 use owlet::wire::rosgraph_msgs::Clock;
 use owlet::wire::sensor_msgs::{
@@ -290,6 +290,8 @@ fn add_node(written: &mut Written) {
             }],
             threshold: Some(0.25),
             average: true,
+            templates: vec!["a photo of {}".into()],
+            finer: vec![FinerLabel { name: "old".into(), texts: vec!["an old owl".into()] }],
             ..Prompt::default()
         },
         Prompt { name: "branch".into(), negative: true, asif: true, ..Prompt::default() },
@@ -309,10 +311,12 @@ fn add_node(written: &mut Written) {
                     }],
                 }],
                 "threshold": [0.25], "negative": false, "asif": false, "average": true,
+                "templates": ["a photo of {}"],
+                "finer": [{ "name": "old", "texts": ["an old owl"] }],
             },
             {
                 "name": "branch", "texts": [], "exemplars": [], "threshold": [], "negative": true,
-                "asif": true, "average": false,
+                "asif": true, "average": false, "templates": [], "finer": [],
             },
         ],
     });

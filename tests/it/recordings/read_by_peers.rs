@@ -21,6 +21,7 @@ fn frame(number: i64) -> FrameDetections {
         objectness: None,
         box_in_source_px: PixelBox::from_corners(corners),
         mask: None,
+        finer: Vec::new(),
     };
     FrameDetections {
         camera: Arc::from("/camera/image"),

@@ -61,6 +61,7 @@ fn places_in_a_real_bin_are_where_people_drew_the_masks() {
             numbers::<4>(&object["box"]).map(|corner| corner as f32),
         ),
         mask: None,
+        finer: Vec::new(),
     });
     let name = |object: &Value| names[usize::try_from(object["label"].as_u64().unwrap()).unwrap()];
     let prompts = objects.iter().map(|object| Prompt::from_text(name(object))).collect();

@@ -90,6 +90,60 @@ fn a_refused_set_names_every_reason_and_changes_nothing() {
     assert!(set(b"prompts: [a mug]").is_ok(), "the node lives on");
 }
 
+#[test]
+fn finer_labels_come_and_go_while_a_node_with_a_classifier_runs() {
+    let classifier = format!("classifier={}", fixture("clip_tiny").display());
+    let node = Node::start("finer", &["-p", "cat", "--param", &classifier]);
+    let found = node.subscribe("detections/*");
+    let path = picture("square.png");
+    let png = std::fs::read(&path).unwrap();
+    let set = |text: &str| node.ask("prompts", Some(("application/yaml", text.as_bytes())));
+    let yaml = "prompts:\n  - name: cat\n    finer: [a red cat, a blue cat]\n    templates: [\"the {}\"]\n";
+    let answer = set(yaml).unwrap();
+    assert_eq!(answer["version"], 2);
+    let labels = json!([
+        { "name": "a red cat", "texts": ["a red cat"] },
+        { "name": "a blue cat", "texts": ["a blue cat"] },
+    ]);
+    assert_eq!(answer["prompts"][0]["finer"], labels);
+    assert_eq!(answer["prompts"][0]["templates"], json!(["the {}"]));
+    node.send("front", "image/png", &png, 1);
+    let record = next(&found);
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("prompts.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let words = ["--prompts", file.to_str().unwrap(), "--param", &classifier];
+    let expected = detected(&path, &words);
+    are_alike(&record["detections"], &expected);
+    let best = |detections: &Value| {
+        let label = &detections[0]["finer"][0];
+        (label["name"].as_str().unwrap().to_owned(), label["score"].as_f64().unwrap())
+    };
+    let ((name, score), expected) = (best(&record["detections"]), best(&expected));
+    assert!(name == expected.0 && (score - expected.1).abs() < 1e-5, "{name} {score}");
+
+    // A set that is refused leaves the labels in use; one without labels takes them away.
+    let refused = set("prompts: [{name: cat, finer: [one, one]}]").unwrap_err();
+    assert!(
+        refused["reasons"].to_string().contains("finer[1]: the name is used twice"),
+        "{refused}"
+    );
+    node.send("front", "image/png", &png, 2);
+    assert_eq!(best(&next(&found)["detections"]).0, name);
+    assert_eq!(set("prompts: [cat]").unwrap()["version"], 3);
+    node.send("front", "image/png", &png, 3);
+    let record = next(&found);
+    assert_eq!(
+        (&record["prompts_version"], record["detections"][0].get("finer")),
+        (&json!(3), None)
+    );
+
+    let plain = Node::start("not_finer", &["-p", "cat"]);
+    let refused = plain.ask("prompts", Some(("application/yaml", yaml.as_bytes()))).unwrap_err();
+    let reasons = refused["reasons"].to_string();
+    assert!(reasons.contains("finer: no classifier is configured"), "{reasons}");
+}
+
 /// The prompts in use, once they have this version.
 fn at_version(node: &Node, version: u64) -> Value {
     let began = Instant::now();

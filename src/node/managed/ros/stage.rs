@@ -95,6 +95,7 @@ impl Detector for Fake {
             objectness: None,
             box_in_source_px: PixelBox::from_corners([0.0, 0.0, 1.0, 1.0]),
             mask: None,
+            finer: Vec::new(),
         };
         let found = (0..set.prompts.len()).filter(|prompt| set.threshold_of(*prompt) < 0.5);
         let detections: Vec<_> = found.map(one).take(self.rules.max_detections).collect();

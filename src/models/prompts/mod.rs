@@ -1,17 +1,19 @@
 //! From a prompt set to rows of token ids, and from those to queries.
 
+mod rows;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tch::{Device, Kind, Tensor};
 
+use self::rows::mean_of_groups;
+pub use self::rows::{averaged, embed_rows};
 use super::ForwardError;
 use super::text_store::TextStore;
+use crate::nn::unit_length;
 use crate::tokenize::ClipTokenizer;
-use crate::types::{PromptProblem, PromptSet, PromptSetRefused};
-
-/// Texts that are encoded in one pass: bounds the memory that a set of any size takes.
-const TEXTS_PER_PASS: usize = 256;
+use crate::types::{Prompt, PromptProblem, PromptSet, PromptSetRefused};
 
 /// Texts that are remembered: 8 MB of vectors of 512 numbers. Where there are more, those of the
 /// newest set are.
@@ -31,8 +33,8 @@ pub struct PromptEncoder {
 /// Every text of a prompt set, encoded by a model.
 #[derive(Debug)]
 pub struct EncodedTexts {
-    /// One for each text, or one for all texts of a prompt that averages them: f32 `[queries,
-    /// size]`, on the model's device. None where the set has exemplars alone.
+    /// One for each text, in all its templates, or one for all texts of a prompt that averages
+    /// them: f32 `[queries, size]`, on the model's device. None where the set has exemplars alone.
     pub queries: Tensor,
     /// The prompt that each query belongs to, as its index in the set.
     pub prompt_of_text: Vec<usize>,
@@ -69,38 +71,85 @@ impl PromptEncoder {
             Err(refused) => refused.problems,
         };
         problems.extend(set.problems_without_bank());
-        let mut ids = Vec::new();
-        let mut prompt_of_text = Vec::new();
+        problems.extend(set.problems_without_classifier());
+        if set.too_many_filled_texts().is_some() {
+            return Err(PromptSetRefused { problems });
+        }
+        let mut texts = Tokens::default();
         for (index, prompt) in set.prompts.iter().enumerate() {
-            for text in prompt.texts.iter().filter(|text| !text.trim().is_empty()) {
-                match self.tokenizer.encode(text, self.max_tokens) {
-                    Ok(of_text) => {
-                        ids.push(of_text);
-                        prompt_of_text.push(index);
-                    }
-                    Err(refused) => problems.push(PromptProblem {
-                        prompt: prompt.name.clone(),
-                        reason: refused.to_string(),
-                    }),
+            for filled in prompt.filled_texts() {
+                for reason in texts.add(self, index, &filled) {
+                    problems.push(PromptProblem { prompt: prompt.name.clone(), reason });
                 }
             }
         }
         if !problems.is_empty() {
             return Err(PromptSetRefused { problems });
         }
-        let queries = match ids.is_empty() {
-            true => Tensor::f_zeros([0, 0], (Kind::Float, self.device)).map_err(ForwardError::from),
-            false => self.queries(&ids, embed),
-        };
-        match queries.and_then(|queries| averaged(&queries, &prompt_of_text, set)) {
+        let queries = self.vectors(&texts, embed);
+        match queries.and_then(|queries| averaged(&queries, &texts.owner_of_text, set)) {
             Ok((queries, prompt_of_text)) => Ok(EncodedTexts { queries, prompt_of_text }),
-            Err(error) => Err(PromptSetRefused {
-                problems: vec![PromptProblem {
-                    prompt: String::new(),
-                    reason: format!("the texts could not be encoded: {error}"),
-                }],
-            }),
+            Err(error) => Err(not_encoded(&error)),
         }
+    }
+
+    /// Encodes the finer labels of `set`: for each prompt a vector for each of its labels, of
+    /// length 1. Several texts of a label, and what templates make of them, are averaged.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), of the labels.
+    pub fn encode_finer(
+        &self,
+        set: &PromptSet,
+        embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
+    ) -> Result<Vec<Vec<Vec<f32>>>, PromptSetRefused> {
+        set.check()?;
+        let labels = || set.prompts.iter().flat_map(|prompt| &prompt.finer);
+        let (mut texts, mut problems, mut label) = (Tokens::default(), Vec::new(), 0);
+        for prompt in &set.prompts {
+            for (number, finer) in prompt.finer.iter().enumerate() {
+                for text in &finer.texts {
+                    let reasons = texts.add(self, label, &prompt.filled(text));
+                    problems.extend(reasons.into_iter().map(|reason| PromptProblem {
+                        prompt: prompt.name.clone(),
+                        reason: format!("finer[{number}]: {reason}"),
+                    }));
+                }
+                label += 1;
+            }
+        }
+        if !problems.is_empty() {
+            return Err(PromptSetRefused { problems });
+        }
+        let encoded = || -> Result<_, ForwardError> {
+            let vectors = self.vectors(&texts, embed)?;
+            let (vectors, _) = mean_of_groups(&vectors, &texts.owner_of_text, |_| true)?;
+            Ok(Vec::<Vec<f32>>::try_from(unit_length(&vectors)?.f_to_device(Device::Cpu)?)?)
+        };
+        let mut vectors = match labels().next() {
+            None => Vec::new(),
+            Some(_) => encoded().map_err(|error| not_encoded(&error))?,
+        };
+        if vectors.iter().flatten().any(|value| !value.is_finite()) {
+            let message = "their vectors are not numbers: are the weights damaged?";
+            return Err(not_encoded(message));
+        }
+        let mut vectors = vectors.drain(..);
+        let of_prompt = |prompt: &Prompt| vectors.by_ref().take(prompt.finer.len()).collect();
+        Ok(set.prompts.iter().map(of_prompt).collect())
+    }
+
+    /// f32 `[texts, size]` on the device: the mean of what templates made of each text.
+    fn vectors(
+        &self,
+        texts: &Tokens,
+        embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
+    ) -> Result<Tensor, ForwardError> {
+        if texts.ids.is_empty() {
+            return Ok(Tensor::f_zeros([0, 0], (Kind::Float, self.device))?);
+        }
+        let rows = self.queries(&texts.ids, embed)?;
+        Ok(mean_of_groups(&rows, &texts.text_of_row, |_| true)?.0)
     }
 
     /// Remembers nothing any more, as before the first set.
@@ -179,66 +228,39 @@ impl PromptEncoder {
     }
 }
 
-/// The rows of each prompt that averages become one, their mean at the mean of their lengths (unit
-/// vectors give a unit vector, as in the ensembles of the CLIP paper); those of other prompts stay.
-/// `rows` is f32 `[n, size]`, and `prompt_of_row` says whose each of them is, rising. The same for
-/// what comes out.
-///
-/// # Errors
-/// What libtorch reports.
-pub fn averaged(
-    rows: &Tensor,
-    prompt_of_row: &[usize],
-    set: &PromptSet,
-) -> Result<(Tensor, Vec<usize>), ForwardError> {
-    let averages = |prompt: &usize| set.prompts[*prompt].average;
-    if !prompt_of_row.iter().any(averages) {
-        return Ok((rows.shallow_clone(), prompt_of_row.to_vec()));
-    }
-    let (mut parts, mut prompts, mut first) = (Vec::new(), Vec::new(), 0);
-    for of_prompt in prompt_of_row.chunk_by(PartialEq::eq) {
-        let part = rows.f_narrow(0, first, of_prompt.len() as i64)?;
-        first += of_prompt.len() as i64;
-        if averages(&of_prompt[0]) {
-            let length = |rows: &Tensor| rows.f_linalg_norm(2.0, [-1].as_slice(), true, None);
-            let mean = |rows: &Tensor| rows.f_mean_dim([0].as_slice(), true, Kind::Float);
-            let lengths = length(&part)?.f_clamp_min(f64::from(f32::MIN_POSITIVE))?;
-            let middle = mean(&part.f_div(&lengths)?)?;
-            let scale = mean(&lengths)?.f_div(&length(&middle)?.f_clamp_min(1e-12)?)?;
-            parts.push(middle.f_mul(&scale)?);
-            prompts.push(of_prompt[0]);
-        } else {
-            parts.push(part);
-            prompts.extend(of_prompt);
-        }
-    }
-    Ok((Tensor::f_cat(&parts, 0)?, prompts))
+/// The tokens of several texts.
+#[derive(Default)]
+struct Tokens {
+    /// A row for each template of each text, or for each text where there are no templates.
+    ids: Vec<Vec<i64>>,
+    /// Which text each row is of.
+    text_of_row: Vec<usize>,
+    /// What each text is of, rising.
+    owner_of_text: Vec<usize>,
 }
 
-/// `rows` of token ids, all of one length and at least one of them, to f32 `[rows, size]`: gives
-/// them to `embed` in passes, without the padding that all of a pass have. The caller switches
-/// gradients off.
-///
-/// # Errors
-/// What `embed` and libtorch report.
-pub fn embed_rows(
-    rows: &[Vec<i64>],
-    end_id: i64,
-    embed: impl Fn(&Tensor) -> Result<Tensor, ForwardError>,
-) -> Result<Tensor, ForwardError> {
-    let mut parts = Vec::with_capacity(rows.len().div_ceil(TEXTS_PER_PASS));
-    for chunk in rows.chunks(TEXTS_PER_PASS) {
-        // What follows the end of the longest text is padding that nothing looks at: attention is
-        // causal, and a text is read at its end token.
-        let used = |row: &Vec<i64>| {
-            row.iter().position(|id| *id == end_id).map_or(row.len(), |end| end + 1)
-        };
-        let tokens = chunk.iter().map(used).max().unwrap_or(0);
-        let ids: Vec<i64> = chunk.iter().flat_map(|row| row[..tokens].iter().copied()).collect();
-        let ids = Tensor::f_from_slice(&ids)?.f_view([chunk.len() as i64, tokens as i64])?;
-        parts.push(embed(&ids)?);
+impl Tokens {
+    /// Adds one text of `owner` in all its templates. The reason for each that cannot be read;
+    /// those that are blank are told by the check of the set.
+    fn add(&mut self, encoder: &PromptEncoder, owner: usize, filled: &[String]) -> Vec<String> {
+        let mut reasons = Vec::new();
+        for text in filled.iter().filter(|text| !text.trim().is_empty()) {
+            match encoder.tokenizer.encode(text, encoder.max_tokens) {
+                Ok(row) => {
+                    self.ids.push(row);
+                    self.text_of_row.push(self.owner_of_text.len());
+                }
+                Err(refused) => reasons.push(refused.to_string()),
+            }
+        }
+        self.owner_of_text.push(owner);
+        reasons
     }
-    Ok(Tensor::f_cat(&parts, 0)?.f_to_kind(Kind::Float)?)
+}
+
+fn not_encoded(why: &(impl std::fmt::Display + ?Sized)) -> PromptSetRefused {
+    let reason = format!("the texts could not be encoded: {why}");
+    PromptSetRefused { problems: vec![PromptProblem { prompt: String::new(), reason }] }
 }
 
 #[cfg(test)]
@@ -246,17 +268,14 @@ mod tests {
     use std::cell::Cell;
     use std::path::Path;
 
+    use super::rows::TEXTS_PER_PASS;
     use super::*;
     use crate::models::owl::Owl;
-    use crate::types::Prompt;
 
     #[test]
     fn only_prompts_that_average_have_one_query_for_all() {
         let rows = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0, 3.0, 0.0, 0.0, 5.0]).view([4, 2]);
-        let prompts = [false, true].map(|average| crate::types::Prompt {
-            average,
-            ..crate::types::Prompt::from_text("x")
-        });
+        let prompts = [false, true].map(|average| Prompt { average, ..Prompt::from_text("x") });
         let mut set = PromptSet { version: 1, prompts: prompts.into(), default_threshold: 0.1 };
         let (queries, prompts) = averaged(&rows, &[0, 0, 1, 1], &set).unwrap();
         assert_eq!(prompts, [0, 0, 1]);
@@ -332,6 +351,59 @@ mod tests {
         counted.set(0);
         encoder.encode(&set(&texts(0, 10)), counting(&counted)).unwrap();
         assert_eq!(counted.get(), 10);
+    }
+
+    #[test]
+    fn a_text_is_the_mean_of_what_templates_make_of_it() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/owlvit_tiny");
+        let model = Owl::load(&folder, Device::Cpu, Kind::Float).unwrap();
+        let encoder = encoder(None);
+        let rows = |set: &PromptSet| {
+            let texts = encoder.encode(set, |ids| model.embed_texts(ids)).unwrap();
+            (Vec::<Vec<f32>>::try_from(texts.queries).unwrap(), texts.prompt_of_text)
+        };
+        // The ensemble of the CLIP paper: unit vectors, their mean, of unit length again.
+        let unit = |vector: &[f32]| -> Vec<f32> {
+            let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+            vector.iter().map(|value| value / length).collect()
+        };
+        let ensemble = |vectors: &[Vec<f32>]| {
+            let sum = |n: usize| vectors.iter().map(|vector| unit(vector)[n]).sum::<f32>();
+            unit(&(0..vectors[0].len()).map(sum).collect::<Vec<_>>())
+        };
+        let close = |found: &[f32], expected: &[f32]| {
+            let off = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            // Unit vectors; f32 sums in another order.
+            assert!(off < 1e-6, "off by {off}");
+        };
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let pet = Prompt {
+            texts: owned(&["cat", "dog"]),
+            templates: owned(&["a photo of a {}", "the {}", "{}"]),
+            ..Prompt::from_text("pet")
+        };
+        let others = [Prompt::from_text("red"), Prompt::from_text("hand")];
+        let alone = |text: &str| {
+            let filled = [format!("a photo of a {text}"), format!("the {text}"), text.to_owned()];
+            ensemble(&rows(&set(&filled)).0)
+        };
+        let mut asked = set(&[]);
+        asked.prompts = vec![others[0].clone(), pet, others[1].clone()];
+        let (found, prompts) = rows(&asked);
+        assert_eq!(prompts, [0, 1, 1, 2]);
+        close(&found[1], &alone("cat"));
+        close(&found[2], &alone("dog"));
+        let plain = rows(&set(&owned(&["red", "hand"]))).0;
+        assert_eq!([&found[0], &found[3]], [&plain[0], &plain[1]]);
+
+        asked.prompts[1].average = true;
+        let (found, prompts) = rows(&asked);
+        assert_eq!(prompts, [0, 1, 2]);
+        close(&found[1], &ensemble(&[alone("cat"), alone("dog")]));
+
+        asked.prompts[1].templates = owned(&["no place"]);
+        let refused = encoder.encode(&asked, |ids| model.embed_texts(ids)).unwrap_err().to_string();
+        assert!(refused.contains("\"pet\": templates[0]: expected one {}"), "{refused}");
     }
 
     #[test]
