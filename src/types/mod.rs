@@ -26,7 +26,7 @@ pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
 pub use exemplar::{Exemplar, ExemplarPicture};
 pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
 pub use mask::{InstanceMask, Mask};
-pub use pick::{Heightmap, Pick};
+pub use pick::{Heightmap, MOST_PROMPT_SCORES, Pick};
 pub use prompt::{
     MAX_EXEMPLAR_PIXELS, MAX_EXEMPLARS, MAX_TEXT_BYTES, Prompt, PromptProblem, PromptSet,
     PromptSetRefused,
