@@ -109,4 +109,42 @@ impl Enlargement {
         let stride = [self.side, self.side];
         x.f_conv_transpose2d(&self.weight, Some(&self.bias), stride, [0, 0], [0, 0], 1, [1, 1])
     }
+
+    /// Pixels along each side of a place's square.
+    #[must_use]
+    pub fn side(&self) -> i64 {
+        self.side
+    }
+
+    /// The same for places as rows of a matrix, with the channels of a place side by side.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn for_rows(&self) -> Result<RowEnlargement, TchError> {
+        let (inputs, outputs, _, _) = self.weight.size4()?;
+        let squares = self.side * self.side;
+        let weight = self.weight.f_permute([0, 2, 3, 1])?.f_reshape([inputs, squares * outputs])?;
+        Ok(RowEnlargement { weight, bias: self.bias.f_repeat([squares])?, outputs })
+    }
+}
+
+/// An [`Enlargement`] as a matrix product.
+#[derive(Debug)]
+pub struct RowEnlargement {
+    /// `[inputs, side * side * outputs]`.
+    weight: Tensor,
+    /// `[side * side * outputs]`.
+    bias: Tensor,
+    outputs: i64,
+}
+
+impl RowEnlargement {
+    /// `[places, inputs]` to `[places * side * side, outputs]`: the pixels of each place's square
+    /// row by row, one square after the other.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        self.bias.f_addmm(x, &self.weight)?.f_view([-1, self.outputs])
+    }
 }

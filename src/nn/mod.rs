@@ -22,7 +22,7 @@ mod towers;
 pub use activation::{Activation, UnknownActivation};
 pub use attention::{Attention, Projections};
 pub use clock::StageClock;
-pub use conv::{Conv2d, ConvShape, Enlargement};
+pub use conv::{Conv2d, ConvShape, Enlargement, RowEnlargement};
 pub use cuda::load_cuda_backend;
 pub use device::{DeviceRefused, device_name, kind_name, resolve_device};
 pub use encoder::{Encoder, EncoderConfig, EncoderLayer, Mlp};

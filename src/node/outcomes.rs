@@ -10,7 +10,7 @@ use super::cameras::{Mishap, Newest};
 use crate::pipeline::Outcome;
 use crate::transport::live::NodeOutput;
 use crate::transport::records::{FrameRecord, LiveRecord};
-use crate::types::{Frame, FrameDetections};
+use crate::types::{Frame, FrameDetections, FramePlaces};
 use crate::vision::encode::encode_jpeg;
 use crate::vision::overlay;
 
@@ -46,7 +46,10 @@ impl Node {
                 }
                 let record = LiveRecord { frame: record(&detections, self.polygons), stamp_from };
                 output.detections(&name, &record, Some(&detections));
-                self.draw(&name, &frame, &detections, output);
+                // With picks it is drawn when they are known.
+                if !self.space.draws_picks(&name) {
+                    self.draw(&name, &frame, &detections, None);
+                }
                 self.cameras.update(key, |camera| {
                     camera.answered += 1;
                     camera.newest = Some(Newest {
@@ -72,12 +75,18 @@ impl Node {
     }
 
     /// Draws the overlay where somebody looks at it.
-    fn draw(&self, name: &str, frame: &Frame, found: &FrameDetections, output: &dyn NodeOutput) {
-        let tuning = self.tuning();
+    pub(super) fn draw(
+        &self,
+        name: &str,
+        frame: &Frame,
+        found: &FrameDetections,
+        places: Option<&FramePlaces>,
+    ) {
+        let (tuning, output) = (self.tuning(), &*self.output);
         if !tuning.overlay || !output.wants_overlay(name) {
             return;
         }
-        let drawn = overlay::draw_found(&frame.image, found);
+        let drawn = overlay::draw_found(&frame.image, found, places);
         match encode_jpeg(&drawn, tuning.jpeg_quality) {
             Ok(jpeg) => output.overlay(name, &frame.header, jpeg),
             Err(error) => tracing::warn!("{name}: no overlay: {error}"),

@@ -46,6 +46,7 @@ pub(super) struct SpaceDesk {
     mode: LocateMode,
     clouds: bool,
     maps: bool,
+    picks: bool,
     started: Instant,
     state: Mutex<State>,
     changed: Condvar,
@@ -86,6 +87,7 @@ impl SpaceDesk {
             mode: options.mode,
             clouds: options.clouds,
             maps: options.settings.heightmap.is_some(),
+            picks: options.settings.picks.is_some(),
             started: Instant::now(),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -193,11 +195,21 @@ impl SpaceDesk {
         }
     }
 
+    /// Whether places of this camera are looked for, as far as it is known now.
+    fn is_looked_for(&self, state: &State, camera: &str) -> bool {
+        let has_depth = state.spatial.intake(camera).depths > 0;
+        !self.is_off() && !state.is_closed && (self.mode != LocateMode::Auto || has_depth)
+    }
+
+    /// Whether overlays of this camera show picks, and so wait for them.
+    pub(super) fn draws_picks(&self, camera: &str) -> bool {
+        self.picks && self.is_looked_for(&self.lock(), camera)
+    }
+
     /// Has places looked for, unless nothing says that the camera has any.
     pub(super) fn post(&self, camera: &Arc<str>, found: FrameDetections, frame: Frame) {
         let mut state = self.lock();
-        let has_depth = state.spatial.intake(camera).depths > 0;
-        if self.is_off() || state.is_closed || (self.mode == LocateMode::Auto && !has_depth) {
+        if !self.is_looked_for(&state, camera) {
             return;
         }
         let job = Job { camera: Arc::clone(camera), found, frame };
@@ -380,6 +392,9 @@ impl Node {
             let record = record(&found, self.polygons).with_places(places);
             let record = LiveRecord { frame: record, stamp_from: frame.stamp_from.name() };
             output.places(&camera, &record, &found, places);
+            if self.space.picks {
+                self.draw(&camera, &frame, &found, Some(places));
+            }
             if let Some(cloud) = &located.cloud {
                 output.cloud(&camera, cloud);
             }

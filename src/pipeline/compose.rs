@@ -94,6 +94,13 @@ impl Detector for MaskingDetector {
                 return Err(DetectError::Backend { stage: Stage::Masks.name(), message });
             }
             for (detection, mask) in found.detections.iter_mut().zip(masks.masks) {
+                let size = (mask.mask.width(), mask.mask.height());
+                if size != images[place].dimensions() {
+                    let (width, height) = images[place].dimensions();
+                    let message =
+                        format!("a mask of {}x{} in an image of {width}x{height}", size.0, size.1);
+                    return Err(DetectError::Backend { stage: Stage::Masks.name(), message });
+                }
                 detection.mask = Some(mask);
             }
             found.timings.add(Stage::Masks, elapsed);

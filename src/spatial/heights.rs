@@ -4,7 +4,7 @@ use image::{GrayImage, Rgb, RgbImage};
 
 use super::view::View;
 use crate::geometry::{HeightGrid, Heights, Scene};
-use crate::types::{Detection, FrameDetections, Heightmap};
+use crate::types::{Detection, FrameDetections, Heightmap, MOST_PROMPT_SCORES};
 
 impl View {
     /// What the depth picture shows of the grid, with scores and colours of what is on top.
@@ -29,16 +29,53 @@ impl View {
                 label.0 = [prompt];
             }
         }
+        let prompts = found.prompts.prompts.len();
+        let prompt_scores = prompts
+            .checked_mul(heights_m.len())
+            .filter(|count| *count <= MOST_PROMPT_SCORES)
+            .map(|_| scores_of_prompts(&seen_at_px, found));
         Heightmap {
             header: self.header.clone(),
             width: grid.columns(),
             height: grid.rows(),
             heights_m,
             scores,
+            prompt_scores,
+            prompts: prompts as u32,
             labels,
             colours,
         }
     }
+}
+
+/// For each cell the best score of each prompt's detections that hold what is on top of it.
+fn scores_of_prompts(seen_at_px: &[Option<[u32; 2]>], found: &FrameDetections) -> Vec<f32> {
+    let prompts = found.prompts.prompts.len();
+    let mut scores = vec![0.0_f32; seen_at_px.len() * prompts];
+    // By rows of the source image, so that a detection looks at those that it covers alone.
+    let mut seen: Vec<([u32; 2], usize)> = seen_at_px
+        .iter()
+        .enumerate()
+        .filter_map(|(cell, at)| at.map(|[x, y]| ([y, x], cell)))
+        .collect();
+    seen.sort_unstable();
+    for detection in found.detections.iter().filter(|found| found.prompt < prompts) {
+        let mask = detection.mask.as_ref().map(|found| &found.mask);
+        let area = match mask {
+            Some(mask) => mask.box_px(),
+            None => Some(detection.box_in_source_px.clipped_to(found.width, found.height)),
+        };
+        let Some(area) = area else { continue };
+        let [x0, y0, x1, y1] = area.corners().map(|edge| edge.round() as u32);
+        let first = seen.partition_point(|([y, _], _)| *y < y0);
+        for ([y, x], cell) in seen[first..].iter().take_while(|([y, _], _)| *y < y1) {
+            if (x0..x1).contains(x) && mask.is_none_or(|mask| mask.holds(*x, *y)) {
+                let best = &mut scores[cell * prompts + detection.prompt];
+                *best = best.max(detection.score);
+            }
+        }
+    }
+    scores
 }
 
 /// The best detection of each pixel of the source image.

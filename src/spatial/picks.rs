@@ -1,5 +1,7 @@
 //! Where the detections of one image may be taken hold of.
 
+use nalgebra::{Point3, Vector3};
+
 use super::view::{View, no_place};
 use crate::geometry::{PickError, PickPoint, PickSettings, Scene};
 use crate::types::{FrameDetections, NoPlace, NoPlaceKind, Pick};
@@ -20,15 +22,20 @@ impl View {
             };
             scene
                 .pick(&found.mask, &self.settings, settings)
-                .map(|point| self.pick(&point))
+                .map(|point| self.pick(&point, scene))
                 .map_err(no_pick)
         });
         picks.collect()
     }
 
-    fn pick(&self, point: &PickPoint) -> Pick {
+    fn pick(&self, point: &PickPoint, scene: &Scene<'_>) -> Pick {
         let to_target = &self.target_from_picture;
         let at = point.at_source_px;
+        let to_one_end = point.orientation * Vector3::y() * (0.5 * point.width_m);
+        let end_px =
+            |end: Point3<f64>| scene.source_px_of(&end).map(|at| [at.x as f32, at.y as f32]);
+        let one = end_px(point.position - to_one_end);
+        let other = end_px(point.position + to_one_end);
         Pick {
             position_m: (to_target * point.position).coords.into(),
             orientation_xyzw: (to_target.rotation * point.orientation).coords.into(),
@@ -38,6 +45,7 @@ impl View {
             room_m: point.room_m,
             score: point.score,
             at_px: [at.x as f32, at.y as f32],
+            span_px: one.zip(other).map(|(one, other)| [one, other]),
         }
     }
 }

@@ -8,13 +8,15 @@ use crate::wire::std_msgs::Header;
 pub struct HeightmapPictures<'a> {
     map: &'a Heightmap,
     header: Header<'a>,
+    prompts_encoding: String,
 }
 
 impl<'a> HeightmapPictures<'a> {
     /// Of a heightmap.
     #[must_use]
     pub fn of(map: &'a Heightmap) -> Self {
-        Self { map, header: Header::from(&map.header) }
+        let prompts_encoding = format!("32FC{}", map.prompts);
+        Self { map, header: Header::from(&map.header), prompts_encoding }
     }
 
     /// `32FC1`: metres above the lower bound of z; NaN where nothing was seen.
@@ -27,6 +29,15 @@ impl<'a> HeightmapPictures<'a> {
     #[must_use]
     pub fn scores(&self) -> Image<'_> {
         self.image("32FC1", 4, bytemuck::cast_slice(&self.map.scores))
+    }
+
+    /// `32FCn`: for each of the n prompts of the set a channel with the best score of what was found
+    /// of it there, 0 for nothing. `None` where they would be too many.
+    #[must_use]
+    pub fn prompt_scores(&self) -> Option<Image<'_>> {
+        let scores = self.map.prompt_scores.as_ref().filter(|scores| !scores.is_empty())?;
+        let bytes = 4 * self.map.prompts;
+        Some(self.image(&self.prompts_encoding, bytes, bytemuck::cast_slice(scores)))
     }
 
     /// `mono8`: the place of its prompt in the set, from 1; 0 for none.

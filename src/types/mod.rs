@@ -29,7 +29,7 @@ pub use exemplar::{Exemplar, ExemplarPicture};
 pub use finer::{FinerLabel, FinerScore, MAX_FINER_LABELS};
 pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
 pub use mask::{InstanceMask, Mask};
-pub use pick::{Heightmap, Pick};
+pub use pick::{Heightmap, MOST_PROMPT_SCORES, Pick};
 pub use prompt::{
     MAX_EXEMPLAR_PIXELS, MAX_EXEMPLARS, MAX_TEXT_BYTES, Prompt, PromptProblem, PromptSet,
     PromptSetRefused,

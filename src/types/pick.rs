@@ -30,7 +30,13 @@ pub struct Pick {
     pub score: f64,
     /// Where the image shows the point, `[x, y]` in pixels of the source image.
     pub at_px: [f32; 2],
+    /// Where the image shows the two ends of what the fingers span, half of `width_m` to either
+    /// side of the point along y; `None` where the camera does not see them.
+    pub span_px: Option<[[f32; 2]; 2]>,
 }
+
+/// Numbers that the score maps of all prompts have at most: 64 MiB.
+pub const MOST_PROMPT_SCORES: usize = 1 << 24;
 
 /// What was seen, from straight above: an orthographic picture in the form of CLIPort (Shridhar et
 /// al. 2021). Columns count along x of its frame, rows along y, both rising; all lists are row by
@@ -47,6 +53,12 @@ pub struct Heightmap {
     pub heights_m: Vec<f32>,
     /// The best score of a detection whose mask holds that point, in `[0, 1]`; 0 where none does.
     pub scores: Vec<f32>,
+    /// The same for each prompt of the set by itself, whatever `pick_prompt` asks for: of a cell
+    /// one score for each, in the order of the set, then those of the next cell. `None` where they
+    /// would be more than [`MOST_PROMPT_SCORES`].
+    pub prompt_scores: Option<Vec<f32>>,
+    /// How many prompts the set has.
+    pub prompts: u32,
     /// The prompt of that detection: its place in the set, from 1; 0 for none.
     pub labels: GrayImage,
     /// The colour of that point; black where none was seen.

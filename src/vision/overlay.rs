@@ -10,18 +10,21 @@
 //! still tells the prompts apart.
 
 mod canvas;
+mod from_above;
 mod masks;
 mod palette;
+mod picks;
 mod text;
 
 use image::RgbImage;
 
 use canvas::Rect;
+pub use from_above::draw_from_above;
 pub use masks::draw_masks;
 pub use palette::color_of;
 use text::Line;
 
-use crate::types::{Detection, FrameDetections, Heightmap, PixelBox, PromptSet};
+use crate::types::{Detection, FrameDetections, FramePlaces, PixelBox, PromptSet};
 use crate::vision::mask;
 
 const DARK: [u8; 3] = [16, 16, 16];
@@ -120,39 +123,24 @@ pub fn draw(image: &RgbImage, items: &[OverlayItem<'_>]) -> RgbImage {
     draw_with_truth(image, &[], items)
 }
 
-/// A copy of `image` with what was found in it: masks where there are some, else boxes.
+/// A copy of `image` with what was found in it: masks where there are some, else boxes; and where
+/// it may be taken hold of, where that is known.
 ///
 /// # Panics
 /// Where `found` is of an image of another size.
 #[must_use]
-pub fn draw_found(image: &RgbImage, found: &FrameDetections) -> RgbImage {
+pub fn draw_found(
+    image: &RgbImage,
+    found: &FrameDetections,
+    places: Option<&FramePlaces>,
+) -> RgbImage {
     let items = items(&found.detections, &found.prompts);
-    match found.has_masks {
+    let mut drawn = match found.has_masks {
         true => draw_masks(image, &mask::classes(found), &items),
         false => draw(image, &items),
-    }
-}
-
-/// A heightmap as two pictures side by side: heights from dark to light over the range that was
-/// seen, and the colours from above with what was found tinted and edged. What was not seen is
-/// black in both.
-#[must_use]
-pub fn draw_from_above(map: &Heightmap) -> RgbImage {
-    let seen = || map.heights_m.iter().copied().filter(|height| height.is_finite());
-    let (low, high) = (seen().fold(f32::INFINITY, f32::min), seen().fold(0.0, f32::max));
-    let scale = 215.0 / (high - low).max(1e-3);
-    let (width, height) = (map.width, map.height);
-    let tinted = draw_masks(&map.colours, &map.labels, &[]);
-    let mut drawn = RgbImage::new(width.saturating_mul(2), height);
-    for (y, line) in (0..height).zip(map.heights_m.chunks_exact(width.max(1) as usize)) {
-        for (x, metres) in (0..width).zip(line) {
-            if metres.is_finite() {
-                // Lighter than what was not seen.
-                let grey = (40.0 + scale * (metres - low)) as u8;
-                drawn.put_pixel(x, y, image::Rgb([grey; 3]));
-            }
-            drawn.put_pixel(width + x, y, *tinted.get_pixel(x, y));
-        }
+    };
+    if let Some(places) = places {
+        picks::draw_picks(&mut drawn, found, places);
     }
     drawn
 }

@@ -50,8 +50,8 @@ struct SpaceOutputs {
     cloud: Option<TopicId>,
     /// The best one, and all.
     picks: Option<[TopicId; 2]>,
-    /// Heights, scores, labels and colours.
-    heightmap: Option<[TopicId; 4]>,
+    /// Heights, scores, labels, colours and scores of each prompt.
+    heightmap: Option<[TopicId; 5]>,
 }
 
 impl BagOutputs {
@@ -103,6 +103,7 @@ impl BagOutputs {
                             add("heightmap/scores", Image::TYPE)?,
                             add("heightmap/labels", Image::TYPE)?,
                             add("heightmap/color", Image::TYPE)?,
+                            add("heightmap/prompts", Image::TYPE)?,
                         ]),
                         false => None,
                     },
@@ -175,7 +176,7 @@ impl BagOutputs {
 
 fn write_heightmap(
     writer: &mut BagWriter,
-    [heights, scores, labels, colours]: [TopicId; 4],
+    [heights, scores, labels, colours, prompts]: [TopicId; 5],
     at: Stamp,
     map: &Heightmap,
 ) -> Result<(), BagError> {
@@ -183,7 +184,11 @@ fn write_heightmap(
     writer.write(heights, at, &pictures.heights())?;
     writer.write(scores, at, &pictures.scores())?;
     writer.write(labels, at, &pictures.labels())?;
-    writer.write(colours, at, &pictures.colours())
+    writer.write(colours, at, &pictures.colours())?;
+    match pictures.prompt_scores() {
+        Some(message) => writer.write(prompts, at, &message),
+        None => Ok(()),
+    }
 }
 
 /// `~/detections` of the node; with several cameras each has its own, named after its topic.

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use owlet::pipeline::{FrameFailure, Outcome};
 use owlet::report::{FromAbove, RecordingInfo, ReportOptions, RunSummary, TopicInfo};
+use owlet::spatial::LocatedFrame;
 use owlet::tasks::ModelInfo;
 use owlet::track::FrameTracker;
 use owlet::transport::records::FrameRecord;
 use owlet::transport::rosbag2::BagInfo;
-use owlet::types::{Frame, FrameDetections, Heightmap, PromptSet, Stamp};
+use owlet::types::{Frame, FrameDetections, PromptSet, Stamp};
 use owlet::vision::encode::encode_jpeg;
 use owlet::vision::overlay;
 
@@ -122,8 +123,7 @@ impl<'a> Outputs<'a> {
                     }
                 })?;
                 self.bag.add(&detections, located.as_ref(), &frame)?;
-                let heightmap = located.as_ref().and_then(|located| located.heightmap.as_ref());
-                self.add_found(&detections, heightmap, &frame)
+                self.add_found(&detections, located.as_ref(), &frame)
             }
             Outcome::Failed(FrameFailure { frame, reason }) => {
                 let prompts = Arc::clone(&self.prompts);
@@ -151,11 +151,13 @@ impl<'a> Outputs<'a> {
     fn add_found(
         &mut self,
         found: &FrameDetections,
-        heightmap: Option<&Heightmap>,
+        located: Option<&LocatedFrame>,
         frame: &Frame,
     ) -> anyhow::Result<()> {
         let quality = self.jpeg_quality;
-        let draw = || encode_jpeg(&overlay::draw_found(&frame.image, found), quality);
+        let places = located.map(|located| &located.places);
+        let heightmap = located.and_then(|located| located.heightmap.as_ref());
+        let draw = || encode_jpeg(&overlay::draw_found(&frame.image, found, places), quality);
         let mut drawn = None;
         if let Some(overlays) = &self.overlays {
             let path = overlays.join(overlay_name(self.frames, found));
@@ -172,7 +174,7 @@ impl<'a> Outputs<'a> {
                 None => None,
             };
             let from_above = || {
-                let drawn = overlay::draw_from_above(heightmap.filter(|_| draws)?);
+                let drawn = overlay::draw_from_above(heightmap.filter(|_| draws)?, &found.prompts);
                 let (width, height) = drawn.dimensions();
                 let jpeg = encode_jpeg(&drawn, quality).ok()?;
                 Some(FromAbove { width, height, jpeg })

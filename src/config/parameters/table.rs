@@ -296,8 +296,8 @@ pub static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "pick_prompt",
-        description: "The prompt whose best object is the one to be picked, and whose scores a \
-                      heightmap shows. Empty for all prompts.",
+        description: "The prompt whose best object is the one to be picked, and whose scores the \
+                      one score map of a heightmap shows. Empty for all prompts.",
         changes: Changes::WhileRunning,
         example: Some("a red bowl"),
         kind: ParameterKind::Text {
@@ -326,8 +326,9 @@ pub static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "heightmap",
         description: "Whether the scene is drawn from straight above, in the form of CLIPort: \
-                      heights, colours, and the score of what was found there. Needs places and a \
-                      `target_frame` whose z is up.",
+                      heights, colours, and the scores of what was found there, of all prompts \
+                      together and of each by itself. Needs places and a `target_frame` whose z is \
+                      up.",
         changes: Changes::AtStart,
         example: None,
         kind: ParameterKind::Flag {

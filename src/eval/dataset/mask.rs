@@ -6,13 +6,15 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::types::{CocoRle, Mask};
+use crate::vision::mask::filled;
 
 /// A mask as it stands in the file.
 #[derive(Default)]
 pub(in crate::eval) enum RawMask {
     #[default]
     None,
-    Polygons,
+    /// Each `x, y, x, y, …`.
+    Polygons(Vec<Vec<Option<f64>>>),
     Code {
         size: [u32; 2],
         counts: RawCounts,
@@ -30,6 +32,35 @@ pub(in crate::eval) enum RawCounts {
     Other(IgnoredAny),
 }
 
+/// Numbers, `null` for those that are none, or something else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawPolygon {
+    Numbers(Vec<Option<f64>>),
+    Other(IgnoredAny),
+}
+
+/// The pixels of polygons in an image of this size.
+fn filled_polygons(
+    polygons: &[Vec<Option<f64>>],
+    size_px: Option<(u32, u32)>,
+) -> Result<Mask, String> {
+    let Some((width, height)) = size_px else {
+        return Err("polygons of an image whose `width` and `height` are not given".to_owned());
+    };
+    let mut corners_of_all = Vec::with_capacity(polygons.len());
+    for (index, numbers) in polygons.iter().enumerate() {
+        let (pairs, rest) = numbers.as_chunks::<2>();
+        if !rest.is_empty() {
+            let count = numbers.len();
+            return Err(format!("polygon {index}: expected pairs of numbers, found {count}"));
+        }
+        let corner = |pair: &[Option<f64>; 2]| pair.map(|number| number.unwrap_or(f64::NAN));
+        corners_of_all.push(pairs.iter().map(corner).collect());
+    }
+    filled(&corners_of_all, width, height).map_err(|error| error.to_string())
+}
+
 impl RawMask {
     /// The mask for an image of this size, where it is known; `None` where there is none.
     ///
@@ -41,8 +72,10 @@ impl RawMask {
     ) -> Result<Option<Mask>, String> {
         let (size, counts) = match self {
             Self::None => return Ok(None),
-            Self::Polygons => return Err("polygons, of which only the box is used".to_owned()),
-            Self::Broken => return Err("expected `size` and `counts` of a mask".to_owned()),
+            Self::Polygons(polygons) => return filled_polygons(polygons, size_px).map(Some),
+            Self::Broken => {
+                return Err("expected polygons, or `size` and `counts` of a mask".to_owned());
+            }
             Self::Code { size, counts } => (*size, counts),
         };
         if let Some((width, height)) = size_px.filter(|(width, height)| size != [*height, *width]) {
@@ -60,7 +93,7 @@ impl RawMask {
     pub(super) fn size(&self) -> Option<[u32; 2]> {
         match self {
             Self::Code { size, .. } => Some(*size),
-            Self::None | Self::Polygons | Self::Broken => None,
+            Self::None | Self::Polygons(_) | Self::Broken => None,
         }
     }
 }
@@ -80,11 +113,19 @@ impl<'de> Deserialize<'de> for RawMask {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawMask, A::Error> {
-                let mut any = false;
-                while seq.next_element::<IgnoredAny>()?.is_some() {
-                    any = true;
+                let mut polygons = Vec::new();
+                let mut is_broken = false;
+                while let Some(polygon) = seq.next_element::<RawPolygon>()? {
+                    match polygon {
+                        RawPolygon::Numbers(numbers) => polygons.push(numbers),
+                        RawPolygon::Other(_) => is_broken = true,
+                    }
                 }
-                Ok(if any { RawMask::Polygons } else { RawMask::None })
+                Ok(match (is_broken, polygons.is_empty()) {
+                    (true, _) => RawMask::Broken,
+                    (false, true) => RawMask::None,
+                    (false, false) => RawMask::Polygons(polygons),
+                })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMask, A::Error> {

@@ -285,8 +285,10 @@ mod tests {
     fn a_dataset_is_read_and_sorted_by_id() {
         let (dataset, remarks) = read_text(&base().to_string());
         let dataset = dataset.unwrap();
-        // Polygons, and runs that do not fill the image.
-        assert_eq!(remarks.count(RemarkKind::MaskUnusable), 2);
+        // Runs of an image whose size is not given, which do not fill it.
+        assert_eq!(remarks.count(RemarkKind::MaskUnusable), 1);
+        let mask = dataset.truths[0].mask.as_ref().unwrap();
+        assert_eq!((mask.width(), mask.height(), mask.area_px()), (100, 50, 0), "a line");
         let ids: Vec<_> = dataset.images.iter().map(|image| image.id).collect();
         assert_eq!(ids, [3, 7]);
         assert_eq!(dataset.images[1].size_px, Some((100, 50)));

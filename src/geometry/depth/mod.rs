@@ -20,7 +20,7 @@ pub use oriented::OrientedBox;
 pub use pick::{PickError, PickPoint, PickSettings};
 pub use register::{Registered, Registrar, RegistrationCounts};
 
-use nalgebra::Point2;
+use nalgebra::{Point2, Point3};
 
 use super::camera::{CameraError, CameraModel};
 use crate::types::{DepthImage, Mask, PixelBox};
@@ -86,5 +86,14 @@ impl<'a> Scene<'a> {
     pub(super) fn in_source_px(&self, x: u32, y: u32) -> Point2<f64> {
         let [across, down] = self.source_px_per_depth_px;
         Point2::new((f64::from(x) + 0.5) * across, (f64::from(y) + 0.5) * down)
+    }
+
+    /// Where the source picture shows a point in metres in the optical frame, counted from the edge
+    /// of its first pixel; it may lie outside. `None` where the camera does not look there.
+    #[must_use]
+    pub fn source_px_of(&self, point: &Point3<f64>) -> Option<Point2<f64>> {
+        let at = self.camera.pixel_from_point(point).ok()?;
+        let [across, down] = self.source_px_per_depth_px;
+        Some(Point2::new((at.x + 0.5) * across, (at.y + 0.5) * down))
     }
 }

@@ -84,9 +84,23 @@ impl ToPixels {
         match self {
             Self::Plain(enlargement) => enlargement.forward(x),
             Self::Refined { smooth, first, second } => {
-                let mut x = smooth.forward(x)?;
-                let mut x = first.forward(&x.f_relu_()?)?;
-                second.forward(&x.f_relu_()?)
+                let x = smooth.forward(x)?.f_relu_()?.f_permute([0, 2, 3, 1])?;
+                let (maps, rows, columns, size) = x.size4()?;
+                let side = first.side();
+                let (first, second) = (first.for_rows()?, second.for_rows()?);
+                // One map after the other its channels stay in the CPU's cache.
+                let per_pass = if x.device() == Device::Cpu { 1 } else { maps };
+                let mut drawn = Vec::new();
+                for start in (0..maps).step_by(per_pass.max(1) as usize) {
+                    let some = x.f_narrow(0, start, per_pass.min(maps - start))?;
+                    let mut some = first.forward(&some.f_reshape([-1, size])?)?;
+                    drawn.push(second.forward(&some.f_relu_()?)?);
+                }
+                // Each place is a square of squares.
+                Tensor::f_cat(&drawn, 0)?
+                    .f_view([maps, rows, columns, side, side, side, side].as_slice())?
+                    .f_permute([0, 1, 3, 5, 2, 4, 6])?
+                    .f_reshape([maps, 1, rows * side * side, columns * side * side])
             }
         }
     }

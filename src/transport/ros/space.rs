@@ -47,6 +47,7 @@ struct HeightmapTopics {
     scores: Out,
     labels: Out,
     colours: Out,
+    prompts: Out,
 }
 
 impl HeightmapTopics {
@@ -60,11 +61,12 @@ impl HeightmapTopics {
             scores: open("/scores")?,
             labels: open("/labels")?,
             colours: open("/color")?,
+            prompts: open("/prompts")?,
         })
     }
 
-    fn all(&self) -> [&Out; 4] {
-        [&self.heights, &self.scores, &self.labels, &self.colours]
+    fn all(&self) -> [&Out; 5] {
+        [&self.heights, &self.scores, &self.labels, &self.colours, &self.prompts]
     }
 }
 
@@ -169,10 +171,17 @@ impl SpaceTopics {
     pub(super) fn heightmap(&self, map: &Heightmap) {
         let Some(topics) = &self.heightmap else { return };
         let pictures = HeightmapPictures::of(map);
-        let messages =
-            [pictures.heights(), pictures.scores(), pictures.labels(), pictures.colours()];
+        let messages = [
+            Some(pictures.heights()),
+            Some(pictures.scores()),
+            Some(pictures.labels()),
+            Some(pictures.colours()),
+            pictures.prompt_scores(),
+        ];
         for (topic, message) in topics.all().into_iter().zip(messages) {
-            if topic.has_readers() {
+            if let Some(message) = message
+                && topic.has_readers()
+            {
                 topic.send(&message);
             }
         }

@@ -45,7 +45,7 @@ const ALONE_PATIENCE: Duration = Duration::from_secs(3);
 /// | `~/instances`, `~/labels` | out, where masks are made | `sensor_msgs/Image`, `16UC1` and `mono8` | reliable |
 /// | `~/labels/info` | out, where masks are made | `vision_msgs/LabelInfo` | reliable, transient local |
 /// | `~/pick`, `~/picks` | out, where picks are looked for | `geometry_msgs/PoseStamped`, `vision_msgs/Detection3DArray` | reliable |
-/// | `~/heightmap`, `~/heightmap/scores`, `~/heightmap/labels`, `~/heightmap/color` | out, where asked for and while somebody listens | `sensor_msgs/Image`: `32FC1`, `32FC1`, `mono8`, `rgb8` | reliable |
+/// | `~/heightmap`, `~/heightmap/scores`, `~/heightmap/labels`, `~/heightmap/color`, `~/heightmap/prompts` | out, where asked for and while somebody listens | `sensor_msgs/Image`: `32FC1`, `32FC1`, `mono8`, `rgb8`, `32FCn` | reliable |
 /// | `~/cloud` | out, where asked for and while somebody listens | `sensor_msgs/PointCloud2` | sensor data |
 /// | `~/overlay/compressed` | out, drawn while somebody listens | `sensor_msgs/CompressedImage` | sensor data |
 /// | `~/vision_info` | out | `vision_msgs/VisionInfo` | reliable, transient local |

@@ -134,6 +134,7 @@ impl Keys {
             "heightmap_scores/**",
             "heightmap_labels/**",
             "heightmap_color/**",
+            "heightmap_prompts/**",
             "overlay/**",
             "prompts/**",
         ];

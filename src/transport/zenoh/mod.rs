@@ -13,7 +13,7 @@
 //! | `owlet/N/detections_3d_cdr/<camera>` | out, where asked for | `vision_msgs/msg/Detection3DArray` |
 //! | `owlet/N/pick/<camera>` | out, where picks are looked for and there is one | JSON ([`BestPickRecord`](super::records::BestPickRecord)) |
 //! | `owlet/N/pick_cdr/<camera>` | the same, where asked for | `geometry_msgs/msg/PoseStamped` |
-//! | `owlet/N/heightmap/<camera>`, and `heightmap_scores`, `heightmap_labels`, `heightmap_color` | out, where asked for and while somebody subscribes | `sensor_msgs/msg/Image`: `32FC1`, `32FC1`, `mono8`, `rgb8` |
+//! | `owlet/N/heightmap/<camera>`, and `heightmap_scores`, `heightmap_labels`, `heightmap_color`, `heightmap_prompts` | out, where asked for and while somebody subscribes | `sensor_msgs/msg/Image`: `32FC1`, `32FC1`, `mono8`, `rgb8`, `32FCn` |
 //! | `owlet/N/cloud/<camera>` | out, where asked for and while somebody subscribes | `sensor_msgs/msg/PointCloud2` |
 //! | `owlet/N/instances_cdr/<camera>` | out, where asked for, where masks are made and while somebody subscribes | `sensor_msgs/msg/Image`, `16UC1` |
 //! | `owlet/N/overlay/<camera>` | out, while somebody subscribes | JPEG |

@@ -48,8 +48,8 @@ struct SpacePublishers {
     /// The best pick, as JSON, and as CDR where that is asked for.
     pick: Option<Publisher<'static>>,
     pick_cdr: Option<Publisher<'static>>,
-    /// Heights, scores, labels and colours, as CDR.
-    heightmap: Option<[Publisher<'static>; 4]>,
+    /// Heights, scores, labels, colours and scores of each prompt, as CDR.
+    heightmap: Option<[Publisher<'static>; 5]>,
 }
 
 /// What goes out beside what is found.
@@ -100,10 +100,17 @@ impl Publishers {
     pub(super) fn heightmap(&self, camera: &str, map: &Heightmap) {
         let Some(space) = self.space_of(camera) else { return };
         let pictures = HeightmapPictures::of(map);
-        let messages =
-            [pictures.heights(), pictures.scores(), pictures.labels(), pictures.colours()];
+        let messages = [
+            Some(pictures.heights()),
+            Some(pictures.scores()),
+            Some(pictures.labels()),
+            Some(pictures.colours()),
+            pictures.prompt_scores(),
+        ];
         for (publisher, message) in space.heightmap.iter().flatten().zip(messages) {
-            if has_subscriber(publisher) {
+            if let Some(message) = message
+                && has_subscriber(publisher)
+            {
                 let sent = publisher.put(message.encode()).wait();
                 log(&self.session, publisher.key_expr(), sent);
             }
@@ -223,6 +230,7 @@ impl Publishers {
                     declare("heightmap_scores", cdr_of(Image::TYPE))?,
                     declare("heightmap_labels", cdr_of(Image::TYPE))?,
                     declare("heightmap_color", cdr_of(Image::TYPE))?,
+                    declare("heightmap_prompts", cdr_of(Image::TYPE))?,
                 ]),
                 false => None,
             },

@@ -83,6 +83,24 @@ pub(super) fn dashes(
     }
 }
 
+/// A line of `width` pixels between two places; nothing where one is no number or further outside
+/// than the image is long.
+pub(super) fn line(image: &mut RgbImage, [from, to]: [[f32; 2]; 2], width: i64, color: [u8; 3]) {
+    let reach = image.width().max(image.height()) as f32;
+    let is_near = |at: &f32| (-reach..=2.0 * reach).contains(at);
+    if !from.iter().chain(&to).all(is_near) {
+        return;
+    }
+    let [across, down] = [to[0] - from[0], to[1] - from[1]];
+    let steps = across.abs().max(down.abs()).ceil().max(1.0);
+    for step in 0..=steps as u32 {
+        let share = step as f32 / steps;
+        let middle = [from[0] + share * across, from[1] + share * down];
+        let [x0, y0] = middle.map(|px| (px - 0.5 * width as f32).round() as i64);
+        fill(image, Rect { x0, y0, x1: x0 + width, y1: y0 + width }, color);
+    }
+}
+
 /// Lays `color` over one pixel, `coverage` in `[0, 1]`; nothing outside the image.
 pub(super) fn blend(image: &mut RgbImage, (x, y): (i64, i64), color: [u8; 3], coverage: f32) {
     let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { return };

@@ -201,6 +201,7 @@ mod tests {
             room_m: 0.02,
             score,
             at_px: [4.5, 4.5],
+            span_px: None,
         };
         let none = NoPlace::new(NoPlaceKind::NoEvenPatch, "rough");
         let picks = Some(vec![Err(none.clone()), Ok(pick(0.5)), Ok(pick(0.9))]);

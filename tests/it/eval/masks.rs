@@ -134,7 +134,7 @@ fn a_segmenter_is_measured_by_itself_on_true_boxes() {
 #[test]
 fn masks_that_cannot_be_used_are_told_and_their_boxes_count() {
     let folder = dataset(|annotations| {
-        annotations["annotations"][0]["segmentation"] = json!([[1, 2, 3, 4, 5, 6]]);
+        annotations["annotations"][0]["segmentation"] = json!([[1, 2, 3, 4]]);
         annotations["annotations"][1]["segmentation"]["size"] = json!([10, 10]);
     });
     let found = results(folder.path());
@@ -147,4 +147,32 @@ fn masks_that_cannot_be_used_are_told_and_their_boxes_count() {
     let kinds: Vec<_> =
         record["remarks"].as_array().unwrap().iter().map(|remark| &remark["count"]).collect();
     assert_eq!(kinds, [1, 1, 1], "{}", record["remarks"]);
+}
+
+/// The outline of a disc, as whoever annotates by hand draws it.
+fn outline([x, y, radius]: [f64; 3]) -> Vec<f64> {
+    let corners = (0..40).map(|corner| f64::from(corner) * std::f64::consts::TAU / 40.0);
+    corners.flat_map(|angle| [x + radius * angle.cos(), y + radius * angle.sin()]).collect()
+}
+
+#[test]
+fn polygons_count_as_they_do_in_pycocotools() {
+    let folder = dataset(|annotations| {
+        for (at, numbers) in DISCS.iter().enumerate() {
+            annotations["annotations"][at]["segmentation"] = json!([outline(*numbers)]);
+        }
+    });
+    let found = results(folder.path());
+    let record = eval(folder.path(), words!["--results", found, "--json"], 0).json();
+    assert_eq!(record["masks"]["overall"]["objects"], 3);
+    assert_eq!(record["remarks"], json!([]));
+    let iou = record["masks"]["overall"]["mean_iou_of_drawn"].as_f64().unwrap();
+    let expected = ((36.0_f64 / 40.0).powi(2) + (50.0_f64 / 55.0).powi(2)) / 2.0;
+    // A polygon of 40 corners has 0.4 % less area than its circle.
+    assert!((iou - expected).abs() < 0.015, "{iou} and {expected}");
+    let words = [folder.path().join("annotations.json"), found.clone(), "segm".into()];
+    let words: Vec<&Path> = words.iter().map(|word| word.as_path()).collect();
+    let theirs: Value = serde_json::from_str(&peers::run("coco_eval.py", &words)).unwrap();
+    let ap = record["masks"]["metrics"]["ap"].as_f64().unwrap();
+    assert!((ap - theirs["stats"][0].as_f64().unwrap()).abs() < 1e-9, "{ap} {theirs}");
 }

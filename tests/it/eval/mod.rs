@@ -6,4 +6,5 @@ mod calibrated;
 mod data;
 mod masks;
 mod parity;
+mod polygons;
 mod runs;

@@ -191,6 +191,7 @@ fn check_heightmaps(bag: &std::path::Path, messages: &[RawMessage]) {
     let labels = on(messages, "/owlet/heightmap/labels");
     assert_eq!([heights.len(), scores.len(), labels.len()], [60; 3]);
     assert_eq!(on(messages, "/owlet/heightmap/color").len(), 60);
+    check_prompt_scores(messages);
     let (mut table_m, mut top_m, mut scored) = (vec![], vec![], 0);
     for ((heights, scores), labels) in heights.into_iter().zip(scores).zip(labels) {
         let [heights, scores, labels] =
@@ -242,4 +243,26 @@ fn check_heightmaps(bag: &std::path::Path, messages: &[RawMessage]) {
     );
     assert!(table < 0.002 && top < 0.003, "{table} {top}");
     assert!(scored * 10 > 7 * top_m.len(), "{scored} of {}", top_m.len());
+}
+
+/// The channels of single prompts are, together, the map of scores.
+fn check_prompt_scores(messages: &[RawMessage]) {
+    let prompts = on(messages, "/owlet/heightmap/prompts");
+    let scores = on(messages, "/owlet/heightmap/scores");
+    assert_eq!(prompts.len(), 60);
+    let mut with_several = 0;
+    for (prompts, scores) in prompts.into_iter().zip(scores) {
+        let [prompts, scores] = [prompts, scores].map(|one| Image::decode(&one.data).unwrap());
+        assert_eq!((prompts.width, prompts.height, prompts.encoding), (160, 160, "32FC11"));
+        assert_eq!(prompts.step, 11 * scores.step);
+        let float = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().unwrap());
+        let mut there = [false; 11];
+        for (cell, score) in prompts.data.chunks_exact(44).zip(scores.data.chunks_exact(4)) {
+            let of_prompts = cell.chunks_exact(4).map(float);
+            assert_eq!(of_prompts.clone().fold(0.0, f32::max), float(score));
+            there.iter_mut().zip(of_prompts).for_each(|(there, score)| *there |= score > 0.0);
+        }
+        with_several += usize::from(there.iter().filter(|there| **there).count() > 5);
+    }
+    assert!(with_several > 50, "{with_several} maps show more than five prompts");
 }

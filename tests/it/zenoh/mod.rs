@@ -6,6 +6,7 @@ mod ends;
 mod hostile;
 mod images;
 mod outputs;
+mod picks;
 mod prompts;
 mod simulated;
 mod space;

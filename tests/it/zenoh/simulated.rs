@@ -35,12 +35,12 @@ fn iou(a: &[f64], b: &[f64]) -> f64 {
     both / (area(a) + area(b) - both)
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
+pub(super) fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
 /// Everything that came so far, by stamp.
-fn take(samples: &Samples, into: &mut BTreeMap<i64, Value>) {
+pub(super) fn take(samples: &Samples, into: &mut BTreeMap<i64, Value>) {
     while let Ok(Some(sample)) = samples.try_recv() {
         let record = json(&sample.payload().to_bytes());
         into.insert(record["stamp_ns"].as_i64().unwrap(), record);
@@ -138,11 +138,11 @@ fn a_simulated_camera_is_understood_live() {
     assert!(status["transforms"]["refused"].is_null(), "{status:#}");
 }
 
-fn three(value: &Value) -> [f64; 3] {
+pub(super) fn three(value: &Value) -> [f64; 3] {
     numbers(value).try_into().unwrap()
 }
 
-fn pose(value: &Value) -> Isometry3<f64> {
+pub(super) fn pose(value: &Value) -> Isometry3<f64> {
     let rotation = numbers(&value["quaternion_xyzw"]).try_into().unwrap();
     rigid(three(&value["position_m"]), rotation).unwrap()
 }
