@@ -170,8 +170,7 @@ impl PromptDesk {
 }
 
 fn check_size(set: &PromptSet) -> Result<(), String> {
-    let texts: usize = 
-        set.prompts.iter().map(Prompt::text_count).fold(0, usize::saturating_add);
+    let texts: usize = set.prompts.iter().map(Prompt::text_count).fold(0, usize::saturating_add);
     match texts > MAX_TEXTS {
         true => Err(format!("expected at most {MAX_TEXTS} texts, found {texts}")),
         false => Ok(()),
