@@ -19,6 +19,19 @@ impl<'a> HeightmapPictures<'a> {
         Self { map, header: Header::from(&map.header), prompts_encoding }
     }
 
+    /// All of them, in the order in which every transport has its topics: heights, scores, labels,
+    /// colours, scores of each prompt. Pixels are borrowed.
+    #[must_use]
+    pub fn all(&self) -> [Option<Image<'_>>; 5] {
+        [
+            Some(self.heights()),
+            Some(self.scores()),
+            Some(self.labels()),
+            Some(self.colours()),
+            self.prompt_scores(),
+        ]
+    }
+
     /// `32FC1`: metres above the lower bound of z; NaN where nothing was seen.
     #[must_use]
     pub fn heights(&self) -> Image<'_> {

@@ -176,19 +176,17 @@ impl BagOutputs {
 
 fn write_heightmap(
     writer: &mut BagWriter,
-    [heights, scores, labels, colours, prompts]: [TopicId; 5],
+    topics: [TopicId; 5],
     at: Stamp,
     map: &Heightmap,
 ) -> Result<(), BagError> {
     let pictures = HeightmapPictures::of(map);
-    writer.write(heights, at, &pictures.heights())?;
-    writer.write(scores, at, &pictures.scores())?;
-    writer.write(labels, at, &pictures.labels())?;
-    writer.write(colours, at, &pictures.colours())?;
-    match pictures.prompt_scores() {
-        Some(message) => writer.write(prompts, at, &message),
-        None => Ok(()),
+    for (topic, message) in topics.into_iter().zip(pictures.all()) {
+        if let Some(message) = message {
+            writer.write(topic, at, &message)?;
+        }
     }
+    Ok(())
 }
 
 /// `~/detections` of the node; with several cameras each has its own, named after its topic.

@@ -171,14 +171,7 @@ impl SpaceTopics {
     pub(super) fn heightmap(&self, map: &Heightmap) {
         let Some(topics) = &self.heightmap else { return };
         let pictures = HeightmapPictures::of(map);
-        let messages = [
-            Some(pictures.heights()),
-            Some(pictures.scores()),
-            Some(pictures.labels()),
-            Some(pictures.colours()),
-            pictures.prompt_scores(),
-        ];
-        for (topic, message) in topics.all().into_iter().zip(messages) {
+        for (topic, message) in topics.all().into_iter().zip(pictures.all()) {
             if let Some(message) = message
                 && topic.has_readers()
             {

@@ -100,14 +100,7 @@ impl Publishers {
     pub(super) fn heightmap(&self, camera: &str, map: &Heightmap) {
         let Some(space) = self.space_of(camera) else { return };
         let pictures = HeightmapPictures::of(map);
-        let messages = [
-            Some(pictures.heights()),
-            Some(pictures.scores()),
-            Some(pictures.labels()),
-            Some(pictures.colours()),
-            pictures.prompt_scores(),
-        ];
-        for (publisher, message) in space.heightmap.iter().flatten().zip(messages) {
+        for (publisher, message) in space.heightmap.iter().flatten().zip(pictures.all()) {
             if let Some(message) = message
                 && has_subscriber(publisher)
             {
