@@ -27,6 +27,17 @@ impl Linear {
         Self { weight: scope.take("weight", &[outputs, inputs]), bias: None }
     }
 
+    /// `[outputs, inputs]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// `[outputs]`, where it has one.
+    #[must_use]
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
     /// `[.., inputs]` to `[.., outputs]`.
     ///
     /// # Errors
