@@ -1,3 +1,5 @@
+mod mid_frame;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
