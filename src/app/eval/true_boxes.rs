@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use owlet::eval::{CocoBox, Found, RemarkKind, Remarks};
+use owlet::eval::{CocoBox, Found, RemarkKind, Remarks, StoredMask};
 use owlet::segment::MaskRules;
 use owlet::tasks::MaskPrompt;
 use owlet::types::PixelBox;
@@ -56,7 +56,7 @@ pub(super) fn look_at_all(
                     category: *category,
                     box_in_source_px: CocoBox::from(*area),
                     score: GIVEN,
-                    mask: Some(Arc::new(one.mask)),
+                    mask: Some(StoredMask::from(&one.mask)),
                 });
                 looked.found.extend(found);
             }
