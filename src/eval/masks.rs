@@ -187,15 +187,24 @@ impl Sums {
     }
 
     fn add_class(&mut self, there: &[Mask], drawn: &[Mask]) {
-        let mut pixels: HashMap<(u32, u32), (bool, bool)> = HashMap::new();
-        for at in there.iter().flat_map(Mask::points) {
-            pixels.entry(at).or_default().0 = true;
+        const THERE: u8 = 1;
+        const DRAWN: u8 = 2;
+        // Row by row, from the first column to the last of any mask in it.
+        let mut rows: HashMap<u32, Vec<u8>> = HashMap::new();
+        for (masks, bit) in [(there, THERE), (drawn, DRAWN)] {
+            for (y, left, line) in masks.iter().flat_map(Mask::rows) {
+                let row = rows.entry(y).or_default();
+                let (start, end) = (left as usize, left as usize + line.len());
+                row.resize(row.len().max(end), 0);
+                for (pixel, inside) in row[start..end].iter_mut().zip(line) {
+                    *pixel |= bit * u8::from(*inside);
+                }
+            }
         }
-        for at in drawn.iter().flat_map(Mask::points) {
-            pixels.entry(at).or_default().1 = true;
+        for pixel in rows.values().flatten() {
+            self.either_px += u64::from(*pixel != 0);
+            self.common_px += u64::from(*pixel == THERE | DRAWN);
         }
-        self.either_px += pixels.len() as u64;
-        self.common_px += pixels.values().filter(|(there, drawn)| *there && *drawn).count() as u64;
     }
 
     fn merge(&mut self, other: &Self) {

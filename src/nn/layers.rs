@@ -45,6 +45,17 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         x.f_linear(&self.weight, self.bias.as_ref())
     }
+
+    /// The same for tokens as columns of a matrix: `[inputs, tokens]` to `[outputs, tokens]`.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_columns(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        match &self.bias {
+            Some(bias) => bias.f_unsqueeze(1)?.f_addmm(&self.weight, x),
+            None => self.weight.f_mm(x),
+        }
+    }
 }
 
 /// Normalises the last dimension to mean 0 and variance 1, then scales and shifts.
