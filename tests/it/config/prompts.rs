@@ -233,7 +233,7 @@ fn a_message_is_read_like_a_file_and_may_say_what_it_replaces() {
     assert_eq!(message.prompts, [Prompt { threshold: Some(0.5), ..Prompt::from_text("a cat") }]);
     assert_eq!(read("prompts: [a cat]").unwrap().replaces, None);
     let error = read("version: new\nprompts: [\"\"]\ncolour: red\n").unwrap_err().to_string();
-    for expected in ["prompts:1: version", "prompts:2: prompts[0]", "prompts:3: colour"] {
+    for expected in ["\n  line 1: version", "\n  line 2: prompt 1: ", "\n  line 3: colour"] {
         assert!(error.contains(expected), "{error}");
     }
     let huge = vec![b'x'; 33 << 20];

@@ -60,7 +60,12 @@ fn a_refused_set_names_every_reason_and_changes_nothing() {
     let four_bad = b"prompts: [\"\", {name: dog, threshold: 3}, {nam: x}, cup, cup]\n";
     let refused = set(four_bad).unwrap_err();
     let reasons = refused["reasons"].to_string();
-    for expected in ["prompts[0]", "prompts[1].threshold", "prompts[2].nam", "each name once"] {
+    for expected in [
+        "\"prompt 1: expected a text",
+        r#""prompt 2 (\"dog\").threshold: expected"#,
+        "\"prompt 3.nam: expected",
+        r#""prompt 5 (\"cup\"): expected each name once, found \"cup\" again (first in prompt 4)""#,
+    ] {
         assert!(reasons.contains(expected), "{expected} is not in {reasons}");
     }
     // What only the tokenizer knows.
