@@ -24,9 +24,9 @@ pub trait Detector: Send {
     /// Every problem of every prompt; the set in use before stays in use.
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused>;
 
-    /// What encodes texts while this detector looks at images on another thread, so that
-    /// [`set_prompts`](Self::set_prompts) has little to do; `None` where nothing can.
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+    /// What encodes texts and exemplars while this detector looks at images on another thread, so
+    /// that [`set_prompts`](Self::set_prompts) has little to do; `None` where nothing can.
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
         None
     }
 
@@ -41,10 +41,10 @@ pub trait Detector: Send {
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError>;
 }
 
-/// Encodes the texts of prompt sets before they are put into use.
-pub trait TextsAhead: Send + Sync {
-    /// Encodes the texts of a set for the detector that this is of. Whether the set can be used at
-    /// all is told by [`Detector::set_prompts`].
+/// Encodes prompt sets before they are put into use.
+pub trait PromptsAhead: Send + Sync {
+    /// Encodes the texts and exemplars of a set for the detector that this is of. Whether the set
+    /// can be used at all is told by [`Detector::set_prompts`].
     fn encode(&self, prompts: &PromptSet);
 }
 
@@ -195,7 +195,7 @@ pub trait Classifier: Send {
 
     /// What encodes labels while this classifier looks at pictures on another thread; `None` where
     /// nothing can.
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>>;
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>>;
 
     /// How well the labels of each picture fit it, by falling score. `labels` has those of each
     /// picture, as [`encode_finer`](Self::encode_finer) gave them.

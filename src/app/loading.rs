@@ -5,6 +5,7 @@ use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
 use owlet::ground::ClipClassifier;
 use owlet::ground::encode::{EncoderError, EncoderOptions};
 use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
+use owlet::models::TextStoreOptions;
 use owlet::nn::DeviceRefused;
 use owlet::pipeline::{ClassifyingDetector, MaskingDetector, SegmentingDetector};
 use owlet::segment::{
@@ -106,6 +107,8 @@ pub(crate) struct DetectorSource {
     pub segmenter: Option<SegmenterOptions>,
     /// What tells finer labels apart.
     pub classifier: Option<EncoderOptions>,
+    /// Where its encoded labels are kept.
+    pub classifier_texts: Option<TextStoreOptions>,
 }
 
 impl DetectorSource {
@@ -116,7 +119,8 @@ impl DetectorSource {
         match &self.classifier {
             None => Ok(detector),
             Some(options) => {
-                let classifier = Box::new(load_classifier(options)?);
+                let texts = self.classifier_texts.as_ref();
+                let classifier = Box::new(load_classifier(options, texts)?);
                 Ok(Box::new(ClassifyingDetector::new(detector, classifier)))
             }
         }
@@ -153,8 +157,11 @@ impl DetectorSource {
     }
 }
 
-fn load_classifier(options: &EncoderOptions) -> anyhow::Result<ClipClassifier> {
-    let classifier = ClipClassifier::load(options)
+fn load_classifier(
+    options: &EncoderOptions,
+    texts: Option<&TextStoreOptions>,
+) -> anyhow::Result<ClipClassifier> {
+    let classifier = ClipClassifier::load(options, texts)
         .map_err(|error| match error {
             EncoderError::Threads { .. }
             | EncoderError::Device(DeviceRefused::HalfOnCpu { .. }) => {

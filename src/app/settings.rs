@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
-use owlet::detect::{DetectorOptions, TextStoreOptions};
+use owlet::detect::DetectorOptions;
 use owlet::ground::encode::EncoderOptions;
 use owlet::hub::ModelDir;
+use owlet::models::TextStoreOptions;
 use owlet::segment::SegmenterOptions;
 use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
@@ -145,20 +146,26 @@ impl Settings {
                 dtype: config.dtype,
                 threads,
             }),
+            classifier_texts: None,
         }
     }
 
-    /// Where a node keeps the texts that it has encoded: `owlet/texts` under `XDG_CACHE_HOME`, or
-    /// under `~/.cache`; `None` where neither is set.
-    pub(crate) fn text_store(&self) -> Option<TextStoreOptions> {
+    /// Has a node keep the texts that it encodes, those of finer labels too: in `owlet/texts` under
+    /// `XDG_CACHE_HOME`, or under `~/.cache`; nowhere where neither is set.
+    pub(crate) fn keep_texts(&self, source: &mut DetectorSource) {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         // The XDG specification tells to ignore a relative path.
         let cache = set("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
-            .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
-        let weights = fingerprint::weights(&self.model_dir);
-        Some(TextStoreOptions { folder: cache.join("owlet/texts"), weights })
+            .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")));
+        let Some(cache) = cache else { return };
+        let store_of = |model_dir| TextStoreOptions {
+            folder: cache.join("owlet/texts"),
+            weights: fingerprint::weights(model_dir),
+        };
+        source.detector.text_store = Some(store_of(&self.model_dir));
+        source.classifier_texts = self.classifier_dir.as_ref().map(store_of);
     }
 
     /// Whether what is found has masks.

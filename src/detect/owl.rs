@@ -1,25 +1,29 @@
 //! OWL-ViT and OWLv2 as detectors.
 
+mod ahead;
 mod profile;
-mod shown;
+mod tower;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use image::RgbImage;
-use tch::{Device, Kind, TchError, Tensor, no_grad};
+use tch::{Kind, TchError, Tensor, no_grad};
 
+use self::ahead::OwlAhead;
+use self::tower::Tower;
 use super::decode::{HeadOutput, LOGITS_PER_PASS};
-use super::exemplars::EncodedExemplars;
+use super::exemplars::ExemplarMemory;
 use super::prompts::ActivePrompts;
-use crate::models::owl::{Owl, OwlTexts};
+use crate::models::owl::Owl;
 use crate::models::prompts::PromptEncoder;
-use crate::models::{ForwardError, LoadError, TextStore};
+use crate::models::{ForwardError, LoadError, TextStoreOptions};
 use crate::nn::{DeviceRefused, StageClock, device_name, kind_name, resolve_device};
-use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead};
+use crate::tasks::{
+    DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, PromptsAhead,
+};
 use crate::tokenize::{ClipTokenizer, TokenizerError};
 use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
-use crate::vision::preprocess::BatchPreprocessor;
 use crate::vision::recipe::{Recipe, RecipeError};
 
 pub use profile::{Distance, Profile, ProfileOptions, Quantiles};
@@ -50,15 +54,6 @@ pub struct DetectorOptions {
     /// alone gives the same bits each time: a text's vector is not bit for bit the same in another
     /// company of texts.
     pub text_store: Option<TextStoreOptions>,
-}
-
-/// Where encoded texts are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextStoreOptions {
-    /// The folder, for all models.
-    pub folder: PathBuf,
-    /// What tells the weights from any others.
-    pub weights: String,
 }
 
 impl DetectorOptions {
@@ -126,15 +121,11 @@ pub enum DetectorError {
 #[derive(Debug)]
 pub struct OwlDetector {
     info: ModelInfo,
-    model: Owl,
+    tower: Tower,
     encoder: Arc<PromptEncoder>,
-    preprocessor: BatchPreprocessor,
+    exemplars: Arc<ExemplarMemory>,
     rules: DetectionRules,
     prompts: Option<ActivePrompts>,
-    /// Exemplars of the set that was in use before.
-    shown_before: EncodedExemplars,
-    /// Values of the last batch, kept for its memory.
-    pixel_values: Vec<f32>,
 }
 
 impl OwlDetector {
@@ -161,7 +152,7 @@ impl OwlDetector {
             });
         }
         let max_tokens = model.config().text.max_tokens;
-        let store = options.text_store.as_ref().and_then(open_store(device, kind));
+        let store = options.text_store.as_ref().and_then(|store| store.open(device, kind));
         let encoder = Arc::new(PromptEncoder::new(tokenizer, max_tokens, device, store));
         if let Some(threads) = options.threads.and_then(|threads| i32::try_from(threads).ok()) {
             tch::set_num_threads(threads);
@@ -178,24 +169,22 @@ impl OwlDetector {
                 // One image keeps every core busy; a GPU is filled by several.
                 useful_batch: if device.is_cuda() { 16 } else { 1 },
             },
-            preprocessor: BatchPreprocessor::new(recipe, options.threads.unwrap_or(available)),
-            model,
+            tower: Tower::new(model, recipe, options.threads.unwrap_or(available)),
             encoder,
+            exemplars: Arc::default(),
             rules: DetectionRules {
                 nms_iou: options.nms_iou,
                 max_detections: options.max_detections,
                 names_per_box: options.names_per_box,
             },
             prompts: None,
-            shown_before: EncodedExemplars::default(),
-            pixel_values: Vec::new(),
         })
     }
 
     /// The network, for callers that need more than detections (parity checks, benchmarks).
     #[must_use]
     pub fn model(&self) -> &Owl {
-        &self.model
+        &self.tower.model
     }
 
     /// The prompts in use.
@@ -209,20 +198,15 @@ impl OwlDetector {
     /// # Errors
     /// An image with no pixels; what libtorch reports.
     pub fn pixel_values(&mut self, images: &[Arc<RgbImage>]) -> Result<Tensor, DetectError> {
-        self.preprocessor.write_batch(images, &mut self.pixel_values).map_err(
-            |(index, refused)| DetectError::EmptyImage {
-                index,
-                width: refused.width,
-                height: refused.height,
-            },
-        )?;
-        let (height, width) = self.info.input_size;
-        let shape = [images.len() as i64, 3, i64::from(height), i64::from(width)];
-        let upload = || -> Result<Tensor, TchError> {
-            let values = Tensor::f_from_slice(&self.pixel_values)?.f_view(shape)?;
-            values.f_to_device_(self.model.device(), self.model.kind(), false, false)
-        };
-        no_grad(upload).map_err(|error| backend("preprocess", &error.into()))
+        self.tower.pixel_values(images)
+    }
+
+    fn own_ahead(&self) -> OwlAhead {
+        OwlAhead {
+            texts: Arc::clone(&self.encoder),
+            exemplars: Arc::clone(&self.exemplars),
+            tower: Mutex::new(self.tower.twin()),
+        }
     }
 }
 
@@ -232,16 +216,16 @@ impl Detector for OwlDetector {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let exemplars = self.encode_exemplars(&prompts);
-        let encode = || ActivePrompts::encode(prompts, &self.encoder, &self.model, exemplars);
-        let before = self.prompts.replace(no_grad(encode)?);
-        self.shown_before = before.map(|before| before.exemplars).unwrap_or_default();
+        let mut newest = None;
+        let query_of = |exemplar: &_| self.tower.query_of(exemplar, &mut newest);
+        let exemplars = self.exemplars.encode(&prompts, query_of);
+        let encode = || ActivePrompts::encode(prompts, &self.encoder, &self.tower.model, exemplars);
+        self.prompts = Some(no_grad(encode)?);
         Ok(())
     }
 
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
-        let (encoder, texts) = (Arc::clone(&self.encoder), self.model.texts());
-        Some(Arc::new(OwlAhead { encoder, texts }))
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
+        Some(Arc::new(self.own_ahead()))
     }
 
     fn set_rules(&mut self, rules: DetectionRules) {
@@ -256,16 +240,16 @@ impl Detector for OwlDetector {
             return Ok(Vec::new());
         }
         let mut timings = StageTimings::default();
-        let mut clock = StageClock::start(self.model.device());
+        let mut clock = StageClock::start(self.tower.model.device());
         let booked = |stage: Stage| move |error: TchError| backend(stage.name(), &error.into());
-        let pixel_values = self.pixel_values(images)?;
+        let pixel_values = self.tower.pixel_values(images)?;
         clock
             .stop(Stage::Preprocess, &pixel_values, &mut timings)
             .map_err(booked(Stage::Preprocess))?;
         let Some(prompts) = &self.prompts else { return Err(DetectError::NoPrompts) };
 
-        let features = self
-            .model
+        let model = &self.tower.model;
+        let features = model
             .image_features(&pixel_values)
             .map_err(|error| backend(Stage::ImageTower.name(), &error))?;
         clock
@@ -273,20 +257,19 @@ impl Detector for OwlDetector {
             .map_err(booked(Stage::ImageTower))?;
 
         let names = self.rules.names_per_box;
-        let output = no_grad(|| {
-            HeadOutput::compute(&self.model, &features, prompts, names, LOGITS_PER_PASS)
-        })
-        .map_err(|error| backend(Stage::Heads.name(), &error))?;
+        let output =
+            no_grad(|| HeadOutput::compute(model, &features, prompts, names, LOGITS_PER_PASS))
+                .map_err(|error| backend(Stage::Heads.name(), &error))?;
         let not_numbers = output.not_numbers();
         if not_numbers > 0 {
             return Err(DetectError::Backend {
                 stage: Stage::Heads.name(),
-                message: not_numbers_message(not_numbers, self.model.kind()),
+                message: not_numbers_message(not_numbers, model.kind()),
             });
         }
         timings.add(Stage::Heads, clock.lap());
 
-        let preprocessor = &self.preprocessor;
+        let preprocessor = &self.tower.preprocessor;
         let found: Vec<_> = images
             .iter()
             .enumerate()
@@ -306,33 +289,6 @@ impl Detector for OwlDetector {
                 timings: timings.clone(),
             })
             .collect())
-    }
-}
-
-/// The texts of an OWL-ViT or OWLv2, on another thread.
-struct OwlAhead {
-    encoder: Arc<PromptEncoder>,
-    texts: OwlTexts,
-}
-
-impl TextsAhead for OwlAhead {
-    fn encode(&self, prompts: &PromptSet) {
-        // What is wrong with the set is told when it is put into use.
-        let _ = self.encoder.encode(prompts, |ids| self.texts.embed(ids));
-    }
-}
-
-/// Opens a store of texts, or does without.
-fn open_store(device: Device, kind: Kind) -> impl Fn(&TextStoreOptions) -> Option<TextStore> {
-    move |options| {
-        let TextStoreOptions { folder, weights } = options;
-        let device = if device.is_cuda() { "cuda" } else { "cpu" };
-        let model = format!("{weights} in {} on {device}", kind_name(kind));
-        TextStore::open(folder, &model)
-            .inspect_err(|error| {
-                tracing::warn!("encoded texts are not kept: {}: {error}", folder.display());
-            })
-            .ok()
     }
 }
 

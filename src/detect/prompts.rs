@@ -16,8 +16,6 @@ use crate::vision::mask::logit_of_score;
 pub(super) struct ActivePrompts {
     /// The set as it was given.
     pub(super) set: Arc<PromptSet>,
-    /// Its exemplars.
-    pub(super) exemplars: EncodedExemplars,
     /// Those of the texts, then those of the exemplars: f32 `[queries, size]` on the model's
     /// device.
     pub(super) queries: Tensor,
@@ -55,9 +53,10 @@ impl ActivePrompts {
                 parts.push(texts.queries.shallow_clone());
                 prompt_of_query.extend_from_slice(&texts.prompt_of_text);
             }
-            if !exemplars.known.is_empty() {
-                let rows: Vec<_> = exemplars.known.iter().map(|(_, query)| query).collect();
-                let rows = Tensor::f_cat(&rows, 0)?;
+            if !exemplars.queries.is_empty() {
+                let rows = Tensor::f_from_slice(&exemplars.queries.concat())?
+                    .f_view([exemplars.queries.len() as i64, -1])?
+                    .f_to_device(model.device())?;
                 let (rows, prompts) = averaged(&rows, &exemplars.prompt_of_exemplar, &set)?;
                 parts.push(rows);
                 prompt_of_query.extend(prompts);
@@ -76,6 +75,6 @@ impl ActivePrompts {
                     reason: format!("the queries could not be put in place: {error}"),
                 }],
             })?;
-        Ok(Self { set, exemplars, queries, prompt_of_query, threshold_logits })
+        Ok(Self { set, queries, prompt_of_query, threshold_logits })
     }
 }

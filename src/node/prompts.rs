@@ -189,7 +189,10 @@ fn taught(lesson: Lesson, in_use: &PromptSet) -> Result<PromptSet, PromptsRefuse
         Ok(picture) => picture.map_err(|error| error.to_string()),
         Err(_) => Err("the decoder panicked".to_owned()),
     };
-    let picture = picture.map_err(|reason| PromptsRefused::new(in_use.version, [reason]))?;
+    let picture = picture.map_err(|reason| {
+        let reason = format!("{name:?}: its picture cannot be used: {reason}");
+        PromptsRefused::new(in_use.version, [reason])
+    })?;
     let exemplar = Exemplar { picture: Arc::new(picture), box_in_source_px };
     let mut set = in_use.clone();
     set.version += 1;

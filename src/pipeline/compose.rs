@@ -11,7 +11,7 @@ pub use self::classify::ClassifyingDetector;
 use crate::segment::masks;
 use crate::tasks::{
     DetectError, DetectionRules, Detector, ImageDetections, ImageScores, MaskPrompt, ModelInfo,
-    PromptableSegmenter, Segmenter, TextsAhead,
+    PromptableSegmenter, PromptsAhead, Segmenter,
 };
 use crate::types::{Detection, InstanceMask, PromptSet, PromptSetRefused, Stage};
 use crate::vision::mask::{components, score_of_logit};
@@ -52,8 +52,8 @@ impl Detector for MaskingDetector {
         self.detector.set_prompts(prompts)
     }
 
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
-        self.detector.texts_ahead()
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
+        self.detector.prompts_ahead()
     }
 
     fn set_rules(&mut self, rules: DetectionRules) {

@@ -7,7 +7,7 @@ use image::RgbImage;
 
 use crate::ground::{crop_with_margin, square_around};
 use crate::tasks::{
-    Classifier, DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead,
+    Classifier, DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, PromptsAhead,
 };
 use crate::types::{Detection, PromptSet, PromptSetRefused, Stage};
 
@@ -111,8 +111,9 @@ impl Detector for ClassifyingDetector {
         Ok(())
     }
 
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
-        let (detector, classifier) = (self.detector.texts_ahead(), self.classifier.texts_ahead());
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
+        let (detector, classifier) =
+            (self.detector.prompts_ahead(), self.classifier.prompts_ahead());
         let both: Vec<_> = [
             detector.map(|ahead| (ahead, Texts::OfDetector)),
             classifier.map(|ahead| (ahead, Texts::OfClassifier)),
@@ -148,9 +149,9 @@ enum Texts {
 }
 
 /// What encodes the texts of both.
-struct Ahead(Vec<(Arc<dyn TextsAhead>, Texts)>);
+struct Ahead(Vec<(Arc<dyn PromptsAhead>, Texts)>);
 
-impl TextsAhead for Ahead {
+impl PromptsAhead for Ahead {
     fn encode(&self, prompts: &PromptSet) {
         let without = Arc::new(prompts.clone()).without_finer();
         for (ahead, texts) in &self.0 {

@@ -240,3 +240,40 @@ fn a_box_that_is_predicted_finds_itself_in_its_own_picture() {
         assert!(again.iter().any(|found| off(found) < BOX_PX), "{folder}");
     }
 }
+
+#[test]
+fn two_hundred_exemplars_are_taken_and_the_one_that_shows_nothing_is_named() {
+    for (folder, _) in FOLDERS {
+        let mut detector = detector(folder);
+        let image = picture("landscape");
+        let goldens = Goldens::open(&format!("{folder}/goldens/exemplars.safetensors"));
+        let corners = goldens.f32s("landscape.predicted0.box_px").try_into().unwrap();
+        let one = exemplar(&image, Some(corners));
+        let many: Vec<_> = (0..200)
+            .map(|number| {
+                let moved = |corner: f32| corner + 0.001 * number as f32;
+                let box_in_source_px = Some(PixelBox::from_corners(corners.map(moved)));
+                Exemplar { box_in_source_px, ..one.clone() }
+            })
+            .collect();
+        detector.set_prompts(set(vec![shown(many.clone())], 0.0)).unwrap();
+        let before = detect_one(&mut detector, &image);
+        assert!(!before.is_empty());
+        let mut bad = many;
+        bad[150].box_in_source_px = Some(PixelBox::from_corners([0.0, 0.0, 213.0, 1.0]));
+        let refused = detector.set_prompts(set(vec![shown(bad)], 0.0)).unwrap_err().to_string();
+        assert!(refused.contains("\"gadget\": exemplars[150]: the model sees no"), "{refused}");
+        assert_eq!(refused.lines().count(), 2, "{refused}");
+        assert_eq!(detect_one(&mut detector, &image), before);
+        // The smallest picture is answered, one way or the other.
+        let dot = RgbImage::from_pixel(1, 1, image::Rgb([200, 30, 10]));
+        for corners in [None, Some([0.0, 0.0, 1.0, 1.0])] {
+            if let Err(refused) =
+                detector.set_prompts(set(vec![shown(vec![exemplar(&dot, corners)])], 0.0))
+            {
+                assert!(refused.to_string().contains("sees no object"), "{refused}");
+            }
+            assert!(!detect_one(&mut detector, &image).is_empty());
+        }
+    }
+}

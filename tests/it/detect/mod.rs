@@ -1,5 +1,6 @@
 //! The detector on the golden checkpoints.
 
+mod ahead;
 mod guided;
 mod reference;
 mod refusals;

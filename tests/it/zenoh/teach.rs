@@ -4,6 +4,7 @@ use owlet::vision::exemplar::data_url;
 use serde_json::json;
 
 use super::{Node, next};
+use crate::bad_pictures::{cut_png, giant_jpeg, one_pixel};
 use crate::cli::picture;
 
 #[test]
@@ -47,4 +48,58 @@ fn a_thing_that_is_shown_is_looked_for_from_the_next_frame_on() {
         assert!(refused.contains(expected), "{expected} is not in {refused}");
     }
     assert_eq!(node.ask("prompts", None).unwrap(), again);
+}
+
+#[test]
+fn an_exemplar_that_cannot_be_used_is_named_whichever_way_it_comes() {
+    let node = Node::start("badly_shown", &["-p", "cat", "-t", "0"]);
+    let before = node.ask("prompts", None).unwrap();
+    let png = std::fs::read(picture("square.png")).unwrap();
+    let good = data_url(&png);
+    let boxed = |corners: serde_json::Value| json!({ "image": good, "box": corners });
+    let picture = |bytes: &[u8]| json!({ "image": data_url(bytes) });
+    let bad = [
+        (boxed(json!([0, 0, 99, 9])), "the box [0, 0, 99, 9] is not inside its picture of 64x64"),
+        (boxed(json!([-5, 0, 9, 9])), "is not inside its picture"),
+        (boxed(json!([9, 9, 9, 30])), "has no pixel"),
+        (boxed(json!([30, 9, 9, 30])), "has no pixel"),
+        (boxed(json!([0, 0, 1e30, 9])), "is not inside its picture"),
+        (boxed(json!([0, null, 9, 9])), "box"),
+        (boxed(json!([0, 0, 9])), "box"),
+        (boxed(json!([0, 0, 64, 1])), "the model sees no object there"),
+        (picture(&cut_png()), "the PNG cannot be decoded"),
+        (picture(&giant_jpeg()), "65500x65500"),
+        (json!({ "image": "data:image/png;base64,a*" }), "no base64"),
+    ];
+    let answers = node.subscribe("prompts/answer");
+    for (exemplar, expected) in &bad {
+        let set = json!({ "prompts": [
+            "a dog",
+            { "name": "gadget", "exemplars": [{ "image": good }, exemplar] },
+        ] });
+        let set = set.to_string();
+        let asked = node.ask("prompts", Some(("application/json", set.as_bytes()))).unwrap_err();
+        node.put(&node.key("prompts"), "application/json", set.as_bytes(), None);
+        let mut lesson = exemplar.clone();
+        lesson["name"] = json!("gadget");
+        let lesson = lesson.to_string();
+        let lesson = node.ask("teach", Some(("application/json", lesson.as_bytes()))).unwrap_err();
+        for refused in [asked, next(&answers)] {
+            let reason = refused["reasons"].to_string();
+            assert!(reason.contains(expected), "{expected} is not in {refused}");
+            let is_named = reason.contains("gadget") || reason.contains("prompts[1]");
+            assert!(is_named && reason.contains("exemplars[1]"), "{refused}");
+        }
+        assert!(lesson.to_string().contains(expected), "{expected} is not in {lesson}");
+        assert_eq!(node.ask("prompts", None).unwrap(), before, "{expected}");
+    }
+    // A picture of one pixel shows something, or nothing; neither ends the node.
+    let set = json!({ "prompts": [{ "name": "dot", "exemplars": [picture(&one_pixel())] }] });
+    let found = node.subscribe("detections/*");
+    node.send("front", "image/png", &png, 1);
+    assert_eq!(next(&found)["prompts_version"], before["version"]);
+    let answered = node.ask("prompts", Some(("application/json", set.to_string().as_bytes())));
+    node.send("front", "image/png", &png, 2);
+    let version = if answered.is_ok() { 2 } else { 1 };
+    assert_eq!(next(&found)["prompts_version"], version);
 }
