@@ -54,6 +54,8 @@ pub struct DetectionRules {
     /// Intersection over union, in `[0, 1]`, above which the lower of two boxes of one prompt is
     /// dropped; `None` keeps them all, as the reference does.
     pub nms_iou: Option<f32>,
+    /// Whether boxes of all prompts suppress each other, and not only those of one.
+    pub nms_across_prompts: bool,
     /// The most detections for one image, best first; at least 1.
     pub max_detections: usize,
     /// The most prompts that one box is reported for; at least 1.

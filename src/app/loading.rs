@@ -141,6 +141,7 @@ impl DetectorSource {
             )?;
             let rules = DetectionRules {
                 nms_iou: options.nms_iou,
+                nms_across_prompts: options.nms_across_prompts,
                 max_detections: options.max_detections,
                 names_per_box: options.names_per_box,
             };

@@ -127,6 +127,7 @@ impl Settings {
                 dtype: config.dtype,
                 threads,
                 nms_iou: config.nms_iou,
+                nms_across_prompts: config.nms_across_prompts,
                 names_per_box: config.names_per_box,
                 max_detections: config.max_detections,
                 text_store: None,

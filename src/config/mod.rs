@@ -69,6 +69,8 @@ pub struct Config {
     pub threshold: f32,
     /// Overlap in `(0, 1)` above which the worse of two boxes goes; `None` keeps all.
     pub nms_iou: Option<f32>,
+    /// Whether boxes of all prompts suppress each other.
+    pub nms_across_prompts: bool,
     /// The most prompts that one box is reported for, at least 1.
     pub names_per_box: usize,
     /// The most detections of a frame.
@@ -163,6 +165,7 @@ impl Default for Config {
             prompts_file: None,
             threshold: 0.1,
             nms_iou: None,
+            nms_across_prompts: false,
             names_per_box: 1,
             max_detections: 100,
             max_batch: 8,

@@ -145,9 +145,13 @@ impl HeadOutput {
         // A stable sort: equal scores stay in the order of patches, so that two runs agree.
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         if let Some(iou_threshold) = rules.nms_iou {
+            let group_of = |prompt| if rules.nms_across_prompts { 0 } else { prompt };
             let contenders: Vec<_> = found
                 .iter()
-                .map(|found| Contender { pixel_box: found.box_in_source_px, group: found.prompt })
+                .map(|found| Contender {
+                    pixel_box: found.box_in_source_px,
+                    group: group_of(found.prompt),
+                })
                 .collect();
             let kept = greedy_nms(&contenders, iou_threshold);
             found = kept.into_iter().map(|position| found[position].clone()).collect();

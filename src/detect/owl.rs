@@ -42,6 +42,8 @@ pub struct DetectorOptions {
     /// Intersection over union, in `[0, 1]`, above which the lower of two boxes of one prompt is
     /// dropped; `None` keeps them all, as the reference does.
     pub nms_iou: Option<f32>,
+    /// Whether boxes of all prompts suppress each other, and not only those of one.
+    pub nms_across_prompts: bool,
     /// The most detections for one image, best first; at least 1.
     pub max_detections: usize,
     /// The most prompts that one box is reported for, best first; at least 1. The reference gives
@@ -66,6 +68,7 @@ impl DetectorOptions {
             device: DeviceChoice::Auto,
             dtype: DtypeChoice::Auto,
             nms_iou: None,
+            nms_across_prompts: false,
             max_detections: 300,
             names_per_box: 1,
             threads: None,
@@ -174,6 +177,7 @@ impl OwlDetector {
             exemplars: Arc::default(),
             rules: DetectionRules {
                 nms_iou: options.nms_iou,
+                nms_across_prompts: options.nms_across_prompts,
                 max_detections: options.max_detections,
                 names_per_box: options.names_per_box,
             },

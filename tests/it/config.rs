@@ -112,6 +112,7 @@ fn every_parameter_can_be_set_in_a_file() {
     prompts_file: ''
     threshold: 1
     nms_iou: 0.5
+    nms_across_prompts: true
     names_per_box: 2
     max_detections: 10
     max_batch: 2
@@ -164,6 +165,7 @@ fn every_parameter_can_be_set_in_a_file() {
         prompts_file: None,
         threshold: 1.0,
         nms_iou: Some(0.5),
+        nms_across_prompts: true,
         names_per_box: 2,
         max_detections: 10,
         max_batch: 2,

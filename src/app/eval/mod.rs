@@ -150,6 +150,7 @@ fn record(
             "min_score": asked.min_score,
             "threshold": config.threshold,
             "nms_iou": config.nms_iou,
+            "nms_across_prompts": config.nms_across_prompts,
             "names_per_box": config.names_per_box,
             "max_detections": config.max_detections,
             "segmenter": config.segmenter,

@@ -30,6 +30,8 @@ pub(super) struct RunIdentity {
     prompts: Vec<PromptIdentity>,
     threshold: f32,
     nms_iou: Option<f32>,
+    #[serde(default)]
+    nms_across_prompts: bool,
     names_per_box: usize,
     max_detections: usize,
     max_batch: usize,
@@ -95,6 +97,7 @@ impl RunIdentity {
             prompts: settings.prompts.prompts.iter().map(PromptIdentity::of).collect(),
             threshold: config.threshold,
             nms_iou: config.nms_iou,
+            nms_across_prompts: config.nms_across_prompts,
             names_per_box: config.names_per_box,
             max_detections: config.max_detections,
             max_batch: config.max_batch,

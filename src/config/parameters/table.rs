@@ -159,6 +159,18 @@ pub static PARAMETERS: &[Parameter] = &[
         },
     },
     Parameter {
+        name: "nms_across_prompts",
+        description: "Whether `nms_iou` holds for boxes of different prompts as well: of two that \
+                      overlap so much only the better one stays, whatever their names, and one box \
+                      keeps one name.",
+        changes: Changes::WhileRunning,
+        example: None,
+        kind: ParameterKind::Flag {
+            get: |config| config.nms_across_prompts,
+            set: |config, value| config.nms_across_prompts = value,
+        },
+    },
+    Parameter {
         name: "names_per_box",
         description: "The most prompts that one box is reported for. 1 gives it to its best prompt, \
                       as the reference does; more where prompts overlap (a cup, a red cup) or mAP \

@@ -132,7 +132,12 @@ fn every_connected_part_of_a_mask_is_an_object() {
         map([1.0, 3.0, -9.0, 2.0, 1.0, -9.0, -9.0, 0.5]),
         map([-9.0, -9.0, -9.0, -9.0, 4.0, 4.0, -9.0, -9.0]),
     ];
-    let rules = DetectionRules { nms_iou: None, max_detections: 3, names_per_box: 1 };
+    let rules = DetectionRules {
+        nms_iou: None,
+        nms_across_prompts: false,
+        max_detections: 3,
+        names_per_box: 1,
+    };
     let mut detector = SegmentingDetector::new(Box::new(Maps(info("maps"), maps)), rules);
     let image = [Arc::new(RgbImage::new(8, 1))];
     assert!(matches!(detector.detect(&image), Err(DetectError::NoPrompts)));

@@ -301,7 +301,12 @@ fn new_rules_hold_from_the_next_frame_on() {
     let left = pipeline.camera("/left").unwrap();
     for max_detections in [3, 7] {
         pipeline
-            .set_rules(DetectionRules { nms_iou: None, max_detections, names_per_box: 1 })
+            .set_rules(DetectionRules {
+                nms_iou: None,
+                nms_across_prompts: false,
+                max_detections,
+                names_per_box: 1,
+            })
             .unwrap();
         pipeline.post(left, frame("/left", 1, 3));
         let Some(Outcome::Found { detections, .. }) = results.blocking_recv() else {

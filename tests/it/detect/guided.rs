@@ -128,7 +128,12 @@ fn boxes_in_pictures_find_what_the_reference_finds() {
                 compared += 1;
                 chosen_among_several += usize::from(goldens.i64s(&format!("{key}.near"))[0] > 1);
                 for (made, nms_iou) in [("plain", None), ("apart", Some(0.3))] {
-                    let rules = DetectionRules { nms_iou, max_detections: 1000, names_per_box: 1 };
+                    let rules = DetectionRules {
+                        nms_iou,
+                        nms_across_prompts: false,
+                        max_detections: 1000,
+                        names_per_box: 1,
+                    };
                     detector.set_rules(rules);
                     let found = detector.detect(&looked_at).unwrap().remove(0);
                     let logits = goldens.f32s(&format!("{key}.logits"));

@@ -170,6 +170,7 @@ impl Stage {
                 set: None,
                 rules: DetectionRules {
                     nms_iou: config.nms_iou,
+                    nms_across_prompts: config.nms_across_prompts,
                     max_detections: config.max_detections,
                     names_per_box: config.names_per_box,
                 },
