@@ -1,14 +1,18 @@
 """What a change of prompts costs a running node: frames as fast as they are answered, for some
-seconds with the prompts left alone and for as many with ten new texts every second, in turns.
+seconds with the prompts left alone and for as many with ten new texts every second, in turns. With
+--exemplars it is so many pictures that show something, none of them seen before, instead.
 
     python benches/change_prompts.py PICTURE [--model owlet-nano] [--seconds 10] [--turns 3]
+                                             [--exemplars N]
 
-Starts target/debug/owlet as a zenoh peer of its own (`pip install eclipse-zenoh`). Prints a line of
-JSON: the rate of both, how much it dropped, how long changes took until they were answered, and how
+Starts target/debug/owlet as a zenoh peer of its own (`pip install eclipse-zenoh pillow`). Prints a
+line of JSON: the rate of both, how much it dropped, how long changes took until they were answered, and how
 many frames that were answered after it still came from the set before (at most the one under way).
 """
 
 import argparse
+import base64
+import io
 import json
 import pathlib
 import socket
@@ -19,6 +23,7 @@ import threading
 import time
 
 import zenoh
+from PIL import Image
 
 ROOT = pathlib.Path(__file__).parent.parent
 TEXTS = 10
@@ -72,6 +77,7 @@ def main() -> None:
     parser.add_argument("--model", default="owlet-nano")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--exemplars", type=int, default=0)
     args = parser.parse_args()
     encoding = "image/png" if args.picture.suffix == ".png" else "image/jpeg"
     with socket.socket() as probe:
@@ -94,8 +100,30 @@ def main() -> None:
             process.wait(10)
 
 
+def new_texts(number: int) -> list:
+    return [f"a red thing of number {number} and {n}" for n in range(TEXTS)]
+
+
+def shown(picture: pathlib.Path, number: int, count: int) -> list:
+    """Prompts with a picture each: the one that is given, each time a few columns less of it."""
+    image = Image.open(picture).convert("RGB")
+    prompts = []
+    for n in range(count):
+        jpeg = io.BytesIO()
+        image.crop((number % 64 + 1, n + 1, *image.size)).save(jpeg, "JPEG", quality=90)
+        url = "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
+        prompts.append({"name": f"thing {n}", "exemplars": [{"image": url}]})
+    return prompts
+
+
 def measure(session: zenoh.Session, node: str, args: argparse.Namespace, encoding: str) -> dict:
     camera = Camera(session, node, args.picture.read_bytes(), encoding)
+    # Made before the clock runs; a second more for each turn.
+    changes = int(args.turns * (args.seconds + 1))
+    sets = [
+        shown(args.picture, number, args.exemplars) if args.exemplars else new_texts(number)
+        for number in range(changes)
+    ]
     camera.rate(WARM_UP_SECS)
     answers_secs: list[float] = []
     late = []
@@ -104,10 +132,9 @@ def measure(session: zenoh.Session, node: str, args: argparse.Namespace, encodin
     def change(stop: threading.Event) -> None:
         nonlocal number
         while not stop.wait(1):
+            payload = json.dumps({"prompts": sets[number]})
             number += 1
-            texts = [f"a red thing of number {number} and {n}" for n in range(TEXTS)]
             started = time.monotonic()
-            payload = json.dumps({"prompts": texts})
             replies = session.get(f"{node}/prompts", payload=payload, encoding="application/json", timeout=60)
             version = next(json.loads(reply.ok.payload.to_string())["version"] for reply in replies)
             answers_secs.append(time.monotonic() - started)
@@ -129,7 +156,8 @@ def measure(session: zenoh.Session, node: str, args: argparse.Namespace, encodin
     before, meanwhile = statistics.median(alone), statistics.median(changing)
     return {
         "model": args.model,
-        "texts": TEXTS,
+        "texts": 0 if args.exemplars else TEXTS,
+        "exemplars": args.exemplars,
         "changes": len(answers_secs),
         "rate_alone_hz": round(before, 2),
         "rate_with_a_change_each_second_hz": round(meanwhile, 2),

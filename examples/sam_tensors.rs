@@ -155,9 +155,10 @@ fn time(
     for count in counts {
         let prompts: Vec<_> = prompts.iter().take(*count).cloned().collect();
         let canvas = on_canvas(segmenter, image, &prompts);
+        let tokens = canvas.first().map_or(1, CanvasPrompt::tokens);
+        let per_pass = segmenter.prompts_per_pass(tokens);
         let decoder = median_ms(passes, || {
-            // As many in one pass as the segmenter takes at full size.
-            for some in canvas.chunks(16) {
+            for some in canvas.chunks(per_pass) {
                 let model = segmenter.model();
                 let _ = model.decode(&embedding, &model.embed_prompts(some)?)?.logits()?;
             }

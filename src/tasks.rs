@@ -8,7 +8,8 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use crate::types::{
-    Detection, FinerScore, InstanceMask, PixelBox, PromptSet, PromptSetRefused, StageTimings,
+    Detection, FinerScore, InstanceMask, PairId, PixelBox, PromptSet, PromptSetRefused,
+    StageTimings,
 };
 use crate::vision::mask::ScoreMap;
 
@@ -24,14 +25,31 @@ pub trait Detector: Send {
     /// Every problem of every prompt; the set in use before stays in use.
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused>;
 
-    /// What encodes texts while this detector looks at images on another thread, so that
-    /// [`set_prompts`](Self::set_prompts) has little to do; `None` where nothing can.
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+    /// What encodes texts and exemplars while this detector looks at images on another thread, so
+    /// that [`set_prompts`](Self::set_prompts) has little to do; `None` where nothing can.
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
         None
     }
 
     /// Changes what happens to boxes after the network, from the next batch on.
     fn set_rules(&mut self, rules: DetectionRules);
+
+    /// Asks for regions that look like things, whatever they are, with every image
+    /// ([`ImageDetections::proposals`]): at most so many, 0 for none. Whether it can give any. While
+    /// it does, it also takes a set without prompts.
+    fn set_proposals(&mut self, most: usize) -> bool {
+        most == 0
+    }
+
+    /// Changes the bank of pairs that prompts are looked up in, from the next batch on, in
+    /// milliseconds and with no rebuild.
+    ///
+    /// # Errors
+    /// There is no bank; a pair that cannot be one. Then nothing is changed.
+    fn change_bank(&mut self, change: BankChange) -> Result<BankChanged, BankRefused> {
+        let _ = change;
+        Err(BankRefused("no bank is configured".to_owned()))
+    }
 
     /// One pass over a batch of images of any sizes; one result for each, in the same order.
     ///
@@ -41,10 +59,54 @@ pub trait Detector: Send {
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError>;
 }
 
-/// Encodes the texts of prompt sets before they are put into use.
-pub trait TextsAhead: Send + Sync {
-    /// Encodes the texts of a set for the detector that this is of. Whether the set can be used at
-    /// all is told by [`Detector::set_prompts`].
+/// What is to be other in a bank of pairs.
+#[derive(Clone, Debug)]
+pub enum BankChange {
+    /// A part of a picture and what it is called become a pair.
+    Add {
+        /// The picture.
+        image: Arc<RgbImage>,
+        /// The part of it; `None` is all.
+        box_in_source_px: Option<PixelBox>,
+        /// What it is, for the bank's text encoder.
+        caption: String,
+        /// Where the picture came from, for people.
+        source: Arc<str>,
+    },
+    /// Pairs go.
+    Remove(PairsToRemove),
+}
+
+/// Which pairs go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PairsToRemove {
+    /// All with this caption.
+    Caption(String),
+    /// This one.
+    Pair(PairId),
+}
+
+/// What became of a bank.
+pub struct BankChanged {
+    /// The pair that is new.
+    pub added: Option<PairId>,
+    /// Pairs that are gone.
+    pub removed: usize,
+    /// Pairs that there are now.
+    pub pairs: usize,
+    /// Saves the bank as it is now, on any thread, or says why it could not be saved.
+    pub save: Box<dyn FnOnce() -> Result<(), String> + Send>,
+}
+
+/// Why a bank is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BankRefused(pub String);
+
+/// Encodes prompt sets before they are put into use.
+pub trait PromptsAhead: Send + Sync {
+    /// Encodes the texts and exemplars of a set for the detector that this is of. Whether the set
+    /// can be used at all is told by [`Detector::set_prompts`].
     fn encode(&self, prompts: &PromptSet);
 }
 
@@ -54,6 +116,8 @@ pub struct DetectionRules {
     /// Intersection over union, in `[0, 1]`, above which the lower of two boxes of one prompt is
     /// dropped; `None` keeps them all, as the reference does.
     pub nms_iou: Option<f32>,
+    /// Whether boxes of all prompts suppress each other, and not only those of one.
+    pub nms_across_prompts: bool,
     /// The most detections for one image, best first; at least 1.
     pub max_detections: usize,
     /// The most prompts that one box is reported for; at least 1.
@@ -70,8 +134,20 @@ pub struct ImageDetections {
     /// The best score of each prompt anywhere in the image, in `[0, 1]`, in the order of the set
     /// and whatever the thresholds: says how far from being found a thing was.
     pub best_scores: Vec<f32>,
+    /// Regions that look like things, best first; none unless they are asked for
+    /// ([`Detector::set_proposals`]).
+    pub proposals: Vec<Proposal>,
     /// Times of the stages from preprocess to postprocess.
     pub timings: StageTimings,
+}
+
+/// A region that looks like a thing, whatever it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Proposal {
+    /// Where it is, in pixels of the source image, clipped to the image.
+    pub box_in_source_px: PixelBox,
+    /// In `[0, 1]`; comparable within a model.
+    pub score: f32,
 }
 
 /// Draws where the things are that the prompts ask for.
@@ -195,7 +271,7 @@ pub trait Classifier: Send {
 
     /// What encodes labels while this classifier looks at pictures on another thread; `None` where
     /// nothing can.
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>>;
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>>;
 
     /// How well the labels of each picture fit it, by falling score. `labels` has those of each
     /// picture, as [`encode_finer`](Self::encode_finer) gave them.

@@ -1,12 +1,18 @@
 //! From names to models that run.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use owlet::detect::{DetectorError, DetectorOptions, OwlDetector};
-use owlet::ground::ClipClassifier;
 use owlet::ground::encode::{EncoderError, EncoderOptions};
+use owlet::ground::{BankManifest, ClipClassifier, Grounder, GrounderOptions};
 use owlet::hub::{self, HubError, ModelDir, ModelLocations, Verify};
+use owlet::models::TextStoreOptions;
 use owlet::nn::DeviceRefused;
-use owlet::pipeline::{ClassifyingDetector, MaskingDetector, SegmentingDetector};
+use owlet::pipeline::{
+    ClassifyingDetector, GroundingDetector, MaskingDetector, PointGrid, SegmentingDetector,
+    SharedSegmenter,
+};
 use owlet::segment::{
     ClipSegmenter, GroupVitSegmenter, MaskRules, SamSegmenter, SegmenterError, SegmenterOptions,
 };
@@ -14,7 +20,8 @@ use owlet::tasks::{
     Classifier, DetectionRules, Detector, ModelInfo, PromptableSegmenter, Segmenter,
 };
 
-use super::Refused;
+use super::encoders::{Encoders, EncodersSource};
+use super::{Refused, bank};
 
 /// What a model is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +113,22 @@ pub(crate) struct DetectorSource {
     pub segmenter: Option<SegmenterOptions>,
     /// What tells finer labels apart.
     pub classifier: Option<EncoderOptions>,
+    /// Where its encoded labels are kept.
+    pub classifier_texts: Option<TextStoreOptions>,
+    /// What prompts are looked up in that ask for it.
+    pub bank: Option<BankSource>,
+}
+
+/// A bank of pairs, its encoders, and how much is looked up in it.
+#[derive(Clone, Debug)]
+pub(crate) struct BankSource {
+    pub folder: PathBuf,
+    pub manifest: BankManifest,
+    pub encoders: EncodersSource,
+    /// Regions of an image.
+    pub regions: usize,
+    /// Whether the segmenter proposes them, and not the detector.
+    pub regions_by_segmenter: bool,
 }
 
 impl DetectorSource {
@@ -116,7 +139,8 @@ impl DetectorSource {
         match &self.classifier {
             None => Ok(detector),
             Some(options) => {
-                let classifier = Box::new(load_classifier(options)?);
+                let texts = self.classifier_texts.as_ref();
+                let classifier = Box::new(load_classifier(options, texts)?);
                 Ok(Box::new(ClassifyingDetector::new(detector, classifier)))
             }
         }
@@ -124,6 +148,12 @@ impl DetectorSource {
 
     fn load_detector(&self) -> anyhow::Result<Box<dyn Detector>> {
         let options = &self.detector;
+        let rules = DetectionRules {
+            nms_iou: options.nms_iou,
+            nms_across_prompts: options.nms_across_prompts,
+            max_detections: options.max_detections,
+            names_per_box: options.names_per_box,
+        };
         if self.architecture.as_deref().is_some_and(is_text_segmenter) {
             let segmenter = load_segmenter(
                 &SegmenterOptions {
@@ -135,26 +165,56 @@ impl DetectorSource {
                 },
                 self.architecture.as_deref(),
             )?;
-            let rules = DetectionRules {
-                nms_iou: options.nms_iou,
-                max_detections: options.max_detections,
-                names_per_box: options.names_per_box,
-            };
-            return Ok(Box::new(SegmentingDetector::new(segmenter, rules)));
+            return self.with_bank(
+                Box::new(SegmentingDetector::new(segmenter, rules)),
+                rules,
+                None,
+            );
         }
-        let detector: Box<dyn Detector> = Box::new(load_owl(options)?);
-        match &self.segmenter {
-            None => Ok(detector),
-            Some(options) => {
-                let segmenter = load_promptable(options, MaskRules::default())?;
-                Ok(Box::new(MaskingDetector::new(detector, segmenter)))
-            }
+        let detector = Box::new(load_owl(options)?);
+        let Some(options) = &self.segmenter else { return self.with_bank(detector, rules, None) };
+        let segmenter = load_promptable(options, MaskRules::default())?;
+        if self.bank.as_ref().is_some_and(|bank| bank.regions_by_segmenter) {
+            let [of_masks, of_regions] = SharedSegmenter::pair(segmenter);
+            let detector = self.with_bank(detector, rules, Some(PointGrid::new(of_regions)))?;
+            return Ok(Box::new(MaskingDetector::new(detector, of_masks)));
         }
+        let detector = self.with_bank(detector, rules, None)?;
+        Ok(Box::new(MaskingDetector::new(detector, segmenter)))
+    }
+
+    fn with_bank(
+        &self,
+        detector: Box<dyn Detector>,
+        rules: DetectionRules,
+        grid: Option<PointGrid>,
+    ) -> anyhow::Result<Box<dyn Detector>> {
+        let Some(bank) = &self.bank else { return Ok(detector) };
+        let BankSource { folder, regions, .. } = bank;
+        let grounder = bank.load(GrounderOptions::default())?;
+        let folder = folder.clone();
+        let grounding = GroundingDetector::new(detector, grounder, folder, rules, *regions, grid)
+            .map_err(|error| Refused(error.to_string()))?;
+        Ok(Box::new(grounding))
     }
 }
 
-fn load_classifier(options: &EncoderOptions) -> anyhow::Result<ClipClassifier> {
-    let classifier = ClipClassifier::load(options)
+impl BankSource {
+    /// Loads the bank and its encoders, and says how many pairs there are.
+    pub(crate) fn load(&self, options: GrounderOptions) -> anyhow::Result<Grounder> {
+        let bank = bank::load(&self.folder)?;
+        let Encoders { image, text } = self.encoders.load()?;
+        let grounder = Grounder::new(bank, image, text, options).map_err(bank::told)?;
+        tracing::info!("{}: {} pairs", self.folder.display(), grounder.asif().bank().len());
+        Ok(grounder)
+    }
+}
+
+fn load_classifier(
+    options: &EncoderOptions,
+    texts: Option<&TextStoreOptions>,
+) -> anyhow::Result<ClipClassifier> {
+    let classifier = ClipClassifier::load(options, texts)
         .map_err(|error| match error {
             EncoderError::Threads { .. }
             | EncoderError::Device(DeviceRefused::HalfOnCpu { .. }) => {

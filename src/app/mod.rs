@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod config;
 mod console;
 pub(crate) mod detect;
+mod encoders;
 pub(crate) mod eval;
 mod fingerprint;
 pub(crate) mod inspect;

@@ -122,7 +122,7 @@ fn load(config: &Config) -> anyhow::Result<Box<dyn Detector>> {
     let settings = Settings::new(config.clone(), none)?;
     let mut source = settings.detector_source();
     if config.text_cache {
-        source.detector.text_store = settings.text_store();
+        settings.keep_texts(&mut source);
     }
     source.load()
 }

@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RosArgs};
-use owlet::detect::{DetectorOptions, TextStoreOptions};
+use anyhow::Context;
+use owlet::config::{Config, ConfigLoader, DEFAULT_NODE, LogLevel, RegionSource, RosArgs};
+use owlet::detect::DetectorOptions;
+use owlet::ground::BankManifest;
 use owlet::ground::encode::EncoderOptions;
 use owlet::hub::ModelDir;
+use owlet::models::TextStoreOptions;
 use owlet::segment::SegmenterOptions;
 use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
 
-use super::Refused;
-use super::fingerprint;
-use super::loading::{DetectorSource, Task, find_model, is_text_segmenter};
+use super::encoders::EncodersSource;
+use super::loading::{BankSource, DetectorSource, Task, find_model, is_text_segmenter};
 use super::models::RANDOM_MARK;
+use super::{Refused, bank, fingerprint};
 use crate::app::args::{ModelArgs, NodeArgs, RunArgs};
 
 /// A threshold below which the masks of a segmenter by text mostly cover everything.
@@ -29,6 +32,8 @@ pub(crate) struct Settings {
     pub segmenter_dir: Option<ModelDir>,
     /// The folder of the model that tells finer labels apart, where there is one.
     pub classifier_dir: Option<ModelDir>,
+    /// The bank of pairs, where there is one.
+    pub bank: Option<BankSource>,
     /// Whether `owlet random-model` wrote it.
     pub random_weights: bool,
 }
@@ -82,6 +87,10 @@ impl Settings {
             (Some(name), Task::Detect) => Some(find_model(name, Task::Classify)?),
             _ => None,
         };
+        let bank = match task {
+            Task::Detect => find_bank(&config)?,
+            _ => None,
+        };
         if draws && task == Task::Detect && config.threshold < LOW_FOR_A_MASK {
             tracing::warn!(
                 "threshold {} is low for {}, which scores every pixel: masks may cover the whole \
@@ -91,7 +100,8 @@ impl Settings {
             );
         }
         let is_random = |folder: &ModelDir| folder.file(RANDOM_MARK).is_some();
-        let others = [&segmenter_dir, &classifier_dir].into_iter().flatten();
+        let of_bank = bank.iter().flat_map(|bank| bank.encoders.dirs());
+        let others = [&segmenter_dir, &classifier_dir].into_iter().flatten().chain(of_bank);
         let random_weights = others.chain([&model_dir]).any(is_random);
         if random_weights {
             tracing::warn!(
@@ -100,7 +110,7 @@ impl Settings {
             );
         }
         let prompts = Arc::new(prompts);
-        Ok(Self { config, prompts, model_dir, segmenter_dir, classifier_dir, random_weights })
+        Ok(Self { config, prompts, model_dir, segmenter_dir, classifier_dir, bank, random_weights })
     }
 
     pub(crate) fn segmenter_options(&self) -> SegmenterOptions {
@@ -126,6 +136,7 @@ impl Settings {
                 dtype: config.dtype,
                 threads,
                 nms_iou: config.nms_iou,
+                nms_across_prompts: config.nms_across_prompts,
                 names_per_box: config.names_per_box,
                 max_detections: config.max_detections,
                 text_store: None,
@@ -145,26 +156,56 @@ impl Settings {
                 dtype: config.dtype,
                 threads,
             }),
+            bank: self.bank.clone(),
+            classifier_texts: None,
         }
     }
 
-    /// Where a node keeps the texts that it has encoded: `owlet/texts` under `XDG_CACHE_HOME`, or
-    /// under `~/.cache`; `None` where neither is set.
-    pub(crate) fn text_store(&self) -> Option<TextStoreOptions> {
+    /// Has a node keep the texts that it encodes, those of finer labels too: in `owlet/texts` under
+    /// `XDG_CACHE_HOME`, or under `~/.cache`; nowhere where neither is set.
+    pub(crate) fn keep_texts(&self, source: &mut DetectorSource) {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         // The XDG specification tells to ignore a relative path.
         let cache = set("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
-            .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
-        let weights = fingerprint::weights(&self.model_dir);
-        Some(TextStoreOptions { folder: cache.join("owlet/texts"), weights })
+            .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".cache")));
+        let Some(cache) = cache else { return };
+        let store_of = |model_dir| TextStoreOptions {
+            folder: cache.join("owlet/texts"),
+            weights: fingerprint::weights(model_dir),
+        };
+        source.detector.text_store = Some(store_of(&self.model_dir));
+        source.classifier_texts = self.classifier_dir.as_ref().map(store_of);
     }
 
     /// Whether what is found has masks.
     pub(crate) fn makes_masks(&self) -> bool {
         self.segmenter_dir.is_some() || self.model_dir.architecture().is_some_and(is_text_segmenter)
     }
+}
+
+/// The bank of a configuration and the encoders that it was made with.
+fn find_bank(config: &Config) -> anyhow::Result<Option<BankSource>> {
+    let Some(folder) = &config.bank else { return Ok(None) };
+    let regions_by_segmenter = config.bank_regions_by == RegionSource::Segmenter;
+    if regions_by_segmenter && config.segmenter.is_none() {
+        let text = "bank_regions_by: expected a segmenter for `segmenter` (parameter `segmenter`), \
+                    found none";
+        return Err(Refused(text.to_owned()).into());
+    }
+    let manifest = BankManifest::read(folder).map_err(bank::told).context("bank")?;
+    let name = |given: &Option<String>, known: &str| given.clone().unwrap_or(known.to_owned());
+    let encoders = EncodersSource::find(
+        &name(&config.bank_image_encoder, &manifest.image_encoder.name),
+        &name(&config.bank_text_encoder, &manifest.text_encoder.name),
+        config.device,
+        config.dtype,
+        (config.threads > 0).then_some(config.threads),
+    )
+    .with_context(|| format!("bank: the encoders of {}", folder.display()))?;
+    let (folder, regions) = (folder.clone(), config.bank_regions);
+    Ok(Some(BankSource { folder, manifest, encoders, regions, regions_by_segmenter }))
 }
 
 /// The prompts of a command that makes no sense without any.

@@ -46,6 +46,16 @@ pub const DEFAULT_NODE: &str = "/owlet";
 /// The checkpoint that comes with Owlet (`models/owlet-nano` of the source tree).
 pub const BUILTIN_MODEL: &str = "owlet-nano";
 
+/// What proposes the regions that are looked up in a bank.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegionSource {
+    /// The detector, in the pass that finds its own prompts.
+    #[default]
+    Detector,
+    /// The segmenter, at the points of a grid.
+    Segmenter,
+}
+
 /// A configuration that was checked. [`PARAMETERS`] describes each field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -55,6 +65,17 @@ pub struct Config {
     pub segmenter: Option<String>,
     /// Name or folder of the model that tells finer labels apart; `None` where there are none.
     pub classifier: Option<String>,
+    /// Folder of the bank of pairs that `asif` prompts are looked up in; already joined with the
+    /// folder of the file that named it.
+    pub bank: Option<PathBuf>,
+    /// Name or folder of its image encoder; `None` for the name that it was made with.
+    pub bank_image_encoder: Option<String>,
+    /// The same of its text encoder.
+    pub bank_text_encoder: Option<String>,
+    /// The most regions of an image that are looked up in it, at least 1.
+    pub bank_regions: usize,
+    /// What proposes them.
+    pub bank_regions_by: RegionSource,
     /// Where it runs.
     pub device: DeviceChoice,
     /// Its number format.
@@ -69,6 +90,8 @@ pub struct Config {
     pub threshold: f32,
     /// Overlap in `(0, 1)` above which the worse of two boxes goes; `None` keeps all.
     pub nms_iou: Option<f32>,
+    /// Whether boxes of all prompts suppress each other.
+    pub nms_across_prompts: bool,
     /// The most prompts that one box is reported for, at least 1.
     pub names_per_box: usize,
     /// The most detections of a frame.
@@ -156,6 +179,11 @@ impl Default for Config {
             model: BUILTIN_MODEL.to_owned(),
             segmenter: None,
             classifier: None,
+            bank: None,
+            bank_image_encoder: None,
+            bank_text_encoder: None,
+            bank_regions: 30,
+            bank_regions_by: RegionSource::Detector,
             device: DeviceChoice::Auto,
             dtype: DtypeChoice::Auto,
             threads: 0,
@@ -163,6 +191,7 @@ impl Default for Config {
             prompts_file: None,
             threshold: 0.1,
             nms_iou: None,
+            nms_across_prompts: false,
             names_per_box: 1,
             max_detections: 100,
             max_batch: 8,

@@ -220,8 +220,17 @@ mod tests {
             let before = parameter.yaml(&config);
             match parameter.kind {
                 ParameterKind::Text { set, .. } => {
-                    let taken = ["0 1 0 1 0 2", "cpu", "f16", "client", "ros2", "never", "9464"]
-                        .map(|text| set(&mut config, text, Path::new("")));
+                    let taken = [
+                        "0 1 0 1 0 2",
+                        "cpu",
+                        "f16",
+                        "client",
+                        "ros2",
+                        "never",
+                        "segmenter",
+                        "9464",
+                    ]
+                    .map(|text| set(&mut config, text, Path::new("")));
                     assert!(taken.contains(&true), "{}", parameter.name);
                 }
                 ParameterKind::Flag { get, set } => {

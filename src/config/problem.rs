@@ -10,7 +10,7 @@ const MAX_SHOWN: usize = 100;
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The file, or `command line`.
+    /// The file, or `command line`; empty for a message, of which there is no other.
     pub source: Arc<str>,
     /// The line in that file, from 1, where it is known.
     pub line: Option<u64>,
@@ -27,14 +27,16 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, line, path, expected, found, hint } = self;
-        write!(f, "{source}")?;
-        if let Some(line) = line {
-            write!(f, ":{line}")?;
+        match (source.as_ref(), line) {
+            ("", None) => {}
+            ("", Some(line)) => write!(f, "line {line}: ")?,
+            (source, None) => write!(f, "{source}: ")?,
+            (source, Some(line)) => write!(f, "{source}:{line}: ")?,
         }
         if !path.is_empty() {
-            write!(f, ": {path}")?;
+            write!(f, "{path}: ")?;
         }
-        write!(f, ": expected {expected}, found {found}")?;
+        write!(f, "expected {expected}, found {found}")?;
         match hint {
             Some(hint) => write!(f, " ({hint})"),
             None => Ok(()),
@@ -140,6 +142,13 @@ impl Problems {
             problem.source = Arc::clone(&self.source);
             problem.line = line;
             self.found.push(problem);
+        }
+    }
+
+    /// Forgets the lines, of a document that has only one.
+    pub(super) fn forget_lines(&mut self) {
+        for problem in &mut self.found {
+            problem.line = None;
         }
     }
 

@@ -152,7 +152,10 @@ mod tests {
         let before = config.clone();
         let bad = "{prompts: [{name: a, threshold: 7}, {nmae: b}]}";
         let error = set(&mut config, "prompts", ParameterValue::Text(bad.to_owned())).unwrap_err();
-        assert!(error.contains("prompts[0].threshold: expected a number from 0 to 1"), "{error}");
+        assert!(
+            error.contains("prompts: prompt 1 (\"a\").threshold: expected a number from 0 to 1"),
+            "{error}"
+        );
         assert!(error.contains("did you mean \"name\"?"), "{error}");
         let error = set(&mut config, "prompts", ParameterValue::Text("a cat".into())).unwrap_err();
         assert!(error.contains("put it in brackets"), "{error}");

@@ -12,13 +12,19 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::prompts::ActivePrompts;
 use crate::models::ForwardError;
 use crate::models::owl::Owl;
-use crate::tasks::DetectionRules;
+use crate::tasks::{DetectionRules, Proposal};
 use crate::types::Detection;
 use crate::vision::canvas::CanvasGeometry;
 use crate::vision::nms::{Contender, greedy_nms};
 
 /// Logits that are worked out at a time (64 MB): bounds the memory that ten thousand texts take.
 pub(super) const LOGITS_PER_PASS: i64 = 1 << 24;
+
+/// Overlap (IoU) above which the lower of two regions is dropped, whatever they show.
+const PROPOSAL_NMS_IOU: f32 = 0.5;
+
+/// Regions that are looked at for each that is wanted: neighbours mostly propose the same one.
+const CANDIDATES_PER_PROPOSAL: usize = 20;
 
 /// The best of each patch, on the host.
 #[derive(Debug)]
@@ -28,8 +34,10 @@ pub(super) struct HeadOutput {
     names: usize,
     fields: usize,
     /// `[batch, patches, fields]`: the scores of its names, falling; their texts; centre x, centre
-    /// y, width and height of its box; objectness where the model has it.
+    /// y, width and height of its box; objectness where the model has it, or where it has none and
+    /// regions are asked for, what a perfect query would score.
     values: Vec<f32>,
+    has_objectness: bool,
     /// `[batch, texts]`: the best score of each text over all patches, whatever its threshold.
     best_of_texts: Vec<f32>,
     texts: usize,
@@ -43,6 +51,9 @@ impl HeadOutput {
     /// Taking the best of all texts, each under its prompt's threshold, is the same as taking the
     /// best text of each prompt and then the best prompt.
     ///
+    /// `regions` says whether [`proposals`](Self::proposals) are asked for. Without any query there
+    /// are no names.
+    ///
     /// At most `logits_per_pass` logits are worked out at a time, or those of one text where they
     /// are more.
     ///
@@ -53,9 +64,10 @@ impl HeadOutput {
         features: &Tensor,
         prompts: &ActivePrompts,
         names: usize,
+        regions: bool,
         logits_per_pass: i64,
     ) -> Result<Self, ForwardError> {
-        let names = names.clamp(1, prompts.prompt_of_query.len().max(1));
+        let names = names.max(1).min(prompts.prompt_of_query.len());
         let boxes = model.boxes(features)?;
         let (batch, patches, _) = boxes.size3()?;
         let texts_per_pass = logits_per_pass / (batch * patches).max(1);
@@ -63,8 +75,14 @@ impl HeadOutput {
             best_texts(model, features, prompts, names as i64, texts_per_pass)?;
         // A text as a float is exact: there are far fewer than 2^24.
         let mut columns = vec![logit.f_sigmoid()?, text.f_to_kind(Kind::Float)?, boxes];
-        if let Some(objectness) = model.objectness(features)? {
-            columns.push(objectness.f_sigmoid()?.f_unsqueeze(-1)?);
+        let objectness = model.objectness(features)?;
+        let has_objectness = objectness.is_some();
+        let of_regions = match objectness {
+            None if regions => Some(model.highest_possible_logits(features)?),
+            objectness => objectness,
+        };
+        if let Some(logits) = of_regions {
+            columns.push(logits.f_sigmoid()?.f_unsqueeze(-1)?);
         }
         let fields = 2 * names + columns.len() + 1;
         let of_patches = Tensor::f_cat(&columns, -1)?.f_view([batch, -1])?;
@@ -79,7 +97,7 @@ impl HeadOutput {
             values.extend_from_slice(of_patches);
             best_of_texts.extend_from_slice(of_texts);
         }
-        Ok(Self { patches, names, fields, values, best_of_texts, texts })
+        Ok(Self { patches, names, fields, values, has_objectness, best_of_texts, texts })
     }
 
     /// Patches of the whole batch whose score or box is not a number.
@@ -106,10 +124,8 @@ impl HeadOutput {
         prompts: &ActivePrompts,
         rules: DetectionRules,
     ) -> Vec<Detection> {
-        let per_image = self.patches * self.fields;
-        let image = &self.values[index * per_image..(index + 1) * per_image];
         let mut found = Vec::new();
-        for patch in image.chunks_exact(self.fields) {
+        for patch in self.patches_of(index) {
             let (scores, rest) = patch.split_at(self.names);
             let (texts, rest) = rest.split_at(self.names);
             let box_in_source_px =
@@ -131,7 +147,7 @@ impl HeadOutput {
                 if found[first..].iter().any(|other: &Detection| other.prompt == prompt) {
                     continue;
                 }
-                let objectness = rest.get(4).copied();
+                let objectness = rest.get(4).copied().filter(|_| self.has_objectness);
                 found.push(Detection {
                     prompt,
                     score,
@@ -139,21 +155,55 @@ impl HeadOutput {
                     box_in_source_px,
                     mask: None,
                     finer: Vec::new(),
+                    explanation: None,
                 });
             }
         }
         // A stable sort: equal scores stay in the order of patches, so that two runs agree.
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         if let Some(iou_threshold) = rules.nms_iou {
+            let group_of = |prompt| if rules.nms_across_prompts { 0 } else { prompt };
             let contenders: Vec<_> = found
                 .iter()
-                .map(|found| Contender { pixel_box: found.box_in_source_px, group: found.prompt })
+                .map(|found| Contender {
+                    pixel_box: found.box_in_source_px,
+                    group: group_of(found.prompt),
+                })
                 .collect();
             let kept = greedy_nms(&contenders, iou_threshold);
             found = kept.into_iter().map(|position| found[position].clone()).collect();
         }
         found.truncate(rules.max_detections);
         found
+    }
+
+    /// At most `most` regions of the image at `index` of the batch that look like things, best
+    /// first; none where none were asked for.
+    pub(super) fn proposals(
+        &self,
+        index: usize,
+        geometry: &CanvasGeometry,
+        most: usize,
+    ) -> Vec<Proposal> {
+        let region = |patch: &[f32]| {
+            let &[cx, cy, w, h, score] = patch.get(2 * self.names..)?.first_chunk()?;
+            let box_in_source_px = geometry.source_px_from_norm([cx, cy, w, h]);
+            (box_in_source_px.area() > 0.0).then_some(Proposal { box_in_source_px, score })
+        };
+        let mut found: Vec<Proposal> = self.patches_of(index).filter_map(region).collect();
+        found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        found.truncate(most.saturating_mul(CANDIDATES_PER_PROPOSAL));
+        let contenders: Vec<_> = found
+            .iter()
+            .map(|region| Contender { pixel_box: region.box_in_source_px, group: 0 })
+            .collect();
+        let kept = greedy_nms(&contenders, PROPOSAL_NMS_IOU);
+        kept.into_iter().take(most).map(|position| found[position]).collect()
+    }
+
+    fn patches_of(&self, index: usize) -> std::slice::ChunksExact<'_, f32> {
+        let per_image = self.patches * self.fields;
+        self.values[index * per_image..(index + 1) * per_image].chunks_exact(self.fields)
     }
 }
 
@@ -176,6 +226,15 @@ fn best_texts(
     texts_per_pass: i64,
 ) -> Result<Best, ForwardError> {
     let texts = prompts.queries.size()[0];
+    if texts == 0 {
+        let (batch, grid, ..) = features.size4()?;
+        let none = |shape: &[i64], kind| Tensor::f_zeros(shape, (kind, features.device()));
+        return Ok(Best {
+            logit: none(&[batch, grid * grid, 0], Kind::Float)?,
+            text: none(&[batch, grid * grid, 0], Kind::Int64)?,
+            logit_of_text: none(&[batch, 0], Kind::Float)?,
+        });
+    }
     let per_pass = texts_per_pass.clamp(1, texts.max(1));
     let (mut logits, mut positions, mut of_texts) = (Vec::new(), Vec::new(), Vec::new());
     for first in (0..texts).step_by(per_pass as usize) {
@@ -251,11 +310,11 @@ mod tests {
         let pixels = Tensor::randn([2, 3, 64, 64], (Kind::Float, Device::Cpu));
         let features = model.image_features(&pixels).unwrap();
         let HeadOutput { values: whole, best_of_texts, .. } =
-            HeadOutput::compute(&model, &features, &prompts, 1, LOGITS_PER_PASS).unwrap();
+            HeadOutput::compute(&model, &features, &prompts, 1, false, LOGITS_PER_PASS).unwrap();
         // 2 images of 64 patches: passes of one text, of four and the rest, of all.
         for logits_per_pass in [1, 4 * 128, 6 * 128] {
-            let found =
-                HeadOutput::compute(&model, &features, &prompts, 1, logits_per_pass).unwrap();
+            let found = HeadOutput::compute(&model, &features, &prompts, 1, false, logits_per_pass)
+                .unwrap();
             for (a, b) in found.values.iter().zip(&whole) {
                 // Matrix products of other sizes sum in another order.
                 assert!((a - b).abs() < 1e-5, "{logits_per_pass}: {a} {b}");
@@ -291,7 +350,7 @@ mod tests {
         let pixels = Tensor::randn([2, 3, 64, 64], (Kind::Float, Device::Cpu));
         let features = model.image_features(&pixels).unwrap();
         let compute = |names, logits_per_pass| {
-            HeadOutput::compute(&model, &features, &prompts, names, logits_per_pass).unwrap()
+            HeadOutput::compute(&model, &features, &prompts, names, false, logits_per_pass).unwrap()
         };
         // More names than texts are as many as there are texts.
         let all = compute(100, LOGITS_PER_PASS);
@@ -321,7 +380,8 @@ mod tests {
         for (threshold, expected) in [(0.0, 64), (1.0, 0)] {
             let prompts = prompts(&model, &["a cat"], threshold);
             let output =
-                HeadOutput::compute(&model, &features, &prompts, 1, LOGITS_PER_PASS).unwrap();
+                HeadOutput::compute(&model, &features, &prompts, 1, false, LOGITS_PER_PASS)
+                    .unwrap();
             let scored = output.values.chunks_exact(7).filter(|patch| patch[0] > threshold);
             assert_eq!(scored.count(), expected);
             // What nothing reaches still says how near it came. The sigmoid of one logit may differ

@@ -1,15 +1,31 @@
 //! What a picture shows, as a query for the class head.
 //!
-//! Held against `embed_image_query` of transformers 5.23.0 for whole pictures. OWL-ViT takes, of
-//! the patches whose boxes fit the exemplar nearly best, the one that is least like the rest of the
-//! picture; OWLv2 takes the patch that is most like an object. The reference knows no boxes: where
-//! one is given, OWL-ViT compares with it instead of the whole picture, and OWLv2 takes the most
-//! object-like patch among those whose boxes fit it nearly best.
+//! Held against `embed_image_query` of transformers 5.23.0, and what is found against
+//! `image_guided_detection` and `post_process_image_guided_detection`. OWL-ViT takes, of the patches
+//! whose boxes fit the exemplar nearly best, the one that is least like the rest of the picture;
+//! OWLv2 takes the patch that is most like an object. The reference knows no boxes: where one is
+//! given, OWL-ViT compares with it instead of the whole picture (held against the reference's own
+//! lines with that box), and OWLv2 takes the most object-like patch among those that OWL-ViT would
+//! choose from.
+//!
+//! Different from the reference on purpose:
+//! - A box that no predicted box overlaps by [`MIN_IOU`] is refused: the reference takes whatever
+//!   lies nearest, which then finds anything.
+//! - A score is the sigmoid of its logit, as a text's. The reference spreads the scores of a picture
+//!   so that the best of them is 1, however poor it is, and a tenth of that 0.
+//! - Boxes are clipped to the picture before they suppress each other, and nothing is suppressed
+//!   where no `nms_iou` asks for it; the reference's default is 0.3.
+
+mod memory;
+
+use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
+pub(super) use self::memory::ExemplarMemory;
 use crate::models::ForwardError;
 use crate::models::owl::Owl;
+use crate::tasks::DetectError;
 use crate::types::{Exemplar, PixelBox};
 use crate::vision::canvas::CanvasGeometry;
 
@@ -24,32 +40,35 @@ const MIN_IOU: f32 = 0.1;
 /// The exemplars of a set, each as a query.
 #[derive(Debug, Default)]
 pub(super) struct EncodedExemplars {
-    /// Each with its query, f32 `[1, size]` on the model's device, not normalised.
-    pub(super) known: Vec<(Exemplar, Tensor)>,
+    /// Each of as many values, not normalised.
+    pub(super) queries: Vec<Query>,
     /// The prompt that each belongs to, as its index in the set.
     pub(super) prompt_of_exemplar: Vec<usize>,
 }
 
-impl EncodedExemplars {
-    /// The query of an exemplar that was encoded before.
-    pub(super) fn find(&self, exemplar: &Exemplar) -> Option<Tensor> {
-        let known = self.known.iter().find(|(known, _)| known == exemplar);
-        known.map(|(_, query)| query.shallow_clone())
-    }
+/// The query of an exemplar, on the host.
+pub(super) type Query = Arc<[f32]>;
+
+/// No predicted box is near what an exemplar shows.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "the model sees no object there: of all its boxes the nearest overlaps the one that is shown \
+     by {iou:.2} (IoU), expected at least {MIN_IOU}"
+)]
+pub(super) struct NoObject {
+    /// The best overlap.
+    iou: f32,
 }
 
 /// Why an exemplar gives no query.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoQuery {
-    /// No predicted box is near it.
-    #[error(
-        "the model sees no object there: of all its boxes the nearest overlaps the one that is \
-         shown by {iou:.2} (IoU), expected at least {MIN_IOU}"
-    )]
-    NoObject {
-        /// The best overlap.
-        iou: f32,
-    },
+    /// It shows nothing.
+    #[error(transparent)]
+    NoObject(#[from] NoObject),
+    /// Its picture cannot be prepared.
+    #[error(transparent)]
+    Picture(#[from] DetectError),
     /// What libtorch reports.
     #[error(transparent)]
     Forward(#[from] ForwardError),
@@ -61,14 +80,13 @@ impl From<tch::TchError> for NoQuery {
     }
 }
 
-/// The query of an exemplar, f32 `[1, size]` on the model's device, out of the feature map of its
-/// picture (`[1, grid, grid, hidden]`).
+/// The query of an exemplar out of the feature map of its picture (`[1, grid, grid, hidden]`).
 pub(super) fn query_of(
     model: &Owl,
     features: &Tensor,
     geometry: &CanvasGeometry,
     exemplar: &Exemplar,
-) -> Result<Tensor, NoQuery> {
+) -> Result<Query, NoQuery> {
     let embeds = model.image_class_embeds(features)?.f_squeeze_dim(0)?.f_to_kind(Kind::Float)?;
     let boxes = corners_of(&model.boxes(features)?)?;
     let objectness = match model.objectness(features)? {
@@ -94,8 +112,8 @@ pub(super) fn query_of(
             least_like_the_rest(&embeds, &near)?
         }
     };
-    let patch = patch.ok_or(NoQuery::NoObject { iou: 0.0 })?;
-    Ok(embeds.f_narrow(0, patch as i64, 1)?)
+    let patch = patch.ok_or(NoObject { iou: 0.0 })?;
+    Ok(to_host(&embeds.f_select(0, patch as i64)?)?.into())
 }
 
 fn norm_from_source_px(geometry: &CanvasGeometry, area: PixelBox) -> PixelBox {
@@ -135,10 +153,10 @@ fn near(boxes: &[PixelBox], shown: &PixelBox) -> (f32, Vec<usize>) {
 }
 
 /// As [`near`], where the exemplar's box must be that of an object.
-fn nearly_best(boxes: &[PixelBox], shown: &PixelBox) -> Result<Vec<usize>, NoQuery> {
+fn nearly_best(boxes: &[PixelBox], shown: &PixelBox) -> Result<Vec<usize>, NoObject> {
     match near(boxes, shown) {
         (iou, patches) if iou >= MIN_IOU => Ok(patches),
-        (iou, _) => Err(NoQuery::NoObject { iou }),
+        (iou, _) => Err(NoObject { iou }),
     }
 }
 

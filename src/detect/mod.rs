@@ -12,5 +12,4 @@ mod prompts;
 
 pub use owl::{
     DetectorError, DetectorOptions, Distance, OwlDetector, Profile, ProfileOptions, Quantiles,
-    TextStoreOptions,
 };

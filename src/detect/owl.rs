@@ -1,25 +1,29 @@
 //! OWL-ViT and OWLv2 as detectors.
 
+mod ahead;
 mod profile;
-mod shown;
+mod tower;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use image::RgbImage;
-use tch::{Device, Kind, TchError, Tensor, no_grad};
+use tch::{Kind, TchError, Tensor, no_grad};
 
+use self::ahead::OwlAhead;
+use self::tower::Tower;
 use super::decode::{HeadOutput, LOGITS_PER_PASS};
-use super::exemplars::EncodedExemplars;
+use super::exemplars::ExemplarMemory;
 use super::prompts::ActivePrompts;
-use crate::models::owl::{Owl, OwlTexts};
+use crate::models::owl::Owl;
 use crate::models::prompts::PromptEncoder;
-use crate::models::{ForwardError, LoadError, TextStore};
+use crate::models::{ForwardError, LoadError, TextStoreOptions};
 use crate::nn::{DeviceRefused, StageClock, device_name, kind_name, resolve_device};
-use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead};
+use crate::tasks::{
+    DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, PromptsAhead,
+};
 use crate::tokenize::{ClipTokenizer, TokenizerError};
 use crate::types::{DeviceChoice, DtypeChoice, PromptSet, PromptSetRefused, Stage, StageTimings};
-use crate::vision::preprocess::BatchPreprocessor;
 use crate::vision::recipe::{Recipe, RecipeError};
 
 pub use profile::{Distance, Profile, ProfileOptions, Quantiles};
@@ -38,6 +42,8 @@ pub struct DetectorOptions {
     /// Intersection over union, in `[0, 1]`, above which the lower of two boxes of one prompt is
     /// dropped; `None` keeps them all, as the reference does.
     pub nms_iou: Option<f32>,
+    /// Whether boxes of all prompts suppress each other, and not only those of one.
+    pub nms_across_prompts: bool,
     /// The most detections for one image, best first; at least 1.
     pub max_detections: usize,
     /// The most prompts that one box is reported for, best first; at least 1. The reference gives
@@ -52,15 +58,6 @@ pub struct DetectorOptions {
     pub text_store: Option<TextStoreOptions>,
 }
 
-/// Where encoded texts are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextStoreOptions {
-    /// The folder, for all models.
-    pub folder: PathBuf,
-    /// What tells the weights from any others.
-    pub weights: String,
-}
-
 impl DetectorOptions {
     /// Device and number format chosen automatically, no suppression, at most 300 detections.
     #[must_use]
@@ -71,6 +68,7 @@ impl DetectorOptions {
             device: DeviceChoice::Auto,
             dtype: DtypeChoice::Auto,
             nms_iou: None,
+            nms_across_prompts: false,
             max_detections: 300,
             names_per_box: 1,
             threads: None,
@@ -126,15 +124,13 @@ pub enum DetectorError {
 #[derive(Debug)]
 pub struct OwlDetector {
     info: ModelInfo,
-    model: Owl,
+    tower: Tower,
     encoder: Arc<PromptEncoder>,
-    preprocessor: BatchPreprocessor,
+    exemplars: Arc<ExemplarMemory>,
     rules: DetectionRules,
+    /// Regions that are asked for with every image.
+    proposals: usize,
     prompts: Option<ActivePrompts>,
-    /// Exemplars of the set that was in use before.
-    shown_before: EncodedExemplars,
-    /// Values of the last batch, kept for its memory.
-    pixel_values: Vec<f32>,
 }
 
 impl OwlDetector {
@@ -161,7 +157,7 @@ impl OwlDetector {
             });
         }
         let max_tokens = model.config().text.max_tokens;
-        let store = options.text_store.as_ref().and_then(open_store(device, kind));
+        let store = options.text_store.as_ref().and_then(|store| store.open(device, kind));
         let encoder = Arc::new(PromptEncoder::new(tokenizer, max_tokens, device, store));
         if let Some(threads) = options.threads.and_then(|threads| i32::try_from(threads).ok()) {
             tch::set_num_threads(threads);
@@ -178,24 +174,24 @@ impl OwlDetector {
                 // One image keeps every core busy; a GPU is filled by several.
                 useful_batch: if device.is_cuda() { 16 } else { 1 },
             },
-            preprocessor: BatchPreprocessor::new(recipe, options.threads.unwrap_or(available)),
-            model,
+            tower: Tower::new(model, recipe, options.threads.unwrap_or(available)),
             encoder,
+            exemplars: Arc::default(),
             rules: DetectionRules {
                 nms_iou: options.nms_iou,
+                nms_across_prompts: options.nms_across_prompts,
                 max_detections: options.max_detections,
                 names_per_box: options.names_per_box,
             },
+            proposals: 0,
             prompts: None,
-            shown_before: EncodedExemplars::default(),
-            pixel_values: Vec::new(),
         })
     }
 
     /// The network, for callers that need more than detections (parity checks, benchmarks).
     #[must_use]
     pub fn model(&self) -> &Owl {
-        &self.model
+        &self.tower.model
     }
 
     /// The prompts in use.
@@ -209,20 +205,15 @@ impl OwlDetector {
     /// # Errors
     /// An image with no pixels; what libtorch reports.
     pub fn pixel_values(&mut self, images: &[Arc<RgbImage>]) -> Result<Tensor, DetectError> {
-        self.preprocessor.write_batch(images, &mut self.pixel_values).map_err(
-            |(index, refused)| DetectError::EmptyImage {
-                index,
-                width: refused.width,
-                height: refused.height,
-            },
-        )?;
-        let (height, width) = self.info.input_size;
-        let shape = [images.len() as i64, 3, i64::from(height), i64::from(width)];
-        let upload = || -> Result<Tensor, TchError> {
-            let values = Tensor::f_from_slice(&self.pixel_values)?.f_view(shape)?;
-            values.f_to_device_(self.model.device(), self.model.kind(), false, false)
-        };
-        no_grad(upload).map_err(|error| backend("preprocess", &error.into()))
+        self.tower.pixel_values(images)
+    }
+
+    fn own_ahead(&self) -> OwlAhead {
+        OwlAhead {
+            texts: Arc::clone(&self.encoder),
+            exemplars: Arc::clone(&self.exemplars),
+            tower: Mutex::new(self.tower.twin()),
+        }
     }
 }
 
@@ -232,20 +223,31 @@ impl Detector for OwlDetector {
     }
 
     fn set_prompts(&mut self, prompts: Arc<PromptSet>) -> Result<(), PromptSetRefused> {
-        let exemplars = self.encode_exemplars(&prompts);
-        let encode = || ActivePrompts::encode(prompts, &self.encoder, &self.model, exemplars);
-        let before = self.prompts.replace(no_grad(encode)?);
-        self.shown_before = before.map(|before| before.exemplars).unwrap_or_default();
+        let encoded = match prompts.prompts.is_empty() && self.proposals > 0 {
+            true => ActivePrompts::none(prompts, &self.tower.model)?,
+            false => {
+                let mut newest = None;
+                let query_of = |exemplar: &_| self.tower.query_of(exemplar, &mut newest);
+                let exemplars = self.exemplars.encode(&prompts, query_of);
+                let (encoder, model) = (&self.encoder, &self.tower.model);
+                no_grad(|| ActivePrompts::encode(prompts, encoder, model, exemplars))?
+            }
+        };
+        self.prompts = Some(encoded);
         Ok(())
     }
 
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
-        let (encoder, texts) = (Arc::clone(&self.encoder), self.model.texts());
-        Some(Arc::new(OwlAhead { encoder, texts }))
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
+        Some(Arc::new(self.own_ahead()))
     }
 
     fn set_rules(&mut self, rules: DetectionRules) {
         self.rules = rules;
+    }
+
+    fn set_proposals(&mut self, most: usize) -> bool {
+        self.proposals = most;
+        true
     }
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
@@ -256,83 +258,57 @@ impl Detector for OwlDetector {
             return Ok(Vec::new());
         }
         let mut timings = StageTimings::default();
-        let mut clock = StageClock::start(self.model.device());
+        let mut clock = StageClock::start(self.tower.model.device());
         let booked = |stage: Stage| move |error: TchError| backend(stage.name(), &error.into());
-        let pixel_values = self.pixel_values(images)?;
+        let pixel_values = self.tower.pixel_values(images)?;
         clock
             .stop(Stage::Preprocess, &pixel_values, &mut timings)
             .map_err(booked(Stage::Preprocess))?;
         let Some(prompts) = &self.prompts else { return Err(DetectError::NoPrompts) };
 
-        let features = self
-            .model
+        let model = &self.tower.model;
+        let features = model
             .image_features(&pixel_values)
             .map_err(|error| backend(Stage::ImageTower.name(), &error))?;
         clock
             .stop(Stage::ImageTower, &features, &mut timings)
             .map_err(booked(Stage::ImageTower))?;
 
-        let names = self.rules.names_per_box;
+        let (names, regions) = (self.rules.names_per_box, self.proposals > 0);
         let output = no_grad(|| {
-            HeadOutput::compute(&self.model, &features, prompts, names, LOGITS_PER_PASS)
+            HeadOutput::compute(model, &features, prompts, names, regions, LOGITS_PER_PASS)
         })
         .map_err(|error| backend(Stage::Heads.name(), &error))?;
         let not_numbers = output.not_numbers();
         if not_numbers > 0 {
             return Err(DetectError::Backend {
                 stage: Stage::Heads.name(),
-                message: not_numbers_message(not_numbers, self.model.kind()),
+                message: not_numbers_message(not_numbers, model.kind()),
             });
         }
         timings.add(Stage::Heads, clock.lap());
 
-        let preprocessor = &self.preprocessor;
-        let found: Vec<_> = images
+        let preprocessor = &self.tower.preprocessor;
+        let mut found: Vec<_> = images
             .iter()
             .enumerate()
             .map(|(index, image)| {
                 let geometry = preprocessor.recipe().geometry(image.width(), image.height());
-                let detections = output.detections(index, &geometry, prompts, self.rules);
-                (detections, output.best_scores(index, prompts))
+                ImageDetections {
+                    has_masks: false,
+                    detections: output.detections(index, &geometry, prompts, self.rules),
+                    best_scores: output.best_scores(index, prompts),
+                    proposals: match self.proposals {
+                        0 => Vec::new(),
+                        most => output.proposals(index, &geometry, most),
+                    },
+                    timings: StageTimings::default(),
+                }
             })
             .collect();
         timings.add(Stage::Postprocess, clock.lap());
-        Ok(found
-            .into_iter()
-            .map(|(detections, best_scores)| ImageDetections {
-                has_masks: false,
-                detections,
-                best_scores,
-                timings: timings.clone(),
-            })
-            .collect())
-    }
-}
-
-/// The texts of an OWL-ViT or OWLv2, on another thread.
-struct OwlAhead {
-    encoder: Arc<PromptEncoder>,
-    texts: OwlTexts,
-}
-
-impl TextsAhead for OwlAhead {
-    fn encode(&self, prompts: &PromptSet) {
-        // What is wrong with the set is told when it is put into use.
-        let _ = self.encoder.encode(prompts, |ids| self.texts.embed(ids));
-    }
-}
-
-/// Opens a store of texts, or does without.
-fn open_store(device: Device, kind: Kind) -> impl Fn(&TextStoreOptions) -> Option<TextStore> {
-    move |options| {
-        let TextStoreOptions { folder, weights } = options;
-        let device = if device.is_cuda() { "cuda" } else { "cpu" };
-        let model = format!("{weights} in {} on {device}", kind_name(kind));
-        TextStore::open(folder, &model)
-            .inspect_err(|error| {
-                tracing::warn!("encoded texts are not kept: {}: {error}", folder.display());
-            })
-            .ok()
+        found.iter_mut().for_each(|found| found.timings = timings.clone());
+        Ok(found)
     }
 }
 

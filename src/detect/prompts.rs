@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::exemplars::EncodedExemplars;
 use crate::models::ForwardError;
@@ -16,8 +16,6 @@ use crate::vision::mask::logit_of_score;
 pub(super) struct ActivePrompts {
     /// The set as it was given.
     pub(super) set: Arc<PromptSet>,
-    /// Its exemplars.
-    pub(super) exemplars: EncodedExemplars,
     /// Those of the texts, then those of the exemplars: f32 `[queries, size]` on the model's
     /// device.
     pub(super) queries: Tensor,
@@ -28,6 +26,23 @@ pub(super) struct ActivePrompts {
 }
 
 impl ActivePrompts {
+    /// Nothing to look for: `set` has no prompts, and regions alone are wanted.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub(super) fn none(set: Arc<PromptSet>, model: &Owl) -> Result<Self, PromptSetRefused> {
+        let options = (Kind::Float, model.device());
+        let empty = |shape: &[i64]| {
+            Tensor::f_zeros(shape, options).map_err(|error| not_in_place(&error.into()))
+        };
+        Ok(Self {
+            set,
+            queries: empty(&[0, model.config().projection])?,
+            prompt_of_query: Vec::new(),
+            threshold_logits: empty(&[0])?,
+        })
+    }
+
     /// Checks and encodes the texts of `set` and puts them together with its exemplars, which are
     /// encoded already.
     ///
@@ -55,9 +70,10 @@ impl ActivePrompts {
                 parts.push(texts.queries.shallow_clone());
                 prompt_of_query.extend_from_slice(&texts.prompt_of_text);
             }
-            if !exemplars.known.is_empty() {
-                let rows: Vec<_> = exemplars.known.iter().map(|(_, query)| query).collect();
-                let rows = Tensor::f_cat(&rows, 0)?;
+            if !exemplars.queries.is_empty() {
+                let rows = Tensor::f_from_slice(&exemplars.queries.concat())?
+                    .f_view([exemplars.queries.len() as i64, -1])?
+                    .f_to_device(model.device())?;
                 let (rows, prompts) = averaged(&rows, &exemplars.prompt_of_exemplar, &set)?;
                 parts.push(rows);
                 prompt_of_query.extend(prompts);
@@ -70,12 +86,12 @@ impl ActivePrompts {
             Ok((Tensor::f_cat(&parts, 0)?, prompt_of_query, thresholds))
         };
         let (queries, prompt_of_query, threshold_logits) =
-            put().map_err(|error| PromptSetRefused {
-                problems: vec![PromptProblem {
-                    prompt: String::new(),
-                    reason: format!("the queries could not be put in place: {error}"),
-                }],
-            })?;
-        Ok(Self { set, exemplars, queries, prompt_of_query, threshold_logits })
+            put().map_err(|error| not_in_place(&error))?;
+        Ok(Self { set, queries, prompt_of_query, threshold_logits })
     }
+}
+
+fn not_in_place(error: &ForwardError) -> PromptSetRefused {
+    let reason = format!("the queries could not be put in place: {error}");
+    PromptSetRefused { problems: vec![PromptProblem { prompt: String::new(), reason }] }
 }

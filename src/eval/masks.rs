@@ -8,6 +8,7 @@ use super::counts::HIT_IOU;
 use super::evaluation::Evaluation;
 use super::matching::{Found, Truth};
 use super::metrics::Metrics;
+use super::stored::StoredMask;
 use crate::types::Mask;
 use crate::vision::mask::boundary;
 
@@ -105,8 +106,11 @@ pub fn measure_masks(
     let evaluation = Evaluation::of_masks(thresholds.len(), &truths, &found);
     let mut sums = vec![Sums::default(); thresholds.len()];
     for ((_, category), (of_truths, of_found)) in by_place(&truths, &found, thresholds) {
-        sums[category].add_objects(&of_truths, &of_found);
-        sums[category].add_class(&of_truths, &of_found);
+        let pixels = |mask: &Option<StoredMask>| mask.as_ref().map(StoredMask::mask);
+        let there: Vec<Mask> = of_truths.iter().filter_map(|one| pixels(&one.mask)).collect();
+        let drawn: Vec<Mask> = of_found.iter().filter_map(|one| pixels(&one.mask)).collect();
+        sums[category].add_objects(&there, &drawn);
+        sums[category].add_class(&there, &drawn);
     }
     let mut all = Sums::default();
     sums.iter().for_each(|sum| all.merge(sum));
@@ -165,10 +169,11 @@ struct Sums {
 }
 
 impl Sums {
-    fn add_objects(&mut self, truths: &[&Truth], found: &[&Found]) {
-        self.objects += truths.len() as u64;
-        let mut free: Vec<&Mask> = truths.iter().filter_map(|one| one.mask.as_deref()).collect();
-        for mask in found.iter().filter_map(|one| one.mask.as_deref()) {
+    /// The masks of one image and category, those drawn by falling score.
+    fn add_objects(&mut self, there: &[Mask], drawn: &[Mask]) {
+        self.objects += there.len() as u64;
+        let mut free: Vec<&Mask> = there.iter().collect();
+        for mask in drawn {
             let overlaps = free.iter().map(|truth| truth.iou(mask)).enumerate();
             // Of equal ones the last, as in COCO.
             let best = overlaps.max_by(|(_, a), (_, b)| a.total_cmp(b));
@@ -181,14 +186,25 @@ impl Sums {
         }
     }
 
-    fn add_class(&mut self, truths: &[&Truth], found: &[&Found]) {
-        let there = truths.iter().filter_map(|one| one.mask.as_deref());
-        let drawn = found.iter().filter_map(|one| one.mask.as_deref());
-        let mut pixels: HashMap<(u32, u32), (bool, bool)> = HashMap::new();
-        there.for_each(|mask| mask.points().for_each(|at| pixels.entry(at).or_default().0 = true));
-        drawn.for_each(|mask| mask.points().for_each(|at| pixels.entry(at).or_default().1 = true));
-        self.either_px += pixels.len() as u64;
-        self.common_px += pixels.values().filter(|(there, drawn)| *there && *drawn).count() as u64;
+    fn add_class(&mut self, there: &[Mask], drawn: &[Mask]) {
+        const THERE: u8 = 1;
+        const DRAWN: u8 = 2;
+        // Row by row, from the first column to the last of any mask in it.
+        let mut rows: HashMap<u32, Vec<u8>> = HashMap::new();
+        for (masks, bit) in [(there, THERE), (drawn, DRAWN)] {
+            for (y, left, line) in masks.iter().flat_map(Mask::rows) {
+                let row = rows.entry(y).or_default();
+                let (start, end) = (left as usize, left as usize + line.len());
+                row.resize(row.len().max(end), 0);
+                for (pixel, inside) in row[start..end].iter_mut().zip(line) {
+                    *pixel |= bit * u8::from(*inside);
+                }
+            }
+        }
+        for pixel in rows.values().flatten() {
+            self.either_px += u64::from(*pixel != 0);
+            self.common_px += u64::from(*pixel == THERE | DRAWN);
+        }
     }
 
     fn merge(&mut self, other: &Self) {
@@ -218,17 +234,15 @@ fn mean(sum: f64, count: u64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     const SIZE: (u32, u32) = (40, 30);
 
-    fn rectangle([x0, y0, x1, y1]: [u32; 4]) -> Arc<Mask> {
+    fn rectangle([x0, y0, x1, y1]: [u32; 4]) -> Mask {
         let inside = |x, y| (x0..x1).contains(&x) && (y0..y1).contains(&y);
         let (width, height) = SIZE;
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| inside(x, y))).collect();
-        Arc::new(Mask::new(width, height, pixels))
+        Mask::new(width, height, pixels)
     }
 
     fn truth(image: usize, category: usize, corners: [u32; 4]) -> Truth {
@@ -239,13 +253,13 @@ mod tests {
             box_in_source_px: [0.0, 0.0, 1.0, 1.0].into(),
             area_px: 100.0,
             crowd: false,
-            mask: Some(rectangle(corners)),
+            mask: Some((&rectangle(corners)).into()),
         }
     }
 
     fn found(image: usize, category: usize, score: f64, corners: [u32; 4]) -> Found {
         let box_in_source_px = [0.0, 0.0, 1.0, 1.0].into();
-        Found { image, category, box_in_source_px, score, mask: Some(rectangle(corners)) }
+        Found { image, category, box_in_source_px, score, mask: Some((&rectangle(corners)).into()) }
     }
 
     #[test]

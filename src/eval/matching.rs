@@ -5,9 +5,8 @@
 //! most. An object that does not count (a crowd, or of a size outside of the range) is chosen only
 //! where no object that counts is left, and takes the detection out of the count with it.
 
-use std::sync::Arc;
-
 use super::boxes::CocoBox;
+use super::stored::StoredMask;
 use crate::types::Mask;
 
 /// The overlaps from which a detection has found an object: 0.50, 0.55 ... 0.95.
@@ -46,7 +45,7 @@ pub struct Truth {
     /// A region with many objects: what is found in it counts neither for nor against.
     pub crowd: bool,
     /// Its pixels, where the dataset has them in a form that can be read.
-    pub mask: Option<Arc<Mask>>,
+    pub mask: Option<StoredMask>,
 }
 
 /// A detection as an evaluation sees it.
@@ -61,7 +60,7 @@ pub struct Found {
     /// Finite; only the order counts.
     pub score: f64,
     /// Its pixels, where it has a mask.
-    pub mask: Option<Arc<Mask>>,
+    pub mask: Option<StoredMask>,
 }
 
 /// What overlaps are of.
@@ -74,19 +73,38 @@ pub(super) enum Overlap {
 }
 
 impl Overlap {
-    fn of(self, seen: &Found, there: &Truth) -> f64 {
-        match (self, &seen.mask, &there.mask) {
-            (Self::Boxes, ..) => {
-                let (area, of) = (&seen.box_in_source_px, &there.box_in_source_px);
-                if there.crowd { area.share_inside(of) } else { area.iou(of) }
+    /// Of each detection with each object, detection by detection.
+    fn of_all(self, found: &[(usize, &Found)], truths: &[(usize, &Truth)]) -> Vec<f64> {
+        let mut overlaps = Vec::with_capacity(found.len() * truths.len());
+        match self {
+            Self::Boxes => {
+                for (_, seen) in found {
+                    let area = &seen.box_in_source_px;
+                    overlaps.extend(truths.iter().map(|(_, there)| {
+                        let of = &there.box_in_source_px;
+                        if there.crowd { area.share_inside(of) } else { area.iou(of) }
+                    }));
+                }
             }
-            (Self::Masks, Some(seen), Some(of)) if there.crowd => match seen.area_px() {
-                0 => 0.0,
-                area_px => seen.common_px(of) as f64 / area_px as f64,
-            },
-            (Self::Masks, Some(seen), Some(of)) => seen.iou(of),
-            (Self::Masks, ..) => 0.0,
+            Self::Masks => {
+                let pixels = |mask: &Option<StoredMask>| mask.as_ref().map(StoredMask::mask);
+                let there: Vec<_> =
+                    truths.iter().map(|(_, truth)| (truth.crowd, pixels(&truth.mask))).collect();
+                for (_, seen) in found {
+                    let seen = pixels(&seen.mask);
+                    let overlap = |(crowd, of): &(bool, Option<Mask>)| match (&seen, of) {
+                        (Some(seen), Some(of)) if *crowd => match seen.area_px() {
+                            0 => 0.0,
+                            area_px => seen.common_px(of) as f64 / area_px as f64,
+                        },
+                        (Some(seen), Some(of)) => seen.iou(of),
+                        _ => 0.0,
+                    };
+                    overlaps.extend(there.iter().map(overlap));
+                }
+            }
         }
+        overlaps
     }
 }
 
@@ -127,10 +145,7 @@ pub(super) fn judge(
     found: &[(usize, &Found)],
     overlap: Overlap,
 ) -> Vec<Judged> {
-    let overlaps: Vec<f64> = found
-        .iter()
-        .flat_map(|(_, found)| truths.iter().map(|(_, truth)| overlap.of(found, truth)))
-        .collect();
+    let overlaps = overlap.of_all(found, truths);
     let mut judged: Vec<Judged> = found
         .iter()
         .enumerate()

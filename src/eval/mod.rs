@@ -27,6 +27,7 @@ mod prompts;
 mod record;
 mod remarks;
 mod results;
+mod stored;
 
 pub use boxes::{CocoBox, decimal};
 pub use calibrate::{Calibrated, best_threshold};
@@ -49,3 +50,4 @@ pub use record::{
 };
 pub use remarks::{Remark, RemarkKind, Remarks};
 pub use results::{read_results, results_text};
+pub use stored::StoredMask;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +10,8 @@ use super::dataset::{Dataset, RawMask, coco_box};
 use super::json::{self, DatasetError};
 use super::matching::Found;
 use super::remarks::{RemarkKind, Remarks};
-use crate::types::{CocoRle, Mask};
+use super::stored::StoredMask;
+use crate::types::CocoRle;
 
 const EXPECTED: &str =
     "a COCO results file: a list of {\"image_id\", \"category_id\", \"bbox\", \"score\"}";
@@ -29,13 +29,13 @@ struct RawResult {
 }
 
 #[derive(Serialize)]
-struct ResultRecord {
+struct ResultRecord<'a> {
     image_id: i64,
     category_id: i64,
     bbox: CocoBox,
     score: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    segmentation: Option<CocoRle>,
+    segmentation: Option<&'a CocoRle>,
 }
 
 /// Reads a results file for a dataset, in the order of the file. Entries that cannot be used are
@@ -80,7 +80,7 @@ pub fn read_results(
             remark(RemarkKind::ResultWithoutArea, shown());
         }
         let mask = match result.segmentation.mask(dataset.images[image].size_px) {
-            Ok(mask) => mask.map(Arc::new),
+            Ok(mask) => mask.as_ref().map(StoredMask::from),
             Err(reason) => {
                 remark(RemarkKind::ResultMaskUnusable, format!("image {image_id}: {reason}"));
                 None
@@ -109,7 +109,7 @@ pub fn results_text(found: &[Found], dataset: &Dataset) -> Result<String, serde_
             category_id: dataset.categories[one.category].id,
             bbox: one.box_in_source_px,
             score: one.score,
-            segmentation: one.mask.as_deref().map(Mask::rle),
+            segmentation: one.mask.as_ref().map(StoredMask::rle),
         };
         text += if index == 0 { "\n" } else { ",\n" };
         text += &serde_json::to_string(&record)?;
@@ -123,6 +123,7 @@ mod tests {
 
     use super::super::dataset::{Category, DatasetImage};
     use super::*;
+    use crate::types::Mask;
 
     fn dataset() -> Dataset {
         let image = |id| DatasetImage { id, file_name: String::new(), size_px: Some((3, 2)) };
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn results_come_back_as_they_were_written() {
-        let mask = Arc::new(Mask::new(3, 2, vec![false, true, true, false, false, true]));
+        let mask = StoredMask::from(&Mask::new(3, 2, vec![false, true, true, false, false, true]));
         let found = vec![
             Found {
                 image: 1,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use super::encode::{ClipEncoder, EncoderError, EncoderOptions};
-use crate::models;
 use crate::models::clip::ClipTexts;
 use crate::models::prompts::PromptEncoder;
-use crate::tasks::{Classifier, DetectError, ImageEncoder, ModelInfo, TextsAhead};
+use crate::models::{self, TextStoreOptions};
+use crate::tasks::{Classifier, DetectError, ImageEncoder, ModelInfo, PromptsAhead};
 use crate::tokenize::ClipTokenizer;
 use crate::types::{FinerScore, PromptSet, PromptSetRefused};
 
@@ -21,11 +21,16 @@ pub struct ClipClassifier {
 }
 
 impl ClipClassifier {
-    /// Loads a checkpoint from a Hugging Face folder.
+    /// Loads a checkpoint from a Hugging Face folder. `text_store` is where encoded labels are kept
+    /// from one start to the next; `None` encodes them anew, which alone gives the same bits each
+    /// time.
     ///
     /// # Errors
     /// As [`ClipEncoder::load`], and a checkpoint that is no CLIP.
-    pub fn load(options: &EncoderOptions) -> Result<Self, EncoderError> {
+    pub fn load(
+        options: &EncoderOptions,
+        text_store: Option<&TextStoreOptions>,
+    ) -> Result<Self, EncoderError> {
         let found = models::architecture(&options.model_dir)?;
         if found != "clip" {
             return Err(EncoderError::Architecture {
@@ -39,7 +44,8 @@ impl ClipClassifier {
         let model = pictures.model();
         let (max_tokens, device) = (model.config().text.max_tokens, model.device());
         let tokenizer = ClipTokenizer::open(&options.model_dir)?;
-        let encoder = Arc::new(PromptEncoder::new(tokenizer, max_tokens, device, None));
+        let store = text_store.and_then(|store| store.open(device, model.kind()));
+        let encoder = Arc::new(PromptEncoder::new(tokenizer, max_tokens, device, store));
         Ok(Self { pictures, encoder })
     }
 }
@@ -53,7 +59,7 @@ impl Classifier for ClipClassifier {
         self.encoder.encode_finer(prompts, |ids| self.pictures.model().embed_texts(ids))
     }
 
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
         let (encoder, texts) = (Arc::clone(&self.encoder), self.pictures.model().texts());
         Some(Arc::new(ClipAhead { encoder, texts }))
     }
@@ -79,7 +85,7 @@ struct ClipAhead {
     texts: ClipTexts,
 }
 
-impl TextsAhead for ClipAhead {
+impl PromptsAhead for ClipAhead {
     fn encode(&self, prompts: &PromptSet) {
         // What is wrong with the set is told when it is put into use.
         let _ = self.encoder.encode_finer(prompts, |ids| self.texts.embed(ids));

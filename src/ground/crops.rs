@@ -1,9 +1,32 @@
 //! Regions of a picture as pictures of their own.
 
 use image::RgbImage;
-use image::imageops::crop_imm;
+use image::imageops::{FilterType, crop_imm, resize};
 
 use crate::types::PixelBox;
+use crate::vision::encode::{EncodeError, encode_jpeg};
+
+/// The longer side of a thumbnail in pixels.
+const THUMBNAIL_PX: u32 = 96;
+
+const THUMBNAIL_QUALITY: u8 = 80;
+
+/// A small JPEG of a pair's picture, at most 96 pixels long, for people.
+///
+/// # Errors
+/// What the encoder reports.
+pub fn thumbnail_of(image: &RgbImage) -> Result<Vec<u8>, EncodeError> {
+    let (width, height) = image.dimensions();
+    let longer = width.max(height);
+    let small = match longer > THUMBNAIL_PX {
+        true => {
+            let side = |side: u32| (side * THUMBNAIL_PX / longer).max(1);
+            &resize(image, side(width), side(height), FilterType::Triangle)
+        }
+        false => image,
+    };
+    encode_jpeg(small, THUMBNAIL_QUALITY)
+}
 
 /// The part of an image around a box, with `margin` times the box's sides more on each side, cut at
 /// the image's edges: encoders know things in their surroundings. `None` where the box does not

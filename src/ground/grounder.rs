@@ -1,17 +1,28 @@
 //! Regions of a frame in, named detections out.
 
 #[cfg(test)]
+pub(crate) mod by_hand;
+mod prompts;
+mod sentences;
+#[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use image::RgbImage;
 
-use super::asif::{Asif, Explanation, Relative};
+pub use self::prompts::{GroundingPrompt, GroundingQuery};
+use self::sentences::Sentences;
+use super::asif::{Asif, Relative, TextSide};
 use super::bank::{Bank, BankError, EncoderId, NewPair, PairId, PairOrigin, Side};
-use super::crops::crop_with_margin;
-use crate::tasks::{DetectError, EncodeError, ImageEncoder, TextEncoder};
-use crate::types::{Detection, PixelBox, PromptProblem, PromptSetRefused};
+use super::crops::{crop_with_margin, thumbnail_of};
+use crate::tasks::{
+    DetectError, DetectionRules, EncodeError, ImageEncoder, PromptsAhead, TextEncoder,
+};
+use crate::types::{
+    Detection, Explanation, PairEvidence, PixelBox, PromptProblem, PromptSetRefused, Stage,
+};
 use crate::vision::nms::{Contender, greedy_nms};
 
 /// The most texts in use: more have no place in a frame's time.
@@ -23,23 +34,11 @@ pub const MAX_REGIONS: usize = 1000;
 /// Regions that are encoded at once: their canvases stay below 100 MB at 384 pixels.
 const REGIONS_PER_PASS: usize = 64;
 
-/// The stage of errors that come from here.
-const STAGE: &str = "ground";
+/// Small pictures of pairs that are held in memory: some 5 MB.
+const MAX_THUMBNAILS: usize = 1024;
 
-/// A thing to be named.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GroundingPrompt {
-    /// What detections carry: the index into the prompts of the set.
-    pub prompt: usize,
-    /// The name for people.
-    pub name: String,
-    /// The texts that describe it; the best of them gives the score. At least one.
-    pub texts: Vec<String>,
-    /// Lowest score, in `[0, 1]`, that is reported.
-    pub threshold: f32,
-    /// A distractor: what it explains best is taken away and never reported.
-    pub negative: bool,
-}
+/// The stage of errors that come from here.
+const STAGE: &str = Stage::Ground.name();
 
 /// How regions become detections.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +48,8 @@ pub struct GrounderOptions {
     /// Intersection over union above which the lower of two boxes of one prompt is dropped; `None`
     /// keeps them all.
     pub nms_iou: Option<f32>,
+    /// Whether boxes of all prompts suppress each other, and not only those of one.
+    pub nms_across_prompts: bool,
     /// The most detections of an image, best first.
     pub max_detections: usize,
     /// The most prompts that one region is reported for; at least 1.
@@ -60,7 +61,14 @@ pub struct GrounderOptions {
 impl Default for GrounderOptions {
     /// A tenth of surroundings, NMS at 0.5, 100 detections of one name each, with 5 pairs.
     fn default() -> Self {
-        Self { margin: 0.1, nms_iou: Some(0.5), max_detections: 100, names_per_box: 1, evidence: 5 }
+        Self {
+            margin: 0.1,
+            nms_iou: Some(0.5),
+            nms_across_prompts: false,
+            max_detections: 100,
+            names_per_box: 1,
+            evidence: 5,
+        }
     }
 }
 
@@ -72,20 +80,11 @@ pub struct Identified<E: ?Sized> {
     pub id: EncoderId,
 }
 
-/// A detection and the pairs that spoke for it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Grounded {
-    /// What was found; `prompt` is that of the [`GroundingPrompt`].
-    pub detection: Detection,
-    /// Which pairs of the bank made its score.
-    pub explanation: Explanation,
-}
-
 /// What was found in one image.
 #[derive(Clone, Debug, Default)]
 pub struct GroundedImage {
-    /// By falling score.
-    pub found: Vec<Grounded>,
+    /// By falling score, each with its explanation; `prompt` is that of the [`GroundingPrompt`].
+    pub found: Vec<Detection>,
     /// The best score of each prompt over all regions, in the order of the prompts and whatever the
     /// thresholds.
     pub best_scores: Vec<f32>,
@@ -98,11 +97,21 @@ pub struct GroundedImage {
 pub struct Grounder {
     asif: Asif,
     image_encoder: Box<dyn ImageEncoder>,
-    text_encoder: Box<dyn TextEncoder>,
+    sentences: Arc<Sentences>,
     options: GrounderOptions,
     prompts: Vec<GroundingPrompt>,
-    /// For each text in use the place of its prompt.
-    prompt_of_text: Vec<usize>,
+    /// For each query in use its prompt and itself, as places in `prompts`.
+    queries: Vec<(usize, usize)>,
+    /// Of pairs that spoke for something.
+    thumbnails: HashMap<PairId, Option<Arc<[u8]>>>,
+}
+
+/// Prompts that are encoded for one grounder and not in use yet.
+#[derive(Debug)]
+pub struct EncodedPrompts {
+    prompts: Vec<GroundingPrompt>,
+    queries: Vec<(usize, usize)>,
+    texts: TextSide,
 }
 
 impl Grounder {
@@ -118,10 +127,11 @@ impl Grounder {
         Ok(Self {
             asif: Asif::new(bank),
             image_encoder: image.encoder,
-            text_encoder: text.encoder,
+            sentences: Arc::new(Sentences::new(text.encoder)),
             options,
             prompts: Vec::new(),
-            prompt_of_text: Vec::new(),
+            queries: Vec::new(),
+            thumbnails: HashMap::new(),
         })
     }
 
@@ -136,57 +146,73 @@ impl Grounder {
         &mut self.asif
     }
 
+    /// What encodes regions.
+    #[must_use]
+    pub fn image_encoder(&self) -> &dyn ImageEncoder {
+        &*self.image_encoder
+    }
+
+    /// What encodes the texts of prompt sets while this looks at images on another thread.
+    #[must_use]
+    pub fn prompts_ahead(&self) -> Arc<dyn PromptsAhead> {
+        Arc::clone(&self.sentences) as _
+    }
+
     /// The prompts in use.
     #[must_use]
     pub fn prompts(&self) -> &[GroundingPrompt] {
         &self.prompts
     }
 
-    /// Encodes prompts and puts them into use.
+    /// Changes how regions become detections, from the next image on.
+    pub fn set_rules(&mut self, rules: DetectionRules) {
+        let DetectionRules { nms_iou, nms_across_prompts, max_detections, names_per_box } = rules;
+        self.options = GrounderOptions {
+            nms_iou,
+            nms_across_prompts,
+            max_detections,
+            names_per_box,
+            ..self.options
+        };
+    }
+
+    /// Encodes prompts; those in use stay in use.
     ///
     /// # Errors
-    /// Every problem of every prompt; those in use before stay in use.
-    pub fn set_prompts(&mut self, prompts: Vec<GroundingPrompt>) -> Result<(), PromptSetRefused> {
+    /// Every problem of every prompt.
+    pub fn encode(
+        &self,
+        prompts: Vec<GroundingPrompt>,
+    ) -> Result<EncodedPrompts, PromptSetRefused> {
         let whole = |reason: String| PromptSetRefused {
             problems: vec![PromptProblem { prompt: String::new(), reason }],
         };
-        let count: usize = prompts.iter().map(|prompt| prompt.texts.len()).sum();
+        let sentences = prompts.iter().flat_map(|prompt| &prompt.queries);
+        let count: usize = sentences.map(|query| query.sentences.len()).sum();
         if count > MAX_TEXTS {
             return Err(whole(format!(
                 "{count} texts for the bank, at most {MAX_TEXTS} are taken"
             )));
         }
-        let mut problems = Vec::new();
-        let mut vectors = Vec::with_capacity(count);
-        let mut prompt_of_text = Vec::with_capacity(count);
-        for (place, prompt) in prompts.iter().enumerate() {
-            let mut problem = |reason: String| {
-                problems.push(PromptProblem { prompt: prompt.name.clone(), reason });
-            };
-            if prompt.texts.is_empty() {
-                problem("it has no text for the bank".to_owned());
-            }
-            for text in &prompt.texts {
-                match self.text_encoder.encode(std::slice::from_ref(text)) {
-                    Ok(mut encoded) => vectors.extend(encoded.pop()),
-                    Err(EncodeError::TooLong { tokens, limit, .. }) => problem(format!(
-                        "{text:?} has {tokens} tokens, the bank's text encoder takes {limit}"
-                    )),
-                    Err(EncodeError::Empty { .. }) => {
-                        problem("one of its texts is empty".to_owned())
-                    }
-                    Err(error @ EncodeError::Backend { .. }) => problem(error.to_string()),
-                }
-                prompt_of_text.push(place);
-            }
-        }
-        if !problems.is_empty() {
-            return Err(PromptSetRefused { problems });
-        }
-        self.asif.set_texts(&vectors).map_err(|error| whole(error.to_string()))?;
+        let vectors = self
+            .sentences
+            .encode_all(&prompts)
+            .map_err(|problems| PromptSetRefused { problems })?;
+        let texts = self.asif.texts_of(&vectors).map_err(|error| whole(error.to_string()))?;
+        let queries = prompts
+            .iter()
+            .enumerate()
+            .flat_map(|(place, prompt)| (0..prompt.queries.len()).map(move |query| (place, query)));
+        Ok(EncodedPrompts { queries: queries.collect(), prompts, texts })
+    }
+
+    /// Puts prompts into use that [`encode`](Self::encode) made, since when no pair was added or
+    /// removed.
+    pub fn set_prompts(&mut self, encoded: EncodedPrompts) {
+        let EncodedPrompts { prompts, queries, texts } = encoded;
+        self.asif.use_texts(texts);
         self.prompts = prompts;
-        self.prompt_of_text = prompt_of_text;
-        Ok(())
+        self.queries = queries;
     }
 
     /// Names regions of an image by the prompts in use.
@@ -223,15 +249,18 @@ impl Grounder {
         // Stable: of equal scores the region that was given first.
         named.sort_by(|a, b| b.score.total_cmp(&a.score));
         if let Some(iou) = self.options.nms_iou {
+            let group = |place: usize| if self.options.nms_across_prompts { 0 } else { place };
             let contenders: Vec<_> = named
                 .iter()
-                .map(|one| Contender { pixel_box: one.area, group: one.place })
+                .map(|one| Contender { pixel_box: one.area, group: group(one.place) })
                 .collect();
             let kept = greedy_nms(&contenders, iou);
             named = kept.into_iter().map(|at| named[at].clone()).collect();
         }
         named.truncate(self.options.max_detections);
-        result.found = named.into_iter().map(|one| self.grounded(one)).collect();
+        for one in named {
+            result.found.push(self.detection(one)?);
+        }
         Ok(result)
     }
 
@@ -240,20 +269,15 @@ impl Grounder {
     ///
     /// # Errors
     /// Why the picture or the caption cannot be used; then nothing is added.
-    pub fn teach(
-        &mut self,
-        image: &RgbImage,
-        origin: PairOrigin,
-        thumbnail: Option<Vec<u8>>,
-    ) -> Result<PairId, GrounderError> {
+    pub fn teach(&mut self, image: &RgbImage, origin: PairOrigin) -> Result<PairId, GrounderError> {
         let (width, height) = image.dimensions();
         let whole = PixelBox::from_corners([0.0, 0.0, width as f32, height as f32]);
         let area = origin.box_in_source_px.unwrap_or(whole);
         let crop = crop_with_margin(image, &area, self.options.margin)
             .ok_or(GrounderError::Outside { box_in_source_px: area, width, height })?;
+        let thumbnail = Some(thumbnail_of(&crop)?);
         let image = self.image_encoder.encode(&[Arc::new(crop)])?.pop().unwrap_or_default();
-        let texts = std::slice::from_ref(&origin.caption);
-        let text = self.text_encoder.encode(texts)?.pop().unwrap_or_default();
+        let text = self.sentences.encode(&origin.caption)?.to_vec();
         let added = self.asif.add(vec![NewPair { image, text, origin, thumbnail }])?;
         Ok(added[0])
     }
@@ -279,7 +303,7 @@ impl Grounder {
     fn best_texts(&self, region: &Relative) -> Vec<(f32, usize)> {
         let mut best = vec![(0.0, usize::MAX); self.prompts.len()];
         let scores = self.asif.scores(region);
-        for (text, (score, place)) in scores.into_iter().zip(&self.prompt_of_text).enumerate() {
+        for (text, (score, (place, _))) in scores.into_iter().zip(&self.queries).enumerate() {
             if best[*place].1 == usize::MAX || score > best[*place].0 {
                 best[*place] = (score, text);
             }
@@ -302,18 +326,45 @@ impl Grounder {
         kept.take(self.options.names_per_box).collect()
     }
 
-    fn grounded(&self, one: Named) -> Grounded {
-        Grounded {
-            explanation: self.asif.explain(&one.region, one.text, self.options.evidence),
-            detection: Detection {
-                mask: None,
-                prompt: self.prompts[one.place].prompt,
-                score: one.score,
-                objectness: None,
-                box_in_source_px: one.area,
-                finer: Vec::new(),
-            },
+    fn detection(&mut self, one: Named) -> Result<Detection, DetectError> {
+        let explanation = self
+            .explain(&one)
+            .map_err(|error| DetectError::Backend { stage: STAGE, message: error.to_string() })?;
+        Ok(Detection {
+            mask: None,
+            prompt: self.prompts[one.place].prompt,
+            score: one.score,
+            objectness: None,
+            box_in_source_px: one.area,
+            finer: Vec::new(),
+            explanation: Some(Arc::new(explanation)),
+        })
+    }
+
+    fn explain(&mut self, one: &Named) -> Result<Explanation, BankError> {
+        let parts = self.asif.explain(&one.region, one.text, self.options.evidence);
+        let (prompt, query) = self.queries[one.text];
+        let mut evidence = Vec::with_capacity(parts.evidence.len());
+        for weights in parts.evidence {
+            let Some(origin) = self.asif.bank().origin(weights.pair) else { continue };
+            let (caption, source) = (origin.caption.as_str().into(), Arc::clone(&origin.source));
+            let thumbnail = self.thumbnail(weights.pair)?;
+            evidence.push(PairEvidence { weights, caption, source, thumbnail });
         }
+        let text = self.prompts[prompt].queries[query].text.as_str().into();
+        Ok(Explanation { text, pairs: parts.pairs, evidence })
+    }
+
+    fn thumbnail(&mut self, pair: PairId) -> Result<Option<Arc<[u8]>>, BankError> {
+        if let Some(known) = self.thumbnails.get(&pair) {
+            return Ok(known.clone());
+        }
+        let read: Option<Arc<[u8]>> = self.asif.bank().thumbnail(pair)?.map(Arc::from);
+        if self.thumbnails.len() >= MAX_THUMBNAILS {
+            self.thumbnails.clear();
+        }
+        self.thumbnails.insert(pair, read.clone());
+        Ok(read)
     }
 }
 
@@ -349,6 +400,9 @@ pub enum GrounderError {
     /// The caption.
     #[error("the caption cannot be used: {0}")]
     Caption(#[from] EncodeError),
+    /// Its small picture for people.
+    #[error("no thumbnail could be made: {0}")]
+    Thumbnail(#[from] crate::vision::encode::EncodeError),
     /// The bank.
     #[error(transparent)]
     Bank(#[from] BankError),

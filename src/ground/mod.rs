@@ -23,9 +23,11 @@ pub use bank::{
     MAX_PAIRS, MAX_THUMBNAIL_BYTES, Merged, NewPair, PairId, PairOrigin, Side,
 };
 pub use classifier::ClipClassifier;
-pub use crops::{crop_with_margin, square_around};
+pub use crops::{crop_with_margin, square_around, thumbnail_of};
+#[cfg(test)]
+pub(crate) use grounder::by_hand;
 pub use grounder::{
-    Grounded, GroundedImage, Grounder, GrounderError, GrounderOptions, GroundingPrompt, Identified,
-    MAX_REGIONS, MAX_TEXTS,
+    EncodedPrompts, GroundedImage, Grounder, GrounderError, GrounderOptions, GroundingPrompt,
+    GroundingQuery, Identified, MAX_REGIONS, MAX_TEXTS,
 };
 pub use maps::{SimilarityMap, similarity_maps};

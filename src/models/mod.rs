@@ -17,4 +17,4 @@ mod inputs;
 
 pub use config::architecture;
 pub use error::{ConfigError, ForwardError, LoadError};
-pub use text_store::TextStore;
+pub use text_store::{TextStore, TextStoreOptions};

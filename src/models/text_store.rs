@@ -7,12 +7,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
+use tch::{Device, Kind};
+
+use crate::nn::kind_name;
 
 /// Texts of one model that are kept: at most 70 MB of vectors of 1024 numbers.
 const MAX_FILES: usize = 16_384;
 /// The longest vector that is read.
 const MAX_VALUES: usize = 1 << 16;
 const DIGEST_BYTES: usize = 32;
+
+/// Where the encoded texts of a model are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextStoreOptions {
+    /// The folder, for all models.
+    pub folder: PathBuf,
+    /// What tells the weights from any others.
+    pub weights: String,
+}
+
+impl TextStoreOptions {
+    /// The store of the model that has these weights in `kind` on `device`; `None`, and a warning,
+    /// where it cannot be opened: a node does without.
+    #[must_use]
+    pub fn open(&self, device: Device, kind: Kind) -> Option<TextStore> {
+        let Self { folder, weights } = self;
+        let device = if device.is_cuda() { "cuda" } else { "cpu" };
+        let model = format!("{weights} in {} on {device}", kind_name(kind));
+        TextStore::open(folder, &model)
+            .inspect_err(|error| {
+                tracing::warn!("encoded texts are not kept: {}: {error}", folder.display());
+            })
+            .ok()
+    }
+}
 
 /// A folder with one small file for each text that a model has encoded: a SHA-256 of what follows,
 /// and the vector, f32 in little endian. Named after the token ids, so whatever a tokenizer makes

@@ -27,12 +27,34 @@ impl Linear {
         Self { weight: scope.take("weight", &[outputs, inputs]), bias: None }
     }
 
+    /// `[outputs, inputs]`.
+    pub fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// `[outputs]`, where it has one.
+    #[must_use]
+    pub fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref()
+    }
+
     /// `[.., inputs]` to `[.., outputs]`.
     ///
     /// # Errors
     /// What libtorch reports.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         x.f_linear(&self.weight, self.bias.as_ref())
+    }
+
+    /// The same for tokens as columns of a matrix: `[inputs, tokens]` to `[outputs, tokens]`.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forward_columns(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        match &self.bias {
+            Some(bias) => bias.f_unsqueeze(1)?.f_addmm(&self.weight, x),
+            None => self.weight.f_mm(x),
+        }
     }
 }
 

@@ -27,5 +27,5 @@ pub use cuda::load_cuda_backend;
 pub use device::{DeviceRefused, device_name, kind_name, resolve_device};
 pub use encoder::{Encoder, EncoderConfig, EncoderLayer, Mlp};
 pub use layers::{BatchNorm, Embedding, LayerNorm, Linear, PatchEmbedding, unit_length};
-pub use params::{Params, Scope, parameter_shapes};
+pub use params::{Kept, Params, Scope, parameter_shapes};
 pub use towers::{ImageTower, ImageTowerConfig, TextTower, TextTowerConfig, stretch_positions};

@@ -18,6 +18,7 @@
 mod arrivals;
 mod cameras;
 mod input;
+mod lessons;
 pub mod lifecycle;
 pub mod managed;
 mod memory;

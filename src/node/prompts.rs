@@ -1,14 +1,14 @@
 //! Prompts that change while the node runs: one set after the other, each as a whole.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Node;
+use super::lessons::with_exemplar;
 use crate::config::prompts::{PromptsMessage, parse_message};
 use crate::pipeline::{Pipeline, SetPromptsError};
 use crate::transport::live::{Lesson, PromptsAnswer, PromptsRefused, PromptsReply};
-use crate::types::{Exemplar, Prompt, PromptProblem, PromptSet};
+use crate::types::{Prompt, PromptProblem, PromptSet};
 
 /// Sets that may wait; more are refused.
 const MAX_WAITING: usize = 8;
@@ -35,7 +35,7 @@ enum Wanted {
     Text(Vec<u8>),
     /// A set of which some is new.
     Change(PromptsChange),
-    /// The set in use with an exemplar more.
+    /// The set in use with an exemplar more, or another bank.
     Lesson(Lesson),
 }
 
@@ -112,7 +112,10 @@ impl PromptDesk {
         let before = in_use.version;
         let set = match wanted {
             Wanted::Text(text) => self.read(&text, before)?,
-            Wanted::Lesson(lesson) => taught(lesson, &in_use)?,
+            Wanted::Lesson(Lesson::Exemplar(shown)) => with_exemplar(shown, &in_use)?,
+            Wanted::Lesson(Lesson::Bank(lesson)) => {
+                return self.change_bank(lesson, &in_use, pipeline);
+            }
             Wanted::Change(change) => {
                 let default_threshold = change.threshold.unwrap_or(self.lock().threshold);
                 if change.prompts.is_none() && before == 0 {
@@ -126,6 +129,15 @@ impl PromptDesk {
                 PromptSet { version: before + 1, prompts, default_threshold }
             }
         };
+        self.put_into_use(set, before, pipeline)
+    }
+
+    pub(super) fn put_into_use(
+        &self,
+        set: PromptSet,
+        before: u64,
+        pipeline: &Pipeline,
+    ) -> PromptsAnswer {
         check_size(&set).map_err(|reason| PromptsRefused::new(before, [reason]))?;
         let set = Arc::new(set);
         match pipeline.set_prompts(Arc::clone(&set)) {
@@ -175,32 +187,6 @@ fn check_size(set: &PromptSet) -> Result<(), String> {
         true => Err(format!("expected at most {MAX_TEXTS} texts, found {texts}")),
         false => Ok(()),
     }
-}
-
-/// The set in use with one exemplar more.
-fn taught(lesson: Lesson, in_use: &PromptSet) -> Result<PromptSet, PromptsRefused> {
-    let Lesson { name, box_in_source_px, picture } = lesson;
-    if name.trim().is_empty() {
-        let reason = format!("name: expected a text that is not blank, found {name:?}");
-        return Err(PromptsRefused::new(in_use.version, [reason]));
-    }
-    // A decoder that panics must not take the node down.
-    let picture = match catch_unwind(AssertUnwindSafe(picture)) {
-        Ok(picture) => picture.map_err(|error| error.to_string()),
-        Err(_) => Err("the decoder panicked".to_owned()),
-    };
-    let picture = picture.map_err(|reason| PromptsRefused::new(in_use.version, [reason]))?;
-    let exemplar = Exemplar { picture: Arc::new(picture), box_in_source_px };
-    let mut set = in_use.clone();
-    set.version += 1;
-    match set.prompts.iter_mut().find(|prompt| prompt.name == name) {
-        Some(prompt) => prompt.exemplars.push(exemplar),
-        None => {
-            let exemplars = vec![exemplar];
-            set.prompts.push(Prompt { name, exemplars, ..Prompt::default() });
-        }
-    }
-    Ok(set)
 }
 
 /// What is wrong with each prompt, in words.

@@ -1,6 +1,9 @@
 //! Tasks that make one detector together.
 
+mod ahead;
 mod classify;
+mod grid;
+mod ground;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,10 +11,12 @@ use std::time::Instant;
 use image::RgbImage;
 
 pub use self::classify::ClassifyingDetector;
+pub use self::grid::{PointGrid, SharedSegmenter};
+pub use self::ground::{GroundingDetector, ProposesNothing};
 use crate::segment::masks;
 use crate::tasks::{
-    DetectError, DetectionRules, Detector, ImageDetections, ImageScores, MaskPrompt, ModelInfo,
-    PromptableSegmenter, Segmenter, TextsAhead,
+    BankChange, BankChanged, BankRefused, DetectError, DetectionRules, Detector, ImageDetections,
+    ImageScores, MaskPrompt, ModelInfo, PromptableSegmenter, PromptsAhead, Segmenter,
 };
 use crate::types::{Detection, InstanceMask, PromptSet, PromptSetRefused, Stage};
 use crate::vision::mask::{components, score_of_logit};
@@ -52,12 +57,20 @@ impl Detector for MaskingDetector {
         self.detector.set_prompts(prompts)
     }
 
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
-        self.detector.texts_ahead()
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
+        self.detector.prompts_ahead()
     }
 
     fn set_rules(&mut self, rules: DetectionRules) {
         self.detector.set_rules(rules);
+    }
+
+    fn set_proposals(&mut self, most: usize) -> bool {
+        self.detector.set_proposals(most)
+    }
+
+    fn change_bank(&mut self, change: BankChange) -> Result<BankChanged, BankRefused> {
+        self.detector.change_bank(change)
     }
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
@@ -170,6 +183,7 @@ impl SegmentingDetector {
                     box_in_source_px,
                     mask: Some(InstanceMask { mask: part, predicted_iou: None }),
                     finer: Vec::new(),
+                    explanation: None,
                 });
             }
         }
@@ -179,6 +193,7 @@ impl SegmentingDetector {
             has_masks: true,
             detections,
             best_scores: scores.maps.iter().map(|map| map.best_score()).collect(),
+            proposals: Vec::new(),
             timings: scores.timings.clone(),
         })
     }

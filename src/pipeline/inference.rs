@@ -15,7 +15,10 @@ use self::single::Request;
 use super::mailbox::{
     CameraCounts, CameraId, Inbox, Incoming, MAX_REQUESTS, NotTaken, Policy, Posted, Work,
 };
-use crate::tasks::{DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead};
+use crate::tasks::{
+    BankChange, BankChanged, BankRefused, DetectError, DetectionRules, Detector, ImageDetections,
+    ModelInfo, PromptsAhead,
+};
 use crate::types::{Frame, FrameDetections, PromptSet, PromptSetRefused};
 
 /// How a pipeline is set up.
@@ -89,9 +92,21 @@ pub enum SetPromptsError {
     Closed(#[from] PipelineClosed),
 }
 
+/// Why a bank is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeBankError {
+    /// It was refused.
+    #[error(transparent)]
+    Refused(#[from] BankRefused),
+    /// There is nobody to change it.
+    #[error(transparent)]
+    Closed(#[from] PipelineClosed),
+}
+
 enum Command {
     SetPrompts(Arc<PromptSet>, oneshot::Sender<Result<(), PromptSetRefused>>),
     SetRules(DetectionRules),
+    ChangeBank(BankChange, oneshot::Sender<Result<BankChanged, BankRefused>>),
     /// Tells that all that was begun before is over.
     Tell(oneshot::Sender<()>),
 }
@@ -101,7 +116,7 @@ type Mailboxes = Inbox<Command, Request>;
 /// A running inference thread. Dropping it closes the mailboxes and waits for the thread.
 pub struct Pipeline {
     info: ModelInfo,
-    texts_ahead: Option<Arc<dyn TextsAhead>>,
+    prompts_ahead: Option<Arc<dyn PromptsAhead>>,
     cameras: Mutex<Vec<Arc<str>>>,
     inbox: Arc<Mailboxes>,
     thread: Option<thread::JoinHandle<()>>,
@@ -129,7 +144,7 @@ impl Pipeline {
             .spawn(move || match make_detector() {
                 Ok(detector) => {
                     // Either fails only where the starter is gone; there is nothing to do then.
-                    if ready.send(Ok((detector.info().clone(), detector.texts_ahead()))).is_ok()
+                    if ready.send(Ok((detector.info().clone(), detector.prompts_ahead()))).is_ok()
                         && let Ok(inbox) = handed_over.blocking_recv()
                     {
                         InferenceLoop { detector, prompts: None, inbox, results }.run();
@@ -141,14 +156,14 @@ impl Pipeline {
             })
             .map_err(|error| StartError::Thread { reason: error.to_string() })?;
         match started.blocking_recv() {
-            Ok(Ok((info, texts_ahead))) => {
+            Ok(Ok((info, prompts_ahead))) => {
                 let max_batch = options.max_batch.min(info.useful_batch);
                 let inbox = Inbox::new(options.cameras.len(), options.policy, max_batch);
                 if hand_over.send(Arc::clone(&inbox)).is_err() {
                     inbox.close();
                 }
                 let cameras = Mutex::new(options.cameras);
-                let pipeline = Self { info, texts_ahead, cameras, inbox, thread: Some(thread) };
+                let pipeline = Self { info, prompts_ahead, cameras, inbox, thread: Some(thread) };
                 Ok((pipeline, receiver))
             }
             Ok(Err(error)) => Err(StartError::Detector(error)),
@@ -193,15 +208,15 @@ impl Pipeline {
     /// turns.
     ///
     /// `prompts` are looked for in this frame alone, and what is wrong with them is the answer;
-    /// `None` for those in use. Their texts are encoded on the thread of the caller where that can
-    /// be done.
+    /// `None` for those in use. They are encoded on the thread of the caller where that can be
+    /// done.
     pub fn request(
         &self,
         incoming: Incoming,
         prompts: Option<Arc<PromptSet>>,
         answer: impl FnOnce(Outcome) + Send + 'static,
     ) {
-        if let (Some(ahead), Some(prompts)) = (&self.texts_ahead, &prompts) {
+        if let (Some(ahead), Some(prompts)) = (&self.prompts_ahead, &prompts) {
             ahead.encode(prompts);
         }
         let posted_at = Instant::now();
@@ -216,13 +231,13 @@ impl Pipeline {
         (refused.answer)(failure(refused.incoming, reason));
     }
 
-    /// Replaces the prompts between two frames and waits for the answer. Texts are encoded on the
-    /// thread of the caller first, where the detector can do that beside its images.
+    /// Replaces the prompts between two frames and waits for the answer. Texts and exemplars are
+    /// encoded on the thread of the caller first, where the detector can do that beside its images.
     ///
     /// # Errors
     /// Every problem of every prompt, or that the pipeline has ended.
     pub fn set_prompts(&self, prompts: Arc<PromptSet>) -> Result<(), SetPromptsError> {
-        if let Some(ahead) = &self.texts_ahead {
+        if let Some(ahead) = &self.prompts_ahead {
             ahead.encode(&prompts);
         }
         let (reply, answer) = oneshot::channel();
@@ -236,6 +251,16 @@ impl Pipeline {
     /// The pipeline has ended.
     pub fn set_rules(&self, rules: DetectionRules) -> Result<(), PipelineClosed> {
         self.inbox.command(Command::SetRules(rules)).map_err(|_| PipelineClosed)
+    }
+
+    /// Changes the bank of pairs between two frames and waits for the answer.
+    ///
+    /// # Errors
+    /// There is no bank, or the pair cannot be one: the bank is as it was; or the pipeline has ended.
+    pub fn change_bank(&self, change: BankChange) -> Result<BankChanged, ChangeBankError> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.command(Command::ChangeBank(change, reply)).map_err(|_| PipelineClosed)?;
+        Ok(answer.blocking_recv().map_err(|_| PipelineClosed)??)
     }
 
     /// Takes no frames of cameras until [`resume`](Self::resume), drops those that wait, and
@@ -309,6 +334,10 @@ impl InferenceLoop {
                     let _ = reply.send(answer);
                 }
                 Work::Command(Command::SetRules(rules)) => self.detector.set_rules(rules),
+                Work::Command(Command::ChangeBank(change, reply)) => {
+                    // Whoever asked may have gone; the bank is changed all the same.
+                    let _ = reply.send(self.detector.change_bank(change));
+                }
                 Work::Command(Command::Tell(told)) => {
                     // Whoever asked may have gone.
                     let _ = told.send(());

@@ -15,8 +15,12 @@ mod compose;
 mod inference;
 mod mailbox;
 
-pub use compose::{ClassifyingDetector, MaskingDetector, SegmentingDetector};
+pub use compose::{
+    ClassifyingDetector, GroundingDetector, MaskingDetector, PointGrid, ProposesNothing,
+    SegmentingDetector, SharedSegmenter,
+};
 pub use inference::{
-    FrameFailure, Outcome, Pipeline, PipelineClosed, PipelineOptions, SetPromptsError, StartError,
+    ChangeBankError, FrameFailure, Outcome, Pipeline, PipelineClosed, PipelineOptions,
+    SetPromptsError, StartError,
 };
 pub use mailbox::{CameraCounts, CameraId, Incoming, Policy, Posted};

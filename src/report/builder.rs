@@ -1,6 +1,7 @@
 //! Watches a run and writes its report.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::file::write_in_one_step;
@@ -8,10 +9,12 @@ use super::pictures::{Picture, PictureKeeper};
 use super::summary::LossSummary;
 use super::tally::Tally;
 use super::{FromAbove, ReportError, ReportOptions, RunSummary, page};
-use crate::types::{FrameDetections, Stamp};
+use crate::types::{Explanation, FrameDetections, Stamp};
 
 /// Detections that a caption names; more are counted.
 const MAX_CAPTIONED: usize = 12;
+/// Detections of a picture that are explained: each brings the small pictures of its pairs along.
+const MAX_EXPLAINED: usize = 3;
 
 /// Takes in a run frame by frame, in memory that depends on the number of prompts and pictures but
 /// not on the length of the run, and writes the page at its end.
@@ -103,12 +106,20 @@ impl ReportBuilder {
 
 fn picture(frame: &FrameDetections, jpeg: Vec<u8>) -> Picture {
     let mut detections: Vec<(String, Vec<f32>)> = Vec::new();
+    let mut explained: Vec<(String, f32, Arc<Explanation>)> = Vec::new();
     for detection in frame.detections.iter().take(MAX_CAPTIONED) {
         let Some(prompt) = frame.prompts.prompts.get(detection.prompt) else { continue };
         let named = match detection.finer_names(&frame.prompts).next() {
             None => prompt.name.clone(),
             Some((finer, _)) => format!("{}: {finer}", prompt.name),
         };
+        // The best of each: the others mostly speak of the same pairs.
+        if let Some(why) = &detection.explanation
+            && explained.len() < MAX_EXPLAINED
+            && !explained.iter().any(|(name, ..)| *name == prompt.name)
+        {
+            explained.push((prompt.name.clone(), detection.score, Arc::clone(why)));
+        }
         match detections.iter_mut().find(|(name, _)| *name == named) {
             Some((_, scores)) => scores.push(detection.score),
             None => detections.push((named, vec![detection.score])),
@@ -120,6 +131,7 @@ fn picture(frame: &FrameDetections, jpeg: Vec<u8>) -> Picture {
         width: frame.width,
         height: frame.height,
         detections,
+        explained,
         more_detections: frame.detections.len().saturating_sub(MAX_CAPTIONED),
         jpeg,
         from_above: None,

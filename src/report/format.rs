@@ -34,6 +34,15 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
+/// A share in `[0, 1]` in percent. What is not none and not all never reads so.
+pub(super) fn share(share: f32) -> String {
+    match 100.0 * share {
+        part if part > 0.0 && part < 1.0 => "<1 %".to_owned(),
+        part if part < 100.0 && part > 99.0 => ">99 %".to_owned(),
+        part => format!("{part:.0} %"),
+    }
+}
+
 /// `text` with every control character replaced, so that a name from a recording cannot steer a
 /// terminal.
 pub(super) fn visible(text: &str) -> String {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::types::Stamp;
+use crate::types::{Explanation, Stamp};
 
 /// One overlay picture with its caption.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(super) struct Picture {
     pub(super) detections: Vec<(String, Vec<f32>)>,
     /// Detections beyond those.
     pub(super) more_detections: usize,
+    /// Why some of them were found, where a bank of pairs says so: name, score and reasons.
+    pub(super) explained: Vec<(String, f32, Arc<Explanation>)>,
     pub(super) jpeg: Vec<u8>,
     pub(super) from_above: Option<FromAbove>,
 }
@@ -172,6 +174,7 @@ mod tests {
             height: 1,
             detections: Vec::new(),
             more_detections: 0,
+            explained: Vec::new(),
             jpeg: vec![0xff, 0xd8],
             from_above: None,
         }

@@ -111,6 +111,7 @@ fn found(frame_id: &str, boxes: &[PixelBox]) -> FrameDetections {
         box_in_source_px: *pixels,
         mask: None,
         finer: Vec::new(),
+        explanation: None,
     };
     FrameDetections {
         camera: "front".into(),

@@ -11,11 +11,13 @@ use crate::types::{
 };
 use crate::vision::mask::outlines;
 
+mod explanation;
 mod finer;
 mod mask;
 mod pick;
 mod place;
 
+pub use explanation::{EvidenceRecord, ExplanationRecord};
 pub use finer::FinerRecord;
 pub use mask::{AxisRecord, MaskRecord};
 pub use pick::{BestPickRecord, PickRecord};
@@ -37,6 +39,9 @@ pub struct DetectionRecord {
     /// How well the finer labels of its prompt fit, by falling score.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finer: Vec<FinerRecord>,
+    /// Why it has its score, where a bank of pairs gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<ExplanationRecord>,
     /// Its pixels, where masks are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<MaskRecord>,
@@ -68,6 +73,7 @@ impl DetectionRecord {
             box_px: detection.box_in_source_px.corners(),
             objectness: detection.objectness,
             finer: FinerRecord::all_of(detection, prompts),
+            explanation: detection.explanation.as_deref().map(ExplanationRecord::from),
             mask: detection.mask.as_ref().map(MaskRecord::from),
             id: None,
             place: None,
@@ -247,6 +253,7 @@ impl FrameRecord {
                     box_in_source_px: PixelBox::from_corners(record.box_px),
                     mask: record.mask.map(MaskRecord::into_mask).transpose()?,
                     finer,
+                    explanation: record.explanation.map(|record| Arc::new(record.into())),
                 })
             })
             .collect::<Result<_, RecordError>>()?;
@@ -311,7 +318,9 @@ impl<R: BufRead> Iterator for Records<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{FinerLabel, FinerScore, Prompt};
+    use crate::types::{
+        Evidence, Explanation, FinerLabel, FinerScore, PairEvidence, PairId, Prompt,
+    };
 
     fn frame() -> FrameDetections {
         let finer = ["a pug", "a \"poodle\""].map(FinerLabel::from_text).to_vec();
@@ -335,6 +344,22 @@ mod tests {
                 finer: [(1, 0.9), (0, 0.1)]
                     .map(|(label, score)| FinerScore { label, score })
                     .to_vec(),
+                explanation: Some(Arc::new(Explanation {
+                    text: "a \"dog\"".into(),
+                    pairs: 7,
+                    evidence: vec![PairEvidence {
+                        weights: Evidence {
+                            pair: PairId(12),
+                            image_weight: 0.1 + 0.2,
+                            text_weight: 0.5,
+                            product: 0.15,
+                            share: 0.6,
+                        },
+                        caption: "a brown dog".into(),
+                        source: "shown".into(),
+                        thumbnail: None,
+                    }],
+                })),
             }],
             has_masks: false,
             track_ids: None,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{FinerScore, FrameHeader, InstanceMask, PixelBox, PromptSet, StageTimings};
+use super::{
+    Explanation, FinerScore, FrameHeader, InstanceMask, PixelBox, PromptSet, StageTimings,
+};
 
 /// One object that was found in one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +24,8 @@ pub struct Detection {
     /// How well the finer labels of its prompt fit it, by falling score; empty where there are
     /// none.
     pub finer: Vec<FinerScore>,
+    /// Which pairs of a bank made its score, where it was found by one.
+    pub explanation: Option<Arc<Explanation>>,
 }
 
 impl Detection {

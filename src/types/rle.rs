@@ -81,17 +81,37 @@ impl CocoRle {
         if pixels > MOST_PIXELS {
             return Err(RleError::TooLarge { size });
         }
-        let height = height as usize;
-        let mut all = vec![false; pixels as usize];
-        let mut at = 0;
+        // Column and row of the first and the last pixel of each run inside.
+        let mut at = 0_u32;
+        let mut inside = Vec::with_capacity(runs.len() / 2);
         for (index, run) in runs.iter().enumerate() {
-            for position in at..at + *run as usize {
-                let (x, y) = (position / height, position % height);
-                all[y * width as usize + x] = index % 2 == 1;
+            if index % 2 == 1 && *run > 0 {
+                let last = at + run - 1;
+                inside.push([(at / height, at % height), (last / height, last % height)]);
             }
-            at += *run as usize;
+            at += run;
         }
-        Ok(Mask::new(width, size[0], all))
+        // A run over several columns touches the first and the last row.
+        let rows_of = |[(from, top), (to, bottom)]: [(u32, u32); 2]| {
+            if from == to { [top, bottom] } else { [0, height - 1] }
+        };
+        let (Some([(left, _), _]), Some([_, (right, _)])) = (inside.first(), inside.last()) else {
+            return Ok(Mask::from_window([width, height], [0, 0], [0, 0], Vec::new()));
+        };
+        let top = inside.iter().map(|run| rows_of(*run)[0]).min().unwrap_or(0);
+        let bottom = inside.iter().map(|run| rows_of(*run)[1]).max().unwrap_or(0);
+        let (columns, rows) = (right - left + 1, bottom - top + 1);
+        let mut window = vec![false; columns as usize * rows as usize];
+        for [(from, start), (to, end)] in &inside {
+            for x in *from..=*to {
+                let start = if x == *from { *start } else { 0 };
+                let end = if x == *to { *end } else { height - 1 };
+                for y in start..=end {
+                    window[(y - top) as usize * columns as usize + (x - left) as usize] = true;
+                }
+            }
+        }
+        Ok(Mask::from_window([width, height], [*left, top], [columns, rows], window))
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Stage {
     Heads,
     /// Network output to detections in source pixels.
     Postprocess,
+    /// Regions looked up in a bank of pairs.
+    Ground,
     /// Masks for the boxes that were found.
     Masks,
     /// Finer labels for what was found.
@@ -26,20 +28,21 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in the order in which a frame passes them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Decode,
         Self::Wait,
         Self::Preprocess,
         Self::ImageTower,
         Self::Heads,
         Self::Postprocess,
+        Self::Ground,
         Self::Masks,
         Self::Classify,
     ];
 
     /// The name in every output.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Decode => "decode",
             Self::Wait => "wait",
@@ -47,6 +50,7 @@ impl Stage {
             Self::ImageTower => "image_tower",
             Self::Heads => "heads",
             Self::Postprocess => "postprocess",
+            Self::Ground => "ground",
             Self::Masks => "masks",
             Self::Classify => "classify",
         }

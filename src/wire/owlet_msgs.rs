@@ -232,6 +232,10 @@ message! {
         pub compressed_image: Option<CompressedImage<'a>>,
         /// Where in it the thing is, in pixels; `None` for the whole image.
         pub r#box: Option<BoundingBox2D>,
+        /// Makes it a pair of the bank with this text; empty for an exemplar.
+        pub caption: Cow<'a, str>,
+        /// Instead of all else: the text of pairs that go out of the bank; empty for none.
+        pub forget: Cow<'a, str>,
     }
 }
 
@@ -255,7 +259,7 @@ pub struct Teach;
 impl Service for Teach {
     const TYPE: &'static str = "owlet_msgs/srv/Teach";
     const TYPE_HASH: &'static str =
-        "RIHS01_04c1716797c063803efe360801e8b12002be709132727ea8a0731cf511c02238";
+        "RIHS01_82509cf04c0eec7e7401fa88e34a55a3c8c8727daf7e123aa968f8a3e870ee6c";
     type Request<'a> = TeachRequest<'a>;
     type Response<'a> = TeachResponse<'a>;
 }

@@ -238,6 +238,7 @@ mod tests {
             box_in_source_px: PixelBox::from_corners(corners),
             mask: None,
             finer: Vec::new(),
+            explanation: None,
         };
         FrameDetections {
             camera: Arc::from("/camera/image"),

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use owlet::config::{
-    Config, ConfigError, ConfigLoader, PARAMETERS, Transport, default_file, markdown_table,
+    Config, ConfigError, ConfigLoader, PARAMETERS, RegionSource, Transport, default_file,
+    markdown_table,
 };
 use owlet::types::{DeviceChoice, DtypeChoice, LocateMode, Prompt};
 use tempfile::TempDir;
@@ -105,6 +106,11 @@ fn every_parameter_can_be_set_in_a_file() {
     model: models/owlv2
     segmenter: models/sam
     classifier: models/clip
+    bank: /banks/kitchen
+    bank_image_encoder: models/dino
+    bank_text_encoder: models/minilm
+    bank_regions: 12
+    bank_regions_by: segmenter
     device: cuda:1
     dtype: bf16
     threads: 4
@@ -112,6 +118,7 @@ fn every_parameter_can_be_set_in_a_file() {
     prompts_file: ''
     threshold: 1
     nms_iou: 0.5
+    nms_across_prompts: true
     names_per_box: 2
     max_detections: 10
     max_batch: 2
@@ -157,6 +164,11 @@ fn every_parameter_can_be_set_in_a_file() {
         model: "models/owlv2".to_owned(),
         segmenter: Some("models/sam".to_owned()),
         classifier: Some("models/clip".to_owned()),
+        bank: Some("/banks/kitchen".into()),
+        bank_image_encoder: Some("models/dino".to_owned()),
+        bank_text_encoder: Some("models/minilm".to_owned()),
+        bank_regions: 12,
+        bank_regions_by: RegionSource::Segmenter,
         device: DeviceChoice::Cuda(1),
         dtype: DtypeChoice::Bf16,
         threads: 4,
@@ -164,6 +176,7 @@ fn every_parameter_can_be_set_in_a_file() {
         prompts_file: None,
         threshold: 1.0,
         nms_iou: Some(0.5),
+        nms_across_prompts: true,
         names_per_box: 2,
         max_detections: 10,
         max_batch: 2,

@@ -50,6 +50,12 @@ impl Goldens {
         tensor.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap())).collect()
     }
 
+    /// The names of all tensors.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let tensors = SafeTensors::deserialize(&self.0).unwrap();
+        tensors.names().into_iter().map(str::to_owned).collect()
+    }
+
     /// What the script noted beside the tensors.
     pub(crate) fn facts(&self) -> serde_json::Value {
         let (_, metadata) = SafeTensors::read_metadata(&self.0).unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a helper says why its test is skipped")]
 
 mod bad_checkpoints;
+mod bad_pictures;
 mod cli;
 mod config;
 mod detect;

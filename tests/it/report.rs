@@ -14,8 +14,8 @@ use owlet::report::{
 };
 use owlet::tasks::ModelInfo;
 use owlet::types::{
-    Detection, FrameDetections, FrameHeader, PixelBox, Prompt, PromptSet, Stage, StageTimings,
-    Stamp,
+    Detection, Evidence, Explanation, FrameDetections, FrameHeader, PairEvidence, PairId, PixelBox,
+    Prompt, PromptSet, Stage, StageTimings, Stamp,
 };
 
 const START: i64 = 1_716_400_000_000_000_000;
@@ -79,6 +79,7 @@ fn frame(prompts: &Arc<PromptSet>, number: u32, found: &[(usize, f32)]) -> Frame
                 box_in_source_px: PixelBox::from_corners([1.0, 2.0, 3.0, 4.0]),
                 mask: None,
                 finer: Vec::new(),
+                explanation: None,
             })
             .collect(),
         has_masks: false,
@@ -108,6 +109,51 @@ fn page(report: &ReportBuilder) -> String {
     let path = folder.path().join("report.html");
     report.write(&path).unwrap();
     fs::read_to_string(path).unwrap()
+}
+
+/// What stands in a page of a frame that a bank of pairs explains.
+#[test]
+fn pairs_that_spoke_for_a_detection_are_shown_with_their_pictures() {
+    let prompts = prompt_set(1, &["a mug"]);
+    let mut report = ReportBuilder::new(options(&prompts));
+    let mut shown = frame(&prompts, 0, &[(0, 0.5), (0, 0.4)]);
+    let evidence = |pair: u64, share: f32, caption: &str, thumbnail: Option<&[u8]>| PairEvidence {
+        weights: Evidence {
+            pair: PairId(pair),
+            image_weight: 0.5,
+            text_weight: 0.5,
+            product: 0.25,
+            share,
+        },
+        caption: caption.into(),
+        source: "kitchen/7.jpg".into(),
+        thumbnail: thumbnail.map(Arc::from),
+    };
+    shown.detections[0].explanation = Some(Arc::new(Explanation {
+        text: "a mug".into(),
+        pairs: 12,
+        evidence: vec![
+            evidence(41, 0.3, "a <blue> mug", Some(b"small")),
+            evidence(42, 0.004, "a cup", None),
+        ],
+    }));
+    report.add_frame(&shown, || Some(JPEG.to_vec()));
+    let page = page(&report);
+    tags(&page);
+    let why = between(&page, "<div class=\"why\">", "</div>");
+    for part in [
+        "a mug",
+        "0.500",
+        "title=\"pair 41, kitchen/7.jpg\"",
+        "data:image/jpeg;base64,c21hbGw=",
+        "a &lt;blue&gt; mug",
+        "30 %",
+        "&lt;1 %",
+        "and 10 more pairs",
+    ] {
+        assert!(why.contains(part), "{part:?} is not in {why}");
+    }
+    assert_eq!(why.matches("<img").count(), 1, "a pair without picture has none");
 }
 
 /// The text between the first `start` and the next `end`.

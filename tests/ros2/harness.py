@@ -113,13 +113,13 @@ def stamp_of(header) -> int:
 class Robot:
     """The other side: a camera, somebody who reads topics, and somebody who asks services."""
 
-    def __init__(self, detections: str, has_depth: bool = False) -> None:
+    def __init__(self, detections: str, has_depth: bool = False, topic: str = TOPIC) -> None:
         import rclpy
         from camera import Camera
         from vision_msgs.msg import Detection2DArray
 
         self.rclpy = rclpy
-        self.camera = Camera(BAG, TOPIC, has_depth, PERIOD_NS)
+        self.camera = Camera(BAG, topic, has_depth, PERIOD_NS)
         # By topic and stamp; of what was said once for all, by topic.
         self.found, self.newest = defaultdict(dict), {}
         self.detections = detections

@@ -210,16 +210,33 @@ def launched(_owlet: list[str]) -> None:
     file = tempfile.NamedTemporaryFile("w", suffix=".yaml")
     file.write("/**: {ros__parameters: {nms_iou: 0.5}}\n")
     file.flush()
-    command = [
-        "ros2", "launch", "owlet", "owlet.launch.py", f"image:={TOPIC}",
-        f"prompts_file:={PROMPTS}", "namespace:=cell", f"params_file:={file.name}",
+    with running(*launch("owlet.launch.py", file), f"image:={TOPIC}", node="/cell/owlet") as program:
+        with Robot("/cell/owlet/detections") as robot:
+            print("  ", compare([robot.look() for _ in range(2)]))
+            ends_cleanly(program)
+    # Each of several cameras is answered on its own topic, by what it saw itself: they send different
+    # frames of the recording.
+    cameras = "cameras:=front=/front/image_raw; rear=/rear/image_raw"
+    with running(*launch("cameras.launch.py", file), cameras, node="/cell/owlet") as program:
+        with (
+            Robot("/cell/owlet/front/detections", topic="/front/image_raw") as front,
+            Robot("/cell/owlet/rear/detections", topic="/rear/image_raw") as rear,
+        ):
+            for name, robot, first in [("front", front, 0), ("rear", rear, 30)]:
+                print(f"   {name}: {compare([robot.look(which=first + n) for n in range(2)])}")
+            ends_cleanly(program)
+
+
+def launch(name: str, parameters) -> list[str]:
+    return [
+        "ros2", "launch", "owlet", name, f"prompts_file:={PROMPTS}", "namespace:=cell",
+        f"params_file:={parameters.name}",
     ]  # fmt: skip
-    with (
-        running(*command, node="/cell/owlet") as program,
-        Robot("/cell/owlet/detections") as robot,
-    ):
-        print("  ", compare([robot.look() for _ in range(2)]))
-        code = program.interrupt()
-        said = program.said()
-        show("\n".join(said.splitlines()[-8:]))
-        expect(code == 0 and "process has finished cleanly" in said, f"exit code {code}\n{said}")
+
+
+def ends_cleanly(program: Program) -> None:
+    """Ctrl-C ends launch and node."""
+    code = program.interrupt()
+    said = program.said()
+    show("\n".join(said.splitlines()[-8:]))
+    expect(code == 0 and "process has finished cleanly" in said, f"exit code {code}\n{said}")

@@ -57,8 +57,11 @@ pub(crate) enum BankCommand {
 #[derive(Args)]
 pub(crate) struct BuildArgs {
     /// Folders of pictures, COCO annotations, recordings.
-    #[arg(required = true, value_name = "SOURCE")]
+    #[arg(required_unless_present = "empty", value_name = "SOURCE")]
     pub(crate) sources: Vec<PathBuf>,
+    /// Make a bank with no pairs: a node that is given it can be taught some.
+    #[arg(long, conflicts_with = "sources")]
+    pub(crate) empty: bool,
     /// Folder for the bank.
     #[arg(short, long, value_name = "BANK")]
     pub(crate) out: PathBuf,

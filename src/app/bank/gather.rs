@@ -6,12 +6,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use image::RgbImage;
-use image::imageops::{FilterType, resize};
-use owlet::ground::{Bank, NewPair, PairOrigin, crop_with_margin};
+use owlet::ground::{Bank, NewPair, PairOrigin, crop_with_margin, thumbnail_of};
 use owlet::tasks::{EncodeError, ImageEncoder, TextEncoder};
 use owlet::types::{PixelBox, Stamp};
 use owlet::vision::decode::decode_file;
-use owlet::vision::encode::encode_jpeg;
 
 use super::skipped::{Kind, Skipped};
 
@@ -20,11 +18,6 @@ const PAIRS_PER_PASS: usize = 32;
 
 /// Captions whose vectors are remembered: in a dataset few texts stand at many pictures.
 const MAX_REMEMBERED: usize = 4096;
-
-/// The longer side of a thumbnail in pixels.
-const THUMBNAIL_PX: u32 = 96;
-
-const THUMBNAIL_QUALITY: u8 = 80;
 
 /// A part of a picture and what it shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,7 +166,8 @@ impl<'a> Gatherer<'a> {
             .into_iter()
             .zip(images.into_iter().zip(texts))
             .map(|(Waiting { crop, origin }, (image, text))| {
-                let thumbnail = self.options.thumbnails.then(|| thumbnail(&crop)).transpose()?;
+                let thumbnail = self.options.thumbnails.then(|| thumbnail_of(&crop));
+                let thumbnail = thumbnail.transpose().context("cannot make a thumbnail")?;
                 Ok(NewPair { image, text, origin, thumbnail })
             })
             .collect();
@@ -235,17 +229,4 @@ fn short(caption: &str) -> String {
         Some((at, _)) => format!("{}...", &caption[..at]),
         None => caption.to_owned(),
     }
-}
-
-fn thumbnail(image: &RgbImage) -> anyhow::Result<Vec<u8>> {
-    let (width, height) = image.dimensions();
-    let longer = width.max(height);
-    let small = match longer > THUMBNAIL_PX {
-        true => {
-            let side = |side: u32| (side * THUMBNAIL_PX / longer).max(1);
-            &resize(image, side(width), side(height), FilterType::Triangle)
-        }
-        false => image,
-    };
-    encode_jpeg(small, THUMBNAIL_QUALITY).context("cannot make a thumbnail")
 }

@@ -3,7 +3,6 @@
 mod args;
 mod captions;
 mod coco;
-mod encoders;
 mod gather;
 mod info;
 mod recording;
@@ -22,9 +21,10 @@ use owlet::ground::{Bank, BankError, BankManifest, PairId, Side};
 
 pub(crate) use self::args::{AFTER_HELP, BankArgs};
 use self::args::{AddArgs, BankCommand, BuildArgs, HowArgs, MergeArgs, RemoveArgs};
-use self::encoders::Encoders;
 use self::gather::{GatherOptions, Gatherer};
 use self::sources::Sources;
+use super::args::ModelArgs;
+use super::encoders::{Encoders, EncodersSource};
 use super::interrupt::Interrupt;
 use super::out_folder::FolderLock;
 use super::{Chatter, Finish, Refused, print_out};
@@ -40,12 +40,17 @@ pub(crate) fn run(args: &BankArgs, chatter: &Chatter) -> anyhow::Result<Finish> 
 }
 
 /// What a bank refuses is the user's to change; all else has failed.
-fn told(error: BankError) -> anyhow::Error {
+pub(crate) fn told(error: BankError) -> anyhow::Error {
     if error.is_refusal() { Refused(error.to_string()).into() } else { error.into() }
 }
 
-fn load(folder: &Path) -> anyhow::Result<Bank> {
+pub(crate) fn load(folder: &Path) -> anyhow::Result<Bank> {
     Bank::load(folder).map_err(told)
+}
+
+fn encoders(image: &str, text: &str, how: &ModelArgs) -> anyhow::Result<Encoders> {
+    let (device, dtype) = (how.device.unwrap_or_default(), how.dtype.unwrap_or_default());
+    EncodersSource::find(image, text, device, dtype, None)?.load()
 }
 
 fn build(args: &BuildArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
@@ -54,13 +59,12 @@ fn build(args: &BuildArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
     check_margin(args.how.margin)?;
     let sources = Sources::open(&args.sources, &args.how)?;
     let before = is_there(&args.out, args.overwrite)?;
-    let mut encoders =
-        Encoders::load(&args.image_encoder, &args.text_encoder, &args.how.run.model)?;
+    let mut encoders = encoders(&args.image_encoder, &args.text_encoder, &args.how.run.model)?;
     let _lock = FolderLock::make(&args.out)?;
     let ids = (encoders.image.id.clone(), encoders.text.id.clone());
     let mut bank = Bank::new(ids.0, ids.1, settings).map_err(told)?;
     let gathered = gather(&mut bank, &mut encoders, sources, &args.how, chatter)?;
-    if bank.is_empty() {
+    if bank.is_empty() && !args.empty {
         // Only where nothing is in it.
         let _ = fs::remove_dir(&args.out);
         bail!("nothing became a pair{}", if before { "; the bank is as it was" } else { "" });
@@ -79,7 +83,7 @@ fn add(args: &AddArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
     };
     let (image, text) =
         (name(&args.image_encoder, Side::Image), name(&args.text_encoder, Side::Text));
-    let mut encoders = Encoders::load(&image, &text, &args.how.run.model)?;
+    let mut encoders = encoders(&image, &text, &args.how.run.model)?;
     bank.check_encoders(&encoders.image.id, &encoders.text.id).map_err(told)?;
     let gathered = gather(&mut bank, &mut encoders, sources, &args.how, chatter)?;
     if gathered.added > 0 {

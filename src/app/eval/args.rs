@@ -61,8 +61,8 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "RESULTS.json",
         conflicts_with_all = ["model", "device", "dtype", "template", "min_score", "calibrate"])]
     pub(crate) results: Option<PathBuf>,
-    /// Give the segmenter (--param segmenter=NAME) the true boxes and run no detector, so that its
-    /// masks alone are measured.
+    /// Give the true boxes to the segmenter (--param segmenter=NAME), or to the bank (--param
+    /// bank=FOLDER), and run no detector, so that masks alone are measured, or names.
     #[arg(long, conflicts_with_all = ["results", "calibrate", "calibrate_every", "template"])]
     pub(crate) true_boxes: bool,
     /// The text for a category, with {} for its name; several are synonyms.

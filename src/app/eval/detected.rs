@@ -62,6 +62,7 @@ impl Detected {
             detector: json!({
                 "model": model_record(&looked.model),
                 "weights": weights(&settings.model_dir),
+                "bank": settings.bank.as_ref().map(|bank| &bank.manifest),
                 "random_weights": settings.random_weights,
             }),
             random_weights: settings.random_weights,
@@ -73,7 +74,8 @@ impl Detected {
         })
     }
 
-    /// The objects themselves, with masks that the segmenter draws for their boxes.
+    /// The objects themselves, with masks that the segmenter draws for their boxes, or with the names
+    /// that a bank gives them.
     pub(super) fn by_true_boxes(
         settings: &Settings,
         source: &Source,
@@ -86,6 +88,7 @@ impl Detected {
             detector: json!({
                 "model": model_record(&looked.model),
                 "weights": settings.segmenter_dir.as_ref().map(weights),
+                "bank": settings.bank.as_ref().map(|bank| &bank.manifest),
                 "random_weights": settings.random_weights,
                 "boxes": "true",
             }),

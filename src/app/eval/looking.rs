@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use indicatif::ProgressBar;
-use owlet::eval::{CocoBox, Found, RemarkKind, Remarks, decimal};
+use owlet::eval::{CocoBox, Found, RemarkKind, Remarks, StoredMask, decimal};
 use owlet::pipeline::{FrameFailure, Incoming, Outcome, Pipeline, Posted};
 use owlet::tasks::ModelInfo;
 use owlet::types::{Frame, FrameDetections, FrameHeader, Stage, StageTimings, Stamp, StampSource};
@@ -191,6 +191,6 @@ fn take(all: &mut Vec<Found>, image: usize, detections: &FrameDetections) {
         category: detection.prompt,
         box_in_source_px: CocoBox::from(detection.box_in_source_px),
         score: decimal(detection.score),
-        mask: detection.mask.as_ref().map(|one| Arc::new(one.mask.clone())),
+        mask: detection.mask.as_ref().map(|one| StoredMask::from(&one.mask)),
     }));
 }

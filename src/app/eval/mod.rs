@@ -120,11 +120,6 @@ fn configuration(args: &EvalArgs) -> Result<Config, Refused> {
         load_config_without_prompts(&args.model, args.threshold, prompts_file, &defaults)
     };
     let config = load(MAX_DETECTIONS)?;
-    if args.true_boxes && config.segmenter.is_none() {
-        let text = "--true-boxes: expected a segmenter that draws masks for them (--param \
-                    segmenter=NAME), found none";
-        return Err(Refused(text.to_owned()));
-    }
     if config.segmenter.is_some() { load(MAX_WITH_MASKS) } else { Ok(config) }
 }
 
@@ -150,6 +145,7 @@ fn record(
             "min_score": asked.min_score,
             "threshold": config.threshold,
             "nms_iou": config.nms_iou,
+            "nms_across_prompts": config.nms_across_prompts,
             "names_per_box": config.names_per_box,
             "max_detections": config.max_detections,
             "segmenter": config.segmenter,

@@ -62,7 +62,7 @@ fn with_masks<'a>(pixels: &RgbImage, shown: impl Iterator<Item = &'a Found>) -> 
     let mut classes = GrayImage::new(pixels.width(), pixels.height());
     for (mask, one) in shown.filter_map(|one| Some((one.mask.as_ref()?, one))) {
         let class = (one.category % usize::from(u8::MAX)) as u8 + 1;
-        for (x, y) in mask.points() {
+        for (x, y) in mask.mask().points() {
             // Masks of a results file may be of another picture.
             if let Some(pixel) = classes.get_pixel_mut_checked(x, y) {
                 *pixel = Luma([class]);

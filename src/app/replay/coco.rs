@@ -89,6 +89,9 @@ fn annotation(id: u64, image_id: u64, category_id: usize, found: &DetectionRecor
     if !found.finer.is_empty() {
         annotation["finer"] = json!(found.finer);
     }
+    if let Some(why) = &found.explanation {
+        annotation["explanation"] = json!(why);
+    }
     if let Some(track) = found.id {
         annotation["track_id"] = track.into();
     }

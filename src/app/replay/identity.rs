@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use owlet::ground::BankManifest;
 use owlet::transport::rosbag2::BagInfo;
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +28,15 @@ pub(super) struct RunIdentity {
     /// What tells finer labels apart, and its weights.
     #[serde(default)]
     classifier: Option<[String; 2]>,
+    /// The bank of pairs, whose manifest has checksums of all else, and the regions that are
+    /// looked up in it: how many, and whether the segmenter proposes them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bank: Option<(BankManifest, usize, bool)>,
     prompts: Vec<PromptIdentity>,
     threshold: f32,
     nms_iou: Option<f32>,
+    #[serde(default)]
+    nms_across_prompts: bool,
     names_per_box: usize,
     max_detections: usize,
     max_batch: usize,
@@ -92,9 +99,14 @@ impl RunIdentity {
                 .clone()
                 .zip(settings.classifier_dir.as_ref())
                 .map(|(name, folder)| [name, weights(folder)]),
+            bank: settings
+                .bank
+                .as_ref()
+                .map(|bank| (bank.manifest.clone(), bank.regions, bank.regions_by_segmenter)),
             prompts: settings.prompts.prompts.iter().map(PromptIdentity::of).collect(),
             threshold: config.threshold,
             nms_iou: config.nms_iou,
+            nms_across_prompts: config.nms_across_prompts,
             names_per_box: config.names_per_box,
             max_detections: config.max_detections,
             max_batch: config.max_batch,

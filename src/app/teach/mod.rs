@@ -142,7 +142,12 @@ impl FoundAgain {
 }
 
 fn found_again(detector: &mut dyn Detector, exemplar: &Exemplar) -> anyhow::Result<FoundAgain> {
-    let rules = DetectionRules { nms_iou: None, max_detections: MAX_LOOKED_AT, names_per_box: 1 };
+    let rules = DetectionRules {
+        nms_iou: None,
+        nms_across_prompts: false,
+        max_detections: MAX_LOOKED_AT,
+        names_per_box: 1,
+    };
     detector.set_rules(rules);
     let found = detector.detect(&[Arc::clone(&exemplar.picture.image)])?.pop();
     let found = found.context("the detector gave no result for the picture")?;

@@ -18,7 +18,10 @@ const RECORDINGS: [&str; 3] = ["mcap", "db3", "zstd"];
 pub(super) fn read_picture(args: &TeachArgs) -> anyhow::Result<ExemplarPicture> {
     let extension = args.input.extension().and_then(|extension| extension.to_str());
     let is_recording = args.input.is_dir() || extension.is_some_and(|e| RECORDINGS.contains(&e));
-    if is_recording { frame_of(args) } else { Ok(picture_of_file(&args.input)?) }
+    if is_recording {
+        return frame_of(args);
+    }
+    picture_of_file(&args.input).with_context(|| args.input.display().to_string())
 }
 
 fn frame_of(args: &TeachArgs) -> anyhow::Result<ExemplarPicture> {

@@ -30,6 +30,11 @@ impl<'a> Pictures<'a> {
         Self { folder: None, read: HashMap::new() }
     }
 
+    /// Whether the set came as a message.
+    pub(super) fn are_in_message(&self) -> bool {
+        self.folder.is_none()
+    }
+
     /// Exemplars of one prompt; those that were refused are left out.
     pub(super) fn exemplars(
         &mut self,

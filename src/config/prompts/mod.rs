@@ -30,7 +30,7 @@ pub use write::{prompt_to_yaml, to_yaml};
 
 use self::exemplars::Pictures;
 use super::loader::hint_at_quotes;
-use super::problem::{ConfigError, Problems};
+use super::problem::{ConfigError, Problems, shortened};
 use super::sections::report_repeated_keys;
 use super::yaml::{self, Entry, Node, Value};
 use crate::types::{FinerLabel, Prompt};
@@ -86,9 +86,10 @@ pub struct PromptsMessage {
 /// are to replace.
 ///
 /// # Errors
-/// As [`read`].
+/// As [`read`]; a prompt is named by its number and name (`prompt 2 ("mug").threshold`), since the
+/// sender may know it as no list's item.
 pub fn parse_message(bytes: &[u8]) -> Result<PromptsMessage, ConfigError> {
-    let mut problems = Problems::of("prompts");
+    let mut problems = Problems::of("");
     let mut replaces = None;
     let prompts = yaml::parse_bytes(bytes, MAX_BYTES, &mut problems).map(|root| {
         if let Value::Map(entries) = &root.value
@@ -98,6 +99,10 @@ pub fn parse_message(bytes: &[u8]) -> Result<PromptsMessage, ConfigError> {
         }
         from_tree(&root, &MESSAGE_KEYS, Pictures::in_message(), &mut problems)
     });
+    // As a rule it is JSON that no person wrote, on one line.
+    if !bytes.trim_ascii().contains(&b'\n') {
+        problems.forget_lines();
+    }
     let problems = problems.into_vec();
     match prompts {
         Some(prompts) if problems.is_empty() => Ok(PromptsMessage { prompts, replaces }),
@@ -170,20 +175,48 @@ fn from_tree(
         return Vec::new();
     }
     let mut prompts = Vec::new();
-    let mut lines_of_names = HashMap::new();
+    let is_message = pictures.are_in_message();
+    let mut first_of_name = HashMap::new();
     for (index, item) in items.iter().enumerate() {
-        let path = format!("prompts[{index}]");
+        let path = match is_message {
+            true => number_and_name(index, item),
+            false => format!("prompts[{index}]"),
+        };
         let Some(mut prompt) = prompt(item, &path, &of_all, &mut pictures, problems) else {
             continue;
         };
-        if let Some(first_line) = lines_of_names.insert(prompt.name.clone(), item.line) {
-            let found = format!("{:?} again (first on line {first_line})", prompt.name);
+        if let Some((first, line)) = first_of_name.insert(prompt.name.clone(), (index, item.line)) {
+            let first = match is_message {
+                true => format!("in prompt {}", first + 1),
+                false => format!("on line {line}"),
+            };
+            let found = format!("{:?} again (first {first})", prompt.name);
             problems.add(&path, Some(item.line), "each name once", found);
         }
         prompt.threshold = prompt.threshold.or(default_threshold);
         prompts.push(prompt);
     }
     prompts
+}
+
+/// The prompt at `index` as its sender knows it: `prompt 2 ("a mug")`.
+fn number_and_name(index: usize, item: &Node) -> String {
+    let text_of = |node: &Node| match &node.value {
+        Value::Text(text) if !text.trim().is_empty() => Some(shortened(text).into_owned()),
+        _ => None,
+    };
+    let name = match &item.value {
+        Value::Map(entries) => {
+            let first_text = || match &find(entries, "texts")?.value {
+                Value::List(texts) => texts.first().and_then(text_of),
+                _ => None,
+            };
+            find(entries, "name").and_then(text_of).or_else(first_text)
+        }
+        _ => text_of(item),
+    };
+    let number = index + 1;
+    name.map_or_else(|| format!("prompt {number}"), |name| format!("prompt {number} ({name:?})"))
 }
 
 /// One item of the list; `None` where it was refused.

@@ -92,11 +92,17 @@ impl OwlDetector {
         let one = [image];
         let pixel_values = self.pixel_values(&one)?;
         let features =
-            self.model.image_features(&pixel_values).map_err(|e| backend("profile", &e))?;
+            self.tower.model.image_features(&pixel_values).map_err(|e| backend("profile", &e))?;
 
         let preprocess = measure(passes, || settle(&self.pixel_values(&one)?))?;
         let image_tower = measure(passes, || {
-            settle(&self.model.image_features(&pixel_values).map_err(|e| backend("profile", &e))?)
+            settle(
+                &self
+                    .tower
+                    .model
+                    .image_features(&pixel_values)
+                    .map_err(|e| backend("profile", &e))?,
+            )
         })?;
         let mut profile = Profile {
             preprocess,
@@ -115,7 +121,7 @@ impl OwlDetector {
                     ActivePrompts::encode(
                         Arc::clone(&set),
                         &detector.encoder,
-                        &detector.model,
+                        &detector.tower.model,
                         Default::default(),
                     )
                 })
@@ -130,6 +136,7 @@ impl OwlDetector {
             let forward = measure(passes, || {
                 let prompts = encode(self)?;
                 let features = self
+                    .tower
                     .model
                     .image_features(&pixel_values)
                     .map_err(|error| backend("profile", &error))?;
@@ -201,10 +208,11 @@ impl OwlDetector {
     fn heads(&self, features: &Tensor, prompts: &ActivePrompts) -> Result<HeadOutput, DetectError> {
         no_grad(|| {
             HeadOutput::compute(
-                &self.model,
+                &self.tower.model,
                 features,
                 prompts,
                 self.rules.names_per_box,
+                self.proposals > 0,
                 LOGITS_PER_PASS,
             )
         })
@@ -218,7 +226,12 @@ impl OwlDetector {
         set: &Arc<PromptSet>,
     ) -> Result<(Tensor, Tensor), DetectError> {
         let prompts = no_grad(|| {
-            ActivePrompts::encode(Arc::clone(set), &self.encoder, &self.model, Default::default())
+            ActivePrompts::encode(
+                Arc::clone(set),
+                &self.encoder,
+                &self.tower.model,
+                Default::default(),
+            )
         })
         .map_err(|refused| DetectError::Backend {
             stage: "text_tower",
@@ -226,9 +239,9 @@ impl OwlDetector {
         })?;
         let pixel_values = self.pixel_values(&[Arc::clone(image)])?;
         let run = || -> Result<(Tensor, Tensor), ForwardError> {
-            let features = self.model.image_features(&pixel_values)?;
-            let logits = self.model.class_logits(&features, &prompts.queries)?;
-            let boxes = self.model.boxes(&features)?;
+            let features = self.tower.model.image_features(&pixel_values)?;
+            let logits = self.tower.model.class_logits(&features, &prompts.queries)?;
+            let boxes = self.tower.model.boxes(&features)?;
             let to_host = |tensor: Tensor| -> Result<Tensor, TchError> {
                 tensor.f_to_device_(Device::Cpu, Kind::Float, false, false)?.f_squeeze_dim(0)
             };

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
@@ -14,6 +13,7 @@ use crate::eval::boxes::CocoBox;
 use crate::eval::json::{self, DatasetError};
 use crate::eval::matching::Truth;
 use crate::eval::remarks::{RemarkKind, Remarks};
+use crate::eval::stored::StoredMask;
 
 const EXPECTED: &str = "a COCO annotation file with `images`, `categories` and `annotations`";
 
@@ -202,7 +202,7 @@ impl Reader<'_> {
             remarks.add(kind, || format!("annotation {id}: {reason}"));
             None
         });
-        let mask = mask.map(Arc::new);
+        let mask = mask.as_ref().map(StoredMask::from);
         let crowd = annotation.iscrowd.0;
         Ok(Truth { id, image, category, box_in_source_px: area, area_px, crowd, mask })
     }
@@ -287,7 +287,7 @@ mod tests {
         let dataset = dataset.unwrap();
         // Runs of an image whose size is not given, which do not fill it.
         assert_eq!(remarks.count(RemarkKind::MaskUnusable), 1);
-        let mask = dataset.truths[0].mask.as_ref().unwrap();
+        let mask = dataset.truths[0].mask.as_ref().unwrap().mask();
         assert_eq!((mask.width(), mask.height(), mask.area_px()), (100, 50, 0), "a line");
         let ids: Vec<_> = dataset.images.iter().map(|image| image.id).collect();
         assert_eq!(ids, [3, 7]);

@@ -1,7 +1,7 @@
 //! A bank, the texts in use, and what they say about regions.
 
 use super::texts::TextSide;
-use super::{Explanation, Relative};
+use super::{Relative, ScoreParts};
 use crate::ground::bank::{Bank, BankError, NewPair, PairId, Side, unit};
 
 /// A bank with the texts that are asked for.
@@ -37,9 +37,19 @@ impl Asif {
     /// A vector of another dimension, with numbers that are none, or of length 0; what libtorch
     /// reports. The texts in use before stay in use.
     pub fn set_texts(&mut self, vectors: &[Vec<f32>]) -> Result<(), BankError> {
-        let vectors = self.units(Side::Text, vectors)?;
-        self.texts = TextSide::new(&self.bank, vectors)?;
+        let texts = self.texts_of(vectors)?;
+        self.use_texts(texts);
         Ok(())
+    }
+
+    /// Texts as [`set_texts`](Self::set_texts) takes them, described and not in use yet.
+    pub(in crate::ground) fn texts_of(&self, vectors: &[Vec<f32>]) -> Result<TextSide, BankError> {
+        TextSide::new(&self.bank, self.units(Side::Text, vectors)?)
+    }
+
+    /// Puts texts into use that were described by the pairs which the bank has now.
+    pub(in crate::ground) fn use_texts(&mut self, texts: TextSide) {
+        self.texts = texts;
     }
 
     /// Adds pairs; scores take them into account from now on.
@@ -88,8 +98,8 @@ impl Asif {
 
     /// Which pairs spoke for the score of the text at a place; at most `most` are listed.
     #[must_use]
-    pub fn explain(&self, region: &Relative, text: usize, most: usize) -> Explanation {
-        Explanation::new(region, self.texts.index(), text, most)
+    pub fn explain(&self, region: &Relative, text: usize, most: usize) -> ScoreParts {
+        ScoreParts::new(region, self.texts.index(), text, most)
     }
 
     fn units(&self, side: Side, vectors: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, BankError> {

@@ -1,28 +1,11 @@
 //! Which pairs spoke for a score.
 
-use serde::Serialize;
-
 use super::{InvertedIndex, Relative};
-use crate::ground::PairId;
-
-/// What one pair has given to a score.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Evidence {
-    /// The pair.
-    pub pair: PairId,
-    /// Its weight in the description of the region, in `(0, 1]`.
-    pub image_weight: f32,
-    /// Its weight in the description of the text, in `(0, 1]`.
-    pub text_weight: f32,
-    /// The product of both: what it adds to the score.
-    pub product: f32,
-    /// The product's part of the whole score, in `[0, 1]`.
-    pub share: f32,
-}
+use crate::types::Evidence;
 
 /// A score and the pairs that it is the sum over.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Explanation {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScoreParts {
     /// The score, in `[0, 1]`.
     pub score: f32,
     /// Pairs that both descriptions have, however many of them are listed.
@@ -31,7 +14,7 @@ pub struct Explanation {
     pub evidence: Vec<Evidence>,
 }
 
-impl Explanation {
+impl ScoreParts {
     /// Takes the score of a text for a region apart; at most `most` pairs are listed.
     #[must_use]
     pub fn new(region: &Relative, index: &InvertedIndex, text: usize, most: usize) -> Self {
@@ -66,6 +49,7 @@ impl Explanation {
 mod tests {
     use super::super::{AsifSettings, Similar};
     use super::*;
+    use crate::types::PairId;
 
     fn relative(cosines: &[(u64, f32)]) -> Relative {
         let similar =
@@ -78,14 +62,14 @@ mod tests {
         let texts = [relative(&[(1, 0.9), (2, 0.5), (7, 0.3)]), relative(&[(9, 1.0)])];
         let index = InvertedIndex::new(texts.iter());
         let region = relative(&[(2, 0.8), (1, 0.7), (3, 0.6)]);
-        let all = Explanation::new(&region, &index, 0, 10);
+        let all = ScoreParts::new(&region, &index, 0, 10);
         assert_eq!(all.pairs, 2);
         assert_eq!(all.evidence.iter().map(|one| one.pair.0).collect::<Vec<_>>(), [1, 2]);
         assert!((all.evidence.iter().map(|one| one.share).sum::<f32>() - 1.0).abs() < 1e-6);
         assert!((all.score - index.scores(&region)[0]).abs() < 1e-6);
-        let first = Explanation::new(&region, &index, 0, 1);
+        let first = ScoreParts::new(&region, &index, 0, 1);
         assert_eq!((first.evidence.len(), first.pairs, first.score), (1, 2, all.score));
         assert_eq!(first.evidence[0], all.evidence[0]);
-        assert_eq!(Explanation::new(&region, &index, 1, 10), Explanation::default());
+        assert_eq!(ScoreParts::new(&region, &index, 1, 10), ScoreParts::default());
     }
 }

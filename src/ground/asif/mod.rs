@@ -37,8 +37,9 @@ mod settings;
 mod texts;
 
 pub use engine::Asif;
-pub use explain::{Evidence, Explanation};
+pub use explain::ScoreParts;
 pub use index::InvertedIndex;
 pub use nearest::{Nearest, Similar};
 pub use relative::Relative;
 pub use settings::{AsifSettings, SettingsRefused};
+pub(in crate::ground) use texts::TextSide;

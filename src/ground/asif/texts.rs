@@ -9,7 +9,7 @@ use crate::ground::bank::{Bank, BankError, PairId, Side};
 /// look at the whole bank. What is kept of a text is always exactly the most similar pairs of the
 /// bank, so many as there are in its list.
 #[derive(Clone, Debug, Default)]
-pub(super) struct TextSide {
+pub(in crate::ground) struct TextSide {
     /// Each of unit length.
     vectors: Vec<Vec<f32>>,
     /// For each text, best first.

@@ -66,7 +66,7 @@ impl Bank {
         }
         bank.next_id = manifest.next_id;
         let folder = folder.canonicalize().map_err(BankError::io("look into", folder))?;
-        bank.home = Some(Home { folder, generation: manifest.generation });
+        *bank.home() = Some(Home { folder, generation: manifest.generation });
         Ok(bank)
     }
 

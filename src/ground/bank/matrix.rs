@@ -66,6 +66,15 @@ impl Matrix {
         self.blocks.truncate(self.rows.div_ceil(BLOCK_ROWS));
     }
 
+    /// All rows anew, in memory of their own.
+    pub(super) fn copy(&self) -> Result<Self, TchError> {
+        let mut copy = Self::new(self.dimension);
+        for rows in self.blocks() {
+            copy.push_rows(&rows?)?;
+        }
+        Ok(copy)
+    }
+
     /// One row.
     pub(super) fn row(&self, row: usize) -> Result<Vec<f32>, TchError> {
         let mut numbers = vec![0.0; self.dimension];

@@ -34,6 +34,7 @@ mod vector;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use error::{BankError, EncoderMismatch};
 pub use manifest::{BankManifest, EncoderId, FileRecord};
@@ -67,8 +68,8 @@ pub struct Bank {
     thumbnails: Thumbnails,
     row_of: HashMap<PairId, usize>,
     next_id: u64,
-    /// Where it was loaded from or saved to last.
-    home: Option<Home>,
+    /// Where it was loaded from or saved to last; of one bank and all its snapshots.
+    home: Arc<Mutex<Option<Home>>>,
 }
 
 /// A folder, and which of its states is in memory.
@@ -105,7 +106,7 @@ impl Bank {
             thumbnails: Thumbnails::default(),
             row_of: HashMap::new(),
             next_id: 1,
-            home: None,
+            home: Arc::default(),
         })
     }
 
@@ -294,6 +295,32 @@ impl Bank {
             all.extend(nearest.into_iter().map(Nearest::finish));
         }
         Ok(all)
+    }
+
+    /// A copy that may be saved on another thread while this bank goes on changing. It knows of each
+    /// other's savings: they are of one bank.
+    ///
+    /// # Errors
+    /// No memory for it.
+    pub fn snapshot(&self) -> Result<Self, BankError> {
+        Ok(Self {
+            image_encoder: self.image_encoder.clone(),
+            text_encoder: self.text_encoder.clone(),
+            settings: self.settings,
+            images: self.images.copy()?,
+            texts: self.texts.copy()?,
+            ids: self.ids.clone(),
+            origins: self.origins.clone(),
+            thumbnails: self.thumbnails.clone(),
+            row_of: self.row_of.clone(),
+            next_id: self.next_id,
+            home: Arc::clone(&self.home),
+        })
+    }
+
+    fn home(&self) -> MutexGuard<'_, Option<Home>> {
+        // It is replaced as a whole.
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn matrix(&self, side: Side) -> &Matrix {

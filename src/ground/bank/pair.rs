@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::BankError;
 use crate::types::{PixelBox, Stamp};
+
+pub use crate::types::PairId;
 
 /// The longest caption in bytes of UTF-8: far beyond what any text encoder takes.
 pub const MAX_CAPTION_BYTES: usize = 16 << 10;
@@ -16,19 +16,6 @@ pub const MAX_THUMBNAIL_BYTES: usize = 64 << 10;
 
 /// The longest name of a source or topic in bytes.
 const MAX_NAME_BYTES: usize = 4 << 10;
-
-/// The id of a pair, unique in its bank and never given again there.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
-)]
-#[serde(transparent)]
-pub struct PairId(pub u64);
-
-impl fmt::Display for PairId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// One of the two sides of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -56,18 +56,20 @@ impl Bank {
     /// # Errors
     /// [`BankError::ChangedMeanwhile`] where the bank was loaded from this folder and somebody else
     /// has saved to it since; what the file system or libtorch report. What was there stays.
-    pub fn save(&mut self, folder: &Path) -> Result<(), BankError> {
+    pub fn save(&self, folder: &Path) -> Result<(), BankError> {
         fs::create_dir_all(folder).map_err(BankError::io("make", folder))?;
-        let before = match BankManifest::read(folder) {
+        // Two paths may lead to one folder.
+        let folder = folder.canonicalize().map_err(BankError::io("look into", folder))?;
+        // One saving after the other.
+        let mut home = self.home();
+        let before = match BankManifest::read(&folder) {
             Ok(manifest) => Some(manifest),
             Err(BankError::NotABank { .. }) => None,
             Err(error) => return Err(error),
         };
         let found = before.as_ref().map_or(0, |manifest| manifest.generation);
-        // Two paths may lead to one folder.
-        let folder = folder.canonicalize().map_err(BankError::io("look into", folder))?;
-        if let Some(Home { folder: home, generation }) = &self.home
-            && *home == folder
+        if let Some(Home { folder: known, generation }) = &*home
+            && *known == folder
             && *generation != found
         {
             return Err(BankError::ChangedMeanwhile { folder, expected: *generation, found });
@@ -82,7 +84,7 @@ impl Bank {
                 let _ = fs::remove_file(folder.join(&file.name));
             }
         }
-        self.home = Some(Home { folder, generation });
+        *home = Some(Home { folder, generation });
         Ok(())
     }
 

@@ -152,7 +152,7 @@ fn a_bank_comes_back_from_the_disk_as_it_was() {
 #[test]
 fn an_empty_bank_is_one() {
     let home = TempDir::new().unwrap();
-    let mut bank = bank(AsifSettings::default());
+    let bank = bank(AsifSettings::default());
     bank.save(home.path()).unwrap();
     let again = Bank::load(home.path()).unwrap();
     assert!(again.is_empty());

@@ -45,6 +45,16 @@ impl ClassHead {
     pub(super) fn forward(&self, features: &Tensor, queries: &Tensor) -> Result<Tensor, TchError> {
         let class_embeds = normalised(&self.class_embeds(features)?)?;
         let similarity = class_embeds.f_matmul(&normalised(queries)?.f_transpose(0, 1)?)?;
+        self.logits(features, &similarity)
+    }
+
+    /// What a query would get at each patch that is exactly what the patch is: f32
+    /// `[batch, patches, 1]`.
+    pub(super) fn highest_possible(&self, features: &Tensor) -> Result<Tensor, TchError> {
+        self.logits(features, &Tensor::f_ones([1], (Kind::Float, features.device()))?)
+    }
+
+    fn logits(&self, features: &Tensor, similarity: &Tensor) -> Result<Tensor, TchError> {
         let shift = self.logit_shift.forward(features)?.f_to_kind(Kind::Float)?;
         let scale = self.logit_scale.forward(features)?.f_to_kind(Kind::Float)?;
         let scale = scale.f_elu()?.f_add_scalar(1.0)?;

@@ -15,7 +15,6 @@ mod heads;
 mod known;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
@@ -26,8 +25,7 @@ pub use known::KNOWN_NAMES;
 use super::inputs::{check_pixel_values, check_token_ids};
 use super::{ForwardError, LoadError};
 use crate::nn::{
-    self, EncoderConfig, ImageTower, LayerNorm, Linear, Scope, TextTower, TextTowerConfig,
-    unit_length,
+    self, EncoderConfig, ImageTower, Kept, LayerNorm, Linear, Scope, TextTower, unit_length,
 };
 use crate::weights::Weights;
 use heads::{ClassHead, PatchMlp};
@@ -40,16 +38,10 @@ pub struct Owl {
     kind: Kind,
     parameters: u64,
     network: Network,
+    /// All that was loaded, for [`twin`](Self::twin).
+    weights: Kept,
     /// f32 `[patches, 4]` on the device.
     box_bias: Tensor,
-}
-
-/// The part of an [`Owl`] that reads texts, for another thread than the one that looks at images.
-#[derive(Clone, Debug)]
-pub struct OwlTexts {
-    config: TextTowerConfig,
-    device: Device,
-    half: Arc<Mutex<TextHalf>>,
 }
 
 /// All that is learned.
@@ -81,18 +73,12 @@ impl Network {
 /// The part that is CLIP: keys below `owlvit` or `owlv2`.
 #[derive(Debug)]
 struct Clip {
-    /// Behind a lock, since a tensor may be sent to another thread and not shared with it.
-    texts: Arc<Mutex<TextHalf>>,
+    text_model: TextTower,
+    text_projection: Linear,
     vision_model: ImageTower,
     visual_projection: Linear,
     /// A scalar: the logarithm of CLIP's temperature. Detection does not use it.
     logit_scale: Tensor,
-}
-
-#[derive(Debug)]
-struct TextHalf {
-    text_model: TextTower,
-    text_projection: Linear,
 }
 
 impl Clip {
@@ -100,12 +86,9 @@ impl Clip {
         let projection = |name: &str, inputs: i64| {
             Linear::without_bias(&scope.at(name), inputs, config.projection)
         };
-        let texts = TextHalf {
+        Self {
             text_model: TextTower::new(&scope.at("text_model"), &config.text),
             text_projection: projection("text_projection", config.text.encoder.size),
-        };
-        Self {
-            texts: Arc::new(Mutex::new(texts)),
             vision_model: ImageTower::new(
                 &scope.at("vision_model"),
                 &config.image,
@@ -114,23 +97,6 @@ impl Clip {
             visual_projection: projection("visual_projection", config.image.encoder.size),
             logit_scale: scope.take("logit_scale", &[]),
         }
-    }
-}
-
-impl OwlTexts {
-    /// As [`Owl::embed_texts`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn embed(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
-        check_token_ids(ids, &self.config)?;
-        // Nothing is changed under the lock.
-        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
-        no_grad(|| {
-            let pooled = half.text_model.forward(&ids.f_to_device(self.device)?)?;
-            unit_length(&half.text_projection.forward(&pooled)?)
-        })
-        .map_err(ForwardError::from)
     }
 }
 
@@ -144,11 +110,22 @@ impl Owl {
     pub fn load(folder: &Path, device: Device, kind: Kind) -> Result<Self, LoadError> {
         let config = OwlConfig::open(folder)?;
         let loader = Weights::open(folder)?.loader(device, kind);
-        let network = Network::new(&Scope::root(&loader), &config);
+        let (network, weights) = Kept::build(&loader, |root| Network::new(root, &config));
         let parameters = loader.finish()?;
         // Only now: a configuration that claims a huge grid has been refused by its weights.
         let box_bias = no_grad(|| box_bias(config.image.grid())?.f_to_device(device))?;
-        Ok(Self { config, device, kind, parameters, network, box_bias })
+        Ok(Self { config, device, kind, parameters, network, weights, box_bias })
+    }
+
+    /// The same network for another thread. Both share their weights.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        Self {
+            network: Network::new(&Scope::root(&self.weights), &self.config),
+            weights: self.weights.clone(),
+            box_bias: self.box_bias.shallow_clone(),
+            ..*self
+        }
     }
 
     /// The configuration it was loaded from.
@@ -185,17 +162,13 @@ impl Owl {
     /// # Errors
     /// Another shape, an id outside the vocabulary, what libtorch reports.
     pub fn embed_texts(&self, ids: &Tensor) -> Result<Tensor, ForwardError> {
-        self.texts().embed(ids)
-    }
-
-    /// The part that reads texts. It shares its weights with this network.
-    #[must_use]
-    pub fn texts(&self) -> OwlTexts {
-        OwlTexts {
-            config: self.config.text,
-            device: self.device,
-            half: Arc::clone(&self.network.clip.texts),
-        }
+        check_token_ids(ids, &self.config.text)?;
+        let clip = &self.network.clip;
+        no_grad(|| {
+            let pooled = clip.text_model.forward(&ids.f_to_device(self.device)?)?;
+            unit_length(&clip.text_projection.forward(&pooled)?)
+        })
+        .map_err(ForwardError::from)
     }
 
     /// Runs the image tower.
@@ -306,6 +279,17 @@ impl Owl {
             }
         }
         no_grad(|| self.network.class_head.forward(&flat(features)?, queries))
+            .map_err(ForwardError::from)
+    }
+
+    /// The highest logit that any query could get at each patch, that of a query which is the patch
+    /// itself: f32 `[batch, grid * grid]`. OWL-ViT learned to shift and scale the logits of a patch
+    /// by what is there, so that it is low where there is no thing.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn highest_possible_logits(&self, features: &Tensor) -> Result<Tensor, ForwardError> {
+        no_grad(|| self.network.class_head.highest_possible(&flat(features)?)?.f_squeeze_dim(-1))
             .map_err(ForwardError::from)
     }
 

@@ -1,65 +1,10 @@
 //! The mask decoder: tokens of prompts and an image embedding to masks and how good they are.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
+use super::attention::CrossAttention;
 use super::{MaskDecoderConfig, SamConfig};
 use crate::nn::{Enlargement, LayerNorm, Linear, Mlp, Scope};
-
-/// Multi-head attention between two sequences, narrower inside.
-#[derive(Debug)]
-struct CrossAttention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    out_proj: Linear,
-    heads: i64,
-}
-
-impl CrossAttention {
-    fn new(scope: &Scope<'_>, config: &MaskDecoderConfig, downsample: i64) -> Self {
-        let size = config.encoder.size;
-        let inner = size / downsample;
-        let projection = |name: &str| Linear::new(&scope.at(name), size, inner);
-        Self {
-            q_proj: projection("q_proj"),
-            k_proj: projection("k_proj"),
-            v_proj: projection("v_proj"),
-            out_proj: Linear::new(&scope.at("out_proj"), inner, size),
-            heads: config.encoder.heads,
-        }
-    }
-
-    /// Each is `[prompts, its tokens, size]`, or `[1, ..]` where all prompts have the same, which
-    /// is then projected once. The result is `[prompts, tokens of the query, size]`.
-    fn forward(&self, query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Tensor, TchError> {
-        let count = query.size3()?.0.max(key.size3()?.0);
-        let split = |projection: &Linear, x: &Tensor| {
-            let projected = projection.forward(x)?;
-            let (batch, tokens, inner) = projected.size3()?;
-            let head = inner / self.heads;
-            projected
-                .f_view([batch, tokens, self.heads, head])?
-                .f_transpose(1, 2)?
-                .f_expand([count, self.heads, tokens, head], false)
-        };
-        let joined = Tensor::f_scaled_dot_product_attention(
-            &split(&self.q_proj, query)?,
-            &split(&self.k_proj, key)?,
-            &split(&self.v_proj, value)?,
-            None::<&Tensor>,
-            0.0,
-            false,
-            None,
-            false,
-        )?;
-        let (_, heads, tokens, head) = joined.size4()?;
-        self.out_proj.forward(&joined.f_transpose(1, 2)?.f_reshape([
-            count,
-            tokens,
-            heads * head,
-        ])?)
-    }
-}
 
 /// Tokens look at each other, at the image, think, and the image looks at them.
 #[derive(Debug)]
@@ -113,12 +58,16 @@ impl TwoWayLayer {
         };
         let queries = self.layer_norm1.forward(&queries)?;
         let key = keys.f_add(places)?;
-        let seen = self.cross_attn_token_to_image.forward(&queries.f_add(tokens)?, &key, keys)?;
+        let seen =
+            self.cross_attn_token_to_image.tokens_to_image(&queries.f_add(tokens)?, &key, keys)?;
         let queries = self.layer_norm2.forward(&queries.f_add(&seen)?)?;
         let queries = self.layer_norm3.forward(&queries.f_add(&self.mlp.forward(&queries)?)?)?;
-        let seen =
-            self.cross_attn_image_to_token.forward(&key, &queries.f_add(tokens)?, &queries)?;
-        let keys = self.layer_norm4.forward(&keys.f_add(&seen)?)?;
+        let mut seen = self.cross_attn_image_to_token.image_to_tokens(
+            &key,
+            &queries.f_add(tokens)?,
+            &queries,
+        )?;
+        let keys = self.layer_norm4.forward(&seen.f_add_(keys)?)?;
         Ok((queries, keys))
     }
 }
@@ -154,17 +103,20 @@ impl FeedForward {
 
 /// What the decoder says of some prompts in one image. Masks are drawn when they are asked for.
 #[derive(Debug)]
-pub struct Decoded {
+pub struct Decoded<'a> {
     /// f32 `[prompts, masks]`: the intersection over union that each mask is expected to have with
     /// the thing; not bounded.
     pub iou: Tensor,
     /// `[prompts, masks, size / 8]`.
     kernels: Tensor,
-    /// `[prompts, size / 8, side, side]`.
-    features: Tensor,
+    /// `[prompts, height * width, size]`: what each prompt made of the places of the image.
+    image: Tensor,
+    height: i64,
+    width: i64,
+    upscaling: &'a Upscaling,
 }
 
-impl Decoded {
+impl Decoded<'_> {
     /// All masks as logits, f32 `[prompts, masks, side, side]`, over the whole canvas.
     ///
     /// # Errors
@@ -187,12 +139,55 @@ impl Decoded {
     }
 
     fn draw(&self, kernels: &Tensor) -> Result<Tensor, TchError> {
-        let (count, size, height, width) = self.features.size4()?;
-        let masks = kernels.size3()?.1;
-        kernels
-            .f_bmm(&self.features.f_reshape([count, size, height * width])?)?
-            .f_view([count, masks, height, width])?
+        let (count, masks, _) = kernels.size3()?;
+        let pixels = self.upscaling.draw(&self.image, kernels)?;
+        // Each place is a square of squares.
+        pixels
+            .f_view([count, self.height, self.width, 2, 2, 2, 2, masks].as_slice())?
+            .f_permute([0, 7, 1, 3, 5, 2, 4, 6])?
+            .f_reshape([count, masks, 4 * self.height, 4 * self.width])?
             .f_to_kind(Kind::Float)
+    }
+}
+
+/// From places of the image to pixels of masks.
+#[derive(Debug)]
+struct Upscaling {
+    conv1: Enlargement,
+    layer_norm: LayerNorm,
+    conv2: Enlargement,
+}
+
+impl Upscaling {
+    fn new(scope: &Scope<'_>, size: i64) -> Self {
+        Self {
+            conv1: Enlargement::new(&scope.at("upscale_conv1"), size, size / 4, 2),
+            layer_norm: LayerNorm::new(&scope.at("upscale_layer_norm"), size / 4, 1e-6),
+            conv2: Enlargement::new(&scope.at("upscale_conv2"), size / 4, size / 8, 2),
+        }
+    }
+
+    /// `image` `[prompts, places, size]` and `kernels` `[prompts, masks, size / 8]` to
+    /// `[prompts, places * 16, masks]`: the pixels of each place's square, each of which is a
+    /// square of four.
+    ///
+    /// Channels stay side by side, so that nothing is copied from one order into another.
+    fn draw(&self, image: &Tensor, kernels: &Tensor) -> Result<Tensor, TchError> {
+        let (count, places, size) = image.size3()?;
+        let (first, second) = (self.conv1.for_rows()?, self.conv2.for_rows()?);
+        // The channels of all pixels are many times what they are made of: one prompt after the
+        // other they stay in the CPU's cache.
+        let per_pass = if image.device() == Device::Cpu { 1 } else { count };
+        let mut drawn = Vec::new();
+        for start in (0..count).step_by(per_pass.max(1) as usize) {
+            let some = per_pass.min(count - start);
+            let rows = image.f_narrow(0, start, some)?.f_reshape([some * places, size])?;
+            let mut x = self.layer_norm.forward(&first.forward(&rows)?)?;
+            let mut x = second.forward(&x.f_gelu_("none")?)?;
+            let pixels = x.f_gelu_("none")?.f_view([some, places * 16, size / 8])?;
+            drawn.push(pixels.f_bmm(&kernels.f_narrow(0, start, some)?.f_transpose(1, 2)?)?);
+        }
+        Tensor::f_cat(&drawn, 0)
     }
 }
 
@@ -204,9 +199,7 @@ pub(super) struct MaskDecoder {
     layers: Vec<TwoWayLayer>,
     final_attn_token_to_image: CrossAttention,
     layer_norm_final_attn: LayerNorm,
-    upscale_conv1: Enlargement,
-    upscale_layer_norm: LayerNorm,
-    upscale_conv2: Enlargement,
+    upscaling: Upscaling,
     output_hypernetworks_mlps: Vec<FeedForward>,
     iou_prediction_head: FeedForward,
     masks: i64,
@@ -236,9 +229,7 @@ impl MaskDecoder {
                 size,
                 1e-5,
             ),
-            upscale_conv1: Enlargement::new(&scope.at("upscale_conv1"), size, size / 4, 2),
-            upscale_layer_norm: LayerNorm::new(&scope.at("upscale_layer_norm"), size / 4, 1e-6),
-            upscale_conv2: Enlargement::new(&scope.at("upscale_conv2"), size / 4, size / 8, 2),
+            upscaling: Upscaling::new(scope, size),
             output_hypernetworks_mlps: (0..tokens)
                 .map(|index| FeedForward::new(&mlps.at(index), [size, size, size / 8], 3))
                 .collect(),
@@ -259,7 +250,7 @@ impl MaskDecoder {
         image: &Tensor,
         places: &Tensor,
         prompts: &Tensor,
-    ) -> Result<Decoded, TchError> {
+    ) -> Result<Decoded<'_>, TchError> {
         let (_, size, height, width) = image.size4()?;
         let count = prompts.size3()?.0;
         let outputs = Tensor::f_cat(&[&self.iou_token, &self.mask_tokens], 0)?;
@@ -272,14 +263,12 @@ impl MaskDecoder {
             (queries, keys) = layer.forward(&queries, &keys, &tokens, places)?;
         }
         let key = keys.f_add(places)?;
-        let seen = self.final_attn_token_to_image.forward(&queries.f_add(&tokens)?, &key, &keys)?;
+        let seen = self.final_attn_token_to_image.tokens_to_image(
+            &queries.f_add(&tokens)?,
+            &key,
+            &keys,
+        )?;
         let queries = self.layer_norm_final_attn.forward(&queries.f_add(&seen)?)?;
-
-        let keys = keys.f_transpose(1, 2)?.f_reshape([-1, size, height, width])?;
-        let mut x =
-            self.upscale_layer_norm.forward_channels(&self.upscale_conv1.forward(&keys)?)?;
-        let mut x = self.upscale_conv2.forward(&x.f_gelu_("none")?)?;
-        let features = x.f_gelu_("none")?;
 
         // The first token of the masks is that of the single one.
         let mut kernels = Vec::with_capacity(self.output_hypernetworks_mlps.len());
@@ -290,7 +279,10 @@ impl MaskDecoder {
         Ok(Decoded {
             iou: iou.f_narrow(1, 1, self.masks)?.f_to_kind(Kind::Float)?,
             kernels: Tensor::f_stack(&kernels, 1)?,
-            features,
+            image: keys.f_expand([count, height * width, size], false)?,
+            height,
+            width,
+            upscaling: &self.upscaling,
         })
     }
 }

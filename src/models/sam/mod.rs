@@ -9,6 +9,7 @@
 //! tokens of the same kinds: with fillers between them, as the reference has them in mixed
 //! batches, a prompt would get another mask in company than alone.
 
+mod attention;
 mod config;
 mod decoder;
 mod known;
@@ -187,11 +188,11 @@ impl Sam {
     ///
     /// `image` is `[1, size, grid, grid]` from [`embed_images`](Self::embed_images), `prompts`
     /// `[prompts, tokens, size]` from [`embed_prompts`](Self::embed_prompts). Memory goes with the
-    /// number of prompts: 20 MB for each at full size in f32.
+    /// number of prompts: 15 MB for each at full size in f32.
     ///
     /// # Errors
     /// Another shape, what libtorch reports.
-    pub fn decode(&self, image: &Tensor, prompts: &Tensor) -> Result<Decoded, ForwardError> {
+    pub fn decode(&self, image: &Tensor, prompts: &Tensor) -> Result<Decoded<'_>, ForwardError> {
         let (size, grid) = (self.config.size, self.config.grid());
         if *image.size() != [1, size, grid, grid] {
             return Err(ForwardError::Shape {

@@ -169,6 +169,7 @@ pub(super) fn tuning(config: &Config) -> Tuning {
 pub(super) fn rules(config: &Config) -> DetectionRules {
     DetectionRules {
         nms_iou: config.nms_iou,
+        nms_across_prompts: config.nms_across_prompts,
         max_detections: config.max_detections,
         names_per_box: config.names_per_box,
     }

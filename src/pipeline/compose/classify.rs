@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use image::RgbImage;
 
+use super::ahead::Ahead;
 use crate::ground::{crop_with_margin, square_around};
 use crate::tasks::{
-    Classifier, DetectError, DetectionRules, Detector, ImageDetections, ModelInfo, TextsAhead,
+    BankChange, BankChanged, BankRefused, Classifier, DetectError, DetectionRules, Detector,
+    ImageDetections, ModelInfo, PromptsAhead,
 };
 use crate::types::{Detection, PromptSet, PromptSetRefused, Stage};
 
@@ -111,20 +113,23 @@ impl Detector for ClassifyingDetector {
         Ok(())
     }
 
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
-        let (detector, classifier) = (self.detector.texts_ahead(), self.classifier.texts_ahead());
-        let both: Vec<_> = [
-            detector.map(|ahead| (ahead, Texts::OfDetector)),
-            classifier.map(|ahead| (ahead, Texts::OfClassifier)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        (!both.is_empty()).then(|| Arc::new(Ahead(both)) as _)
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
+        let mut ahead = Ahead::default();
+        ahead.add(self.detector.prompts_ahead(), |set| Arc::clone(set).without_finer());
+        ahead.add(self.classifier.prompts_ahead(), Arc::clone);
+        ahead.into_one()
     }
 
     fn set_rules(&mut self, rules: DetectionRules) {
         self.detector.set_rules(rules);
+    }
+
+    fn set_proposals(&mut self, most: usize) -> bool {
+        self.detector.set_proposals(most)
+    }
+
+    fn change_bank(&mut self, change: BankChange) -> Result<BankChanged, BankRefused> {
+        self.detector.change_bank(change)
     }
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
@@ -138,27 +143,6 @@ impl Detector for ClassifyingDetector {
             }
         }
         Ok(found)
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Texts {
-    OfDetector,
-    OfClassifier,
-}
-
-/// What encodes the texts of both.
-struct Ahead(Vec<(Arc<dyn TextsAhead>, Texts)>);
-
-impl TextsAhead for Ahead {
-    fn encode(&self, prompts: &PromptSet) {
-        let without = Arc::new(prompts.clone()).without_finer();
-        for (ahead, texts) in &self.0 {
-            match texts {
-                Texts::OfDetector => ahead.encode(&without),
-                Texts::OfClassifier => ahead.encode(prompts),
-            }
-        }
     }
 }
 

@@ -39,9 +39,11 @@ impl Detector for Boxes {
                     box_in_source_px: PixelBox::from_corners([at as f32, 0.0, 9.0, 4.0]),
                     mask: None,
                     finer: Vec::new(),
+                    explanation: None,
                 })
                 .collect(),
             best_scores: vec![0.5],
+            proposals: Vec::new(),
             timings: StageTimings::default(),
         });
         Ok(found.collect())
@@ -132,7 +134,12 @@ fn every_connected_part_of_a_mask_is_an_object() {
         map([1.0, 3.0, -9.0, 2.0, 1.0, -9.0, -9.0, 0.5]),
         map([-9.0, -9.0, -9.0, -9.0, 4.0, 4.0, -9.0, -9.0]),
     ];
-    let rules = DetectionRules { nms_iou: None, max_detections: 3, names_per_box: 1 };
+    let rules = DetectionRules {
+        nms_iou: None,
+        nms_across_prompts: false,
+        max_detections: 3,
+        names_per_box: 1,
+    };
     let mut detector = SegmentingDetector::new(Box::new(Maps(info("maps"), maps)), rules);
     let image = [Arc::new(RgbImage::new(8, 1))];
     assert!(matches!(detector.detect(&image), Err(DetectError::NoPrompts)));

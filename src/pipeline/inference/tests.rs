@@ -1,3 +1,5 @@
+mod mid_frame;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
@@ -51,11 +53,13 @@ impl Detector for WholeImage {
                             objectness: None,
                             box_in_source_px: PixelBox::from_corners([0.0, 0.0, width as f32, 1.0]),
                             mask: None,
-                            finer: Vec::new()
+                            finer: Vec::new(),
+                            explanation: None,
                         };
                         self.rules.map_or(1, |rules| rules.max_detections)
                     ],
                     best_scores: vec![0.5],
+                    proposals: Vec::new(),
                     timings: StageTimings::default(),
                 }),
             })
@@ -301,7 +305,12 @@ fn new_rules_hold_from_the_next_frame_on() {
     let left = pipeline.camera("/left").unwrap();
     for max_detections in [3, 7] {
         pipeline
-            .set_rules(DetectionRules { nms_iou: None, max_detections, names_per_box: 1 })
+            .set_rules(DetectionRules {
+                nms_iou: None,
+                nms_across_prompts: false,
+                max_detections,
+                names_per_box: 1,
+            })
             .unwrap();
         pipeline.post(left, frame("/left", 1, 3));
         let Some(Outcome::Found { detections, .. }) = results.blocking_recv() else {

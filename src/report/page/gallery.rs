@@ -10,6 +10,7 @@ use super::super::format;
 use super::super::pictures::Picture;
 use super::Page;
 use super::parts::{Drawn, figure_of, name, put};
+use crate::types::Explanation;
 
 pub(super) const ID: &str = "pictures";
 
@@ -75,6 +76,9 @@ fn figure(page: &Page<'_>, frame: u64, picture: &Picture, best_of: &[usize]) -> 
                 }
             }
         }
+        @for (prompt, score, why) in &picture.explained {
+            (explanation(prompt, *score, why))
+        }
         @if let Some(map) = &picture.from_above {
             img src={ "data:image/jpeg;base64," (BASE64.encode(&map.jpeg)) }
                 alt="The scene from above: heights, and what was found"
@@ -96,6 +100,30 @@ fn figure(page: &Page<'_>, frame: u64, picture: &Picture, best_of: &[usize]) -> 
         &Drawn { jpeg: &picture.jpeg, width: *width, height: *height, alt: &alt },
         &caption,
     )
+}
+
+/// The pairs that spoke most for a detection, with their parts of its score.
+fn explanation(prompt: &str, score: f32, why: &Explanation) -> Markup {
+    let more = why.pairs.saturating_sub(why.evidence.len()) as u64;
+    html! {
+        div.why {
+            p { (name(prompt)) " " span.score { (format::score(score)) } ", since it looks like" }
+            ul {
+                @for one in &why.evidence {
+                    li title={ "pair " (one.weights.pair) ", " (one.source) } {
+                        @if let Some(jpeg) = &one.thumbnail {
+                            img src={ "data:image/jpeg;base64," (BASE64.encode(jpeg)) } alt="";
+                        }
+                        span { (one.caption) }
+                        span.score { (format::share(one.weights.share)) }
+                    }
+                }
+            }
+            @if more > 0 {
+                p { "and " (format::counted(more, "more pair")) }
+            }
+        }
+    }
 }
 
 /// What a picture shows, for those who cannot see it.

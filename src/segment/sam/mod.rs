@@ -21,12 +21,14 @@ use prompts::{check, groups, on_canvas};
 
 pub use prompts::MAX_POINTS;
 
-/// Prompts that the decoder takes in one pass where memory is no matter.
+/// Prompts whose masks are brought to the size of the source together, as logits of 256 KB each at
+/// full size; and the most that the decoder takes in one pass.
 const PROMPTS_PER_PASS: usize = 64;
 
-/// Places of image embeddings that the decoder works on at once on the CPU: 16 prompts at full
-/// size, which take some 300 MB. More of them gain nothing there.
-const PLACES_PER_PASS: usize = 16 * 64 * 64;
+/// Places of image embeddings that the decoder works on at once on the CPU: 2 prompts at full
+/// size. Their tensors have 8 MB, which glibc's allocator hands from one step to the next; those of
+/// 16 prompts are new pages every time, and cost a sixth more (two cores: 20 ms a prompt, not 17).
+const PLACES_PER_PASS: usize = 2 * 64 * 64;
 
 /// Images that are encoded in one pass on a GPU.
 const IMAGES_PER_PASS: usize = 4;
@@ -238,15 +240,14 @@ impl SamSegmenter {
         let Some(source) = CanvasMasks::new(sizes) else { return Ok(()) };
         let mut clock = StageClock::start(self.model.device());
         for alike in groups(asked) {
-            let tokens = alike.first().map_or(1, |(_, prompt)| prompt.tokens());
-            for pass in alike.chunks(self.prompts_per_pass(tokens)) {
+            for some in alike.chunks(PROMPTS_PER_PASS) {
                 let (logits, iou) =
-                    no_grad(|| self.best(embedding, pass)).map_err(failed_in(Stage::Heads))?;
+                    no_grad(|| self.best(embedding, some)).map_err(failed_in(Stage::Heads))?;
                 self.refuse_nan(&logits, &iou)?;
                 result.timings.add(Stage::Heads, clock.lap());
                 let side = sizes.mask_side as usize;
                 let drawn = self.at_source_size(&source, &logits, side * side);
-                for (((index, _), (mask, stability)), iou) in pass.iter().zip(drawn).zip(iou) {
+                for (((index, _), (mask, stability)), iou) in some.iter().zip(drawn).zip(iou) {
                     result.masks[*index] = SamMask { mask, predicted_iou: Some(iou), stability };
                 }
                 result.timings.add(Stage::Postprocess, clock.lap());
@@ -255,23 +256,29 @@ impl SamSegmenter {
         Ok(())
     }
 
-    /// One pass of the decoder: the best mask of each prompt, `side * side` logits each, and its
-    /// predicted IoU.
+    /// The best mask of each prompt, `side * side` logits each, and its predicted IoU. All prompts
+    /// are alike.
     fn best(
         &self,
         embedding: &Tensor,
-        pass: &[(usize, &CanvasPrompt)],
+        prompts: &[(usize, &CanvasPrompt)],
     ) -> Result<(Vec<f32>, Vec<f32>), ForwardError> {
-        let prompts: Vec<_> = pass.iter().map(|(_, prompt)| (*prompt).clone()).collect();
-        let tokens = self.model.embed_prompts(&prompts)?;
-        let (logits, iou) = self.model.decode(embedding, &tokens)?.best()?;
-        let fetch = |tensor: Tensor| -> Result<Vec<f32>, TchError> {
+        let tokens = prompts.first().map_or(1, |(_, prompt)| prompt.tokens());
+        let (mut all_logits, mut all_iou) = (Vec::new(), Vec::new());
+        let fetch = |tensor: Tensor, all: &mut Vec<f32>| -> Result<(), TchError> {
             let tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
-            let mut values = vec![0.0; tensor.numel()];
-            tensor.f_copy_data(&mut values, tensor.numel())?;
-            Ok(values)
+            let (before, count) = (all.len(), tensor.numel());
+            all.resize(before + count, 0.0);
+            tensor.f_copy_data(&mut all[before..], count)
         };
-        Ok((fetch(logits)?, fetch(iou)?))
+        for pass in prompts.chunks(self.prompts_per_pass(tokens)) {
+            let pass: Vec<_> = pass.iter().map(|(_, prompt)| (*prompt).clone()).collect();
+            let tokens = self.model.embed_prompts(&pass)?;
+            let (logits, iou) = self.model.decode(embedding, &tokens)?.best()?;
+            fetch(logits, &mut all_logits)?;
+            fetch(iou, &mut all_iou)?;
+        }
+        Ok((all_logits, all_iou))
     }
 
     /// Brings masks to the size of the source, a share of them on each thread. One after the
@@ -307,7 +314,10 @@ impl SamSegmenter {
         })
     }
 
-    fn prompts_per_pass(&self, tokens: usize) -> usize {
+    /// Prompts of so many tokens that the decoder takes at once: what bounds its memory, whatever
+    /// the number of prompts. On the CPU, at full size, 2 boxes.
+    #[must_use]
+    pub fn prompts_per_pass(&self, tokens: usize) -> usize {
         // What points cost goes with their number; a box is two tokens.
         let prompts = PROMPTS_PER_PASS * 8 / (tokens + 6);
         let grid = self.model.config().grid() as usize;

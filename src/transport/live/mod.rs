@@ -111,8 +111,33 @@ pub type DetectAnswer = Box<dyn FnOnce(Result<LiveRecord, String>) + Send>;
 /// Takes the answer to a prompt set. Called once, on any thread.
 pub type PromptsReply = Box<dyn FnOnce(&PromptsAnswer) + Send>;
 
+/// What a node is to learn while it runs.
+pub enum Lesson {
+    /// The thing becomes an exemplar of the prompt of its name.
+    Exemplar(ShownThing),
+    /// The bank of pairs is to be another.
+    Bank(BankLesson),
+}
+
+/// What is to be other in the bank of pairs.
+pub enum BankLesson {
+    /// The thing becomes a pair.
+    Pair {
+        /// The thing: the prompt of its name, which is made where there is none, is looked up in
+        /// the bank.
+        shown: ShownThing,
+        /// Its text in the bank.
+        caption: String,
+    },
+    /// All pairs with this caption go.
+    Forget {
+        /// Their text.
+        caption: String,
+    },
+}
+
 /// A thing that is shown while the node runs.
-pub struct Lesson {
+pub struct ShownThing {
     /// What it is called: a prompt of the set in use, or a new one.
     pub name: String,
     /// Where in the picture it is; `None` where the whole picture shows it.
@@ -155,7 +180,8 @@ pub trait NodeInput: Send + Sync {
     /// A prompt set as text, in the form of a prompts file, that is to replace the one in use.
     fn set_prompts(&self, text: Vec<u8>, reply: PromptsReply);
 
-    /// A thing is shown: the set in use is to be replaced by one with this exemplar, too.
+    /// A thing is shown, or to be forgotten. The answer is the set in use: with an exemplar or a
+    /// prompt more, or the same where only the bank is another.
     fn teach(&self, lesson: Lesson, reply: PromptsReply);
 
     /// The prompt set in use.

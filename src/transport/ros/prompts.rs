@@ -232,8 +232,12 @@ mod tests {
         assert_eq!((cat.texts.as_slice(), cat.threshold), (&["cat".to_owned()][..], Some(0.25)));
         assert!(cat.negative);
         let nan = msgs::Prompt { threshold: Some(f32::NAN), ..self::mug() };
-        let error = parse_message(&as_file(&[nan], None, None)).unwrap_err().to_string();
-        assert!(error.contains("prompts[0].threshold"), "{error}");
+        let plain = msgs::Prompt { name: "cup".into(), ..Default::default() };
+        let refused = parse_message(&as_file(&[plain, nan], None, None)).unwrap_err();
+        assert_eq!(
+            refused.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["prompt 2 (\"mug\").threshold: expected a number from 0 to 1, found nothing"]
+        );
         assert!(parse_message(&as_file(&[], None, None)).is_err());
     }
 
@@ -283,7 +287,8 @@ mod tests {
         let cut = vec![shown(&picture.encoded[..20], None)];
         let cut = msgs::Prompt { name: "gadget".into(), exemplars: cut, ..Default::default() };
         let error = parse_message(&as_file(&[cut], None, None)).unwrap_err().to_string();
-        assert!(error.contains("prompts[0].exemplars[0].image: expected a picture"), "{error}");
+        let expected = "\n  prompt 1 (\"gadget\").exemplars[0].image: expected a picture";
+        assert!(error.contains(expected), "{error}");
     }
 
     #[test]

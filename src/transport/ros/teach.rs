@@ -7,7 +7,9 @@ use super::images::{ImageFeed, live_image};
 use super::services::{Answer, serve};
 use super::{Held, LinkError, RosLink};
 use crate::transport::frames::{picture_of_compressed, picture_of_image};
-use crate::transport::live::{ImageError, Lesson, NodeInput, PromptsAnswer, now};
+use crate::transport::live::{
+    BankLesson, ImageError, Lesson, NodeInput, PromptsAnswer, ShownThing, now,
+};
 use crate::types::{ExemplarPicture, PixelBox};
 use crate::vision::exemplar::{picture_of_bytes, picture_of_image as picture_of_pixels};
 use crate::wire::Message;
@@ -53,7 +55,16 @@ fn lesson_of(
     cameras: &[Arc<ImageFeed>],
 ) -> Result<Lesson, String> {
     let asked = TeachRequest::decode(&request).map_err(|error| error.to_string())?;
-    let name = asked.name.to_string();
+    if !asked.forget.is_empty() {
+        let shows =
+            [asked.image.is_some(), asked.compressed_image.is_some(), asked.r#box.is_some()];
+        if shows.contains(&true) || !(asked.name.is_empty() && asked.caption.is_empty()) {
+            return Err("expected `forget` alone, found it beside a thing that is shown".to_owned());
+        }
+        let caption = asked.forget.to_string();
+        return Ok(Lesson::Bank(BankLesson::Forget { caption }));
+    }
+    let (name, caption) = (asked.name.to_string(), asked.caption.to_string());
     let box_in_source_px = asked.r#box.map(PixelBox::from);
     let picture: Box<dyn FnOnce() -> Result<ExemplarPicture, ImageError> + Send> =
         match (asked.image.is_some(), asked.compressed_image.is_some()) {
@@ -67,7 +78,11 @@ fn lesson_of(
                 Box::new(move || picture_of_request(&service, &request))
             }
         };
-    Ok(Lesson { name, box_in_source_px, picture })
+    let shown = ShownThing { name, box_in_source_px, picture };
+    Ok(match caption.is_empty() {
+        true => Lesson::Exemplar(shown),
+        false => Lesson::Bank(BankLesson::Pair { shown, caption }),
+    })
 }
 
 /// The image of a request, which is kept as it came.

@@ -19,12 +19,13 @@
 //! | `owlet/N/overlay/<camera>` | out, while somebody subscribes | JPEG |
 //! | `owlet/N/prompts` | put, get | JSON or YAML in the form of a prompts file |
 //! | `owlet/N/prompts/answer` | out | what became of a put |
-//! | `owlet/N/detect` | get | an image in, JSON back |
+//! | `owlet/N/detect` | get | an image in, as attachment prompts of its own, JSON back |
 //! | `owlet/N/status` | out, get | JSON ([`Status`]) |
 //! | `owlet/N` | liveliness token, while the node is active | |
 
 mod answers;
 mod around;
+mod detect;
 mod error;
 mod keys;
 mod messages;
@@ -61,7 +62,7 @@ use self::teach::answer_prompts;
 use super::closing;
 use super::live::{
     CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
-    PromptsRefused, SingleImage, SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
+    PromptsRefused, SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
 };
 use super::records::LiveRecord;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap, PromptSet};
@@ -242,30 +243,6 @@ impl ZenohTransport {
                         let reply = move |prompts: &PromptsAnswer| answer_prompts(answer, prompts);
                         input.set_prompts(text, Box::new(reply));
                     }
-                }
-            })
-            .wait()
-            .map_err(|error| ZenohError::declare(&key, &*error))
-    }
-
-    fn detect(&self, input: Arc<dyn NodeInput>) -> Result<Queryable<()>, ZenohError> {
-        let key = self.keys.detect();
-        let topic = key.to_string();
-        self.session
-            .declare_queryable(key.clone())
-            .callback(move |query| {
-                let message = ImagePayload::of_query(&query);
-                let answer = QueryAnswer::new(query);
-                match message {
-                    Some(message) => {
-                        let reply = move |found: Result<LiveRecord, String>| match found {
-                            Ok(record) => answer.send::<_, PromptsRecord>(Ok(&record)),
-                            Err(reason) => answer.refuse(&reason),
-                        };
-                        let image = SingleImage { message: Box::new(message), prompts: None };
-                        input.detect(&topic, image, Box::new(reply));
-                    }
-                    None => answer.refuse("expected an image as payload, found none"),
                 }
             })
             .wait()

@@ -87,6 +87,11 @@ impl ImagePayload {
         })
     }
 
+    /// The same with another attachment.
+    pub(super) fn with_attachment(self, attachment: Vec<u8>) -> Self {
+        Self { attachment: Some(attachment.into()), ..self }
+    }
+
     /// Stamp and frame, and whose clock gave the stamp.
     pub(super) fn header(&self) -> Result<(FrameHeader, StampSource), PayloadError> {
         if self.is_delete {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use zenoh::Wait;
 use zenoh::query::Queryable;
 
-use super::super::live::{Lesson, NodeInput, PromptsAnswer, PromptsRecord};
+use super::super::live::{BankLesson, Lesson, NodeInput, PromptsAnswer, PromptsRecord, ShownThing};
 use super::answers::QueryAnswer;
 use super::{ZenohError, ZenohTransport};
 use crate::types::PixelBox;
@@ -16,15 +16,20 @@ use crate::vision::exemplar::picture_of_data_url;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TeachRecord {
-    name: String,
-    image: String,
+    name: Option<String>,
+    image: Option<String>,
     #[serde(default, rename = "box")]
     box_px: Option<[f32; 4]>,
+    /// Makes it a pair of the bank, with this text.
+    caption: Option<String>,
+    /// Pairs of the bank to be forgotten, by their text; stands alone.
+    forget: Option<String>,
 }
 
 impl ZenohTransport {
     /// The payload is an object with `name`, `image` (a data URL) and, where not the whole picture
-    /// shows the thing, `box`.
+    /// shows the thing, `box`; with `caption`, too, for a pair of the bank. Or `forget` with the
+    /// caption of pairs.
     pub(super) fn teach(&self, input: Arc<dyn NodeInput>) -> Result<Queryable<()>, ZenohError> {
         let key = self.keys.teach();
         self.session
@@ -53,12 +58,38 @@ pub(super) fn answer_prompts(answer: QueryAnswer, prompts: &PromptsAnswer) {
 
 /// Reads a lesson; its picture is decoded later.
 fn lesson(payload: &[u8]) -> Result<Lesson, String> {
-    let TeachRecord { name, image, box_px } = serde_json::from_slice(payload).map_err(|error| {
-        format!("expected an object with `name`, `image` (a data URL) and `box`: {error}")
+    let record = serde_json::from_slice(payload).map_err(|error| {
+        format!(
+            "expected an object with `name`, `image` (a data URL), `box` and `caption`, or with \
+             `forget`: {error}"
+        )
     })?;
-    Ok(Lesson {
+    let (name, image, box_px, caption) = match record {
+        TeachRecord {
+            name: None,
+            image: None,
+            box_px: None,
+            caption: None,
+            forget: Some(caption),
+        } => {
+            return Ok(Lesson::Bank(BankLesson::Forget { caption }));
+        }
+        TeachRecord { forget: Some(_), .. } => {
+            return Err("expected `forget` alone, found it beside a thing that is shown".to_owned());
+        }
+        TeachRecord { name, image, box_px, caption, forget: None } => {
+            (name, image, box_px, caption)
+        }
+    };
+    let name = name.ok_or("missing field `name`")?;
+    let image = image.ok_or("missing field `image`")?;
+    let shown = ShownThing {
         name,
         box_in_source_px: box_px.map(PixelBox::from_corners),
         picture: Box::new(move || Ok(picture_of_data_url(&image)?)),
+    };
+    Ok(match caption {
+        None => Lesson::Exemplar(shown),
+        Some(caption) => Lesson::Bank(BankLesson::Pair { shown, caption }),
     })
 }

@@ -69,6 +69,7 @@ mod tests {
                 predicted_iou: None,
             }),
             finer: Vec::new(),
+            explanation: None,
         };
         let mut found = FrameDetections {
             camera: "front".into(),

@@ -179,6 +179,7 @@ mod tests {
             box_in_source_px: PixelBox::from_corners([0.0, 0.0, 9.0, 9.0]),
             mask: None,
             finer: Vec::new(),
+            explanation: None,
         };
         let prompts = vec![Prompt::from_text("a mug"), Prompt::from_text("a bowl")];
         let found = FrameDetections {

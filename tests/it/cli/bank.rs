@@ -37,7 +37,7 @@ fn bank(folder: &Path, image_encoder: &str, captions: &[&str]) {
 }
 
 /// A sentence encoder of one layer, whose weights follow from their places.
-fn tiny_bert(folder: &Path) {
+pub(super) fn tiny_bert(folder: &Path) {
     const SIZE: i64 = 8;
     const WORDS: [&str; 12] = [
         "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "red", "cup", "dog", "##s", "on",

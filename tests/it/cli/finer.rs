@@ -60,7 +60,7 @@ fn finer_of(detection: &Value) -> Vec<(String, f64)> {
 fn expected(path: &Path, detection: &Value) -> Vec<(String, f64)> {
     let options = EncoderOptions::new(fixture("clip_tiny"), "tiny");
     let options = EncoderOptions { device: DeviceChoice::Cpu, ..options };
-    let mut classifier = ClipClassifier::load(&options).unwrap();
+    let mut classifier = ClipClassifier::load(&options, None).unwrap();
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let finer = vec![
         FinerLabel::from_text("a red cat"),

@@ -7,6 +7,7 @@ mod boxes;
 mod detect;
 mod detect_refusals;
 mod finer;
+pub(crate) mod grounding;
 mod help;
 mod inspect;
 mod masks;

@@ -6,6 +6,7 @@ use owlet::config::prompts;
 use tempfile::TempDir;
 
 use super::{gallery, picture, run, words};
+use crate::bad_pictures::{cut_png, giant_jpeg};
 use crate::golden_models::fixture;
 
 #[test]
@@ -53,12 +54,22 @@ fn what_cannot_be_taught_is_refused_and_leaves_no_file() {
         (words!["-n", "x", "--box", "0,0,900,20"], 2, "is not inside its picture of 213x140"),
         (words!["-n", "x", "--box", "9,9,9,20"], 2, "has no pixel"),
         (words!["-n", "x", "--box", "0,0,213,1"], 2, "the model sees no object there"),
+        (words!["-n", "x", "--box", "nan,0,20,20"], 2, "expected 4 numbers"),
         (words!["-n", " "], 2, "the prompt is empty"),
         (words!["-n", "x", "--box", "1,2,3"], 2, "--box"),
     ] {
         run(teach(more), code).says(&[expected]);
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "{expected}");
     }
+    for (name, expected) in [("cut.png", "the PNG cannot be decoded"), ("giant.jpg", "65500x65500")]
+    {
+        let path = home.path().join(name);
+        fs::write(&path, if name == "cut.png" { cut_png() } else { giant_jpeg() }).unwrap();
+        let told = words!["teach", path, "-n", "x", "--prompts", file, "-m", model];
+        run(told, 1).says(&[name, expected]);
+        fs::remove_file(path).unwrap();
+    }
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     let mut late = words!["teach", gallery(), "-n", "x", "--at", "900", "--prompts", file];
     late.extend(words!["-m", model]);
     run(late, 2).says(&["has no picture so late"]);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use image::RgbImage;
 use owlet::config::{ConfigError, prompts};
-use owlet::types::{FinerLabel, Prompt};
+use owlet::types::{FinerLabel, Prompt, PromptSet};
 use owlet::vision::exemplar::{data_url, picture_of_image};
 
 use super::{file, problems, repository};
+use crate::bad_pictures::{cut_png, giant_jpeg};
 
 fn prompts_of(text: impl AsRef<[u8]>) -> Result<Vec<Prompt>, ConfigError> {
     let (_folder, path) = file("prompts.yaml", text);
@@ -233,7 +234,7 @@ fn a_message_is_read_like_a_file_and_may_say_what_it_replaces() {
     assert_eq!(message.prompts, [Prompt { threshold: Some(0.5), ..Prompt::from_text("a cat") }]);
     assert_eq!(read("prompts: [a cat]").unwrap().replaces, None);
     let error = read("version: new\nprompts: [\"\"]\ncolour: red\n").unwrap_err().to_string();
-    for expected in ["prompts:1: version", "prompts:2: prompts[0]", "prompts:3: colour"] {
+    for expected in ["\n  line 1: version", "\n  line 2: prompt 1: ", "\n  line 3: colour"] {
         assert!(error.contains(expected), "{error}");
     }
     let huge = vec![b'x'; 33 << 20];
@@ -317,4 +318,36 @@ fn every_problem_of_a_picture_is_told_and_a_message_names_no_files() {
     let file = "prompts: [{name: a, exemplars: [/etc/passwd]}]";
     let error = prompts::parse_message(file.as_bytes()).unwrap_err().to_string();
     assert!(error.contains("only a file of prompts names files"), "{error}");
+}
+
+#[test]
+fn a_picture_beside_a_prompts_file_that_is_none_is_refused_by_its_place() {
+    let (folder, path) = file(
+        "prompts.yaml",
+        "prompts:
+  - {name: a, exemplars: [good.png, cut.png]}
+  - {name: b, exemplars: [{image: giant.jpg, box: [0, 0, 9, 9]}]}
+  - {name: c, exemplars: [{image: good.png, box: [.nan, 0, 9, 9]}]}
+",
+    );
+    let good = picture_of_image(Arc::new(RgbImage::new(40, 30))).unwrap();
+    std::fs::write(folder.path().join("good.png"), good.encoded).unwrap();
+    std::fs::write(folder.path().join("cut.png"), cut_png()).unwrap();
+    std::fs::write(folder.path().join("giant.jpg"), giant_jpeg()).unwrap();
+    let error = prompts::read(&path).unwrap_err().to_string();
+    for expected in [
+        "2: prompts[0].exemplars[1]: expected a picture (JPEG or PNG), found the PNG cannot be",
+        "3: prompts[1].exemplars[0].image: expected a picture (JPEG or PNG), found ",
+        "65500x65500",
+        "4: prompts[2].exemplars[0].box: expected four numbers",
+    ] {
+        assert!(error.contains(expected), "{expected} is not in\n{error}");
+    }
+    // What a box misses is told when the set is checked, with the prompt's name.
+    let boxes = "prompts: [{name: d, exemplars: [{image: good.png, box: [0, 0, 41, 9]}]}]";
+    std::fs::write(&path, boxes).unwrap();
+    let prompts = prompts::read(&path).unwrap();
+    let set = PromptSet { version: 1, prompts, default_threshold: 0.1 };
+    let refused = set.check().unwrap_err().to_string();
+    assert!(refused.contains("\"d\": exemplars[0]: the box [0, 0, 41, 9] is not"), "{refused}");
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use image::RgbImage;
-use owlet::tasks::Detector;
+use owlet::tasks::{DetectionRules, Detector, ImageDetections};
 use owlet::types::{Exemplar, PixelBox, Prompt};
 use owlet::vision::exemplar::picture_of_image;
 
@@ -48,6 +48,104 @@ fn whole_pictures_score_what_the_reference_scores() {
                 assert!(off.fold(1.0, f32::min) < SCORE, "{what}: {}", found.score);
             }
         }
+    }
+}
+
+/// What `post_process_image_guided_detection` made of one pair of pictures, best first. It spreads
+/// scores so that the best is 1 and a tenth of it 0, and leaves out what is below.
+struct PostProcessed {
+    scores: Vec<f32>,
+    boxes: Vec<PixelBox>,
+}
+
+impl PostProcessed {
+    fn read(goldens: &Goldens, key: &str, (width, height): (u32, u32)) -> Self {
+        let corners = goldens.f32s(&format!("{key}.boxes"));
+        let boxes = corners
+            .as_chunks()
+            .0
+            .iter()
+            .map(|corners| PixelBox::from_corners(*corners).clipped_to(width, height));
+        let scores = goldens.f32s(&format!("{key}.scores"));
+        // Here boxes are clipped, and those that lie in the padding are none.
+        let (scores, boxes) = scores.into_iter().zip(boxes).filter(|(_, b)| b.area() > 0.0).unzip();
+        Self { scores, boxes }
+    }
+
+    #[track_caller]
+    fn assert_is(&self, what: &str, found: &ImageDetections) {
+        let best = found.best_scores[0] + 1e-6;
+        let spread = |score: f32| ((score - 0.1 * best) / (0.9 * best)).clamp(0.0, 1.0);
+        let kept: Vec<_> =
+            found.detections.iter().filter(|found| spread(found.score) > 0.0).collect();
+        assert_eq!(kept.len(), self.scores.len(), "{what}: number of detections");
+        for (rank, (found, expected)) in kept.iter().zip(&self.scores).enumerate() {
+            let off = (spread(found.score) - expected).abs();
+            assert!(off <= SCORE, "{what}: score at rank {rank} is off by {off:e}");
+            let off = |area: &PixelBox| {
+                let corners = area.corners().into_iter().zip(found.box_in_source_px.corners());
+                corners.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+            };
+            // Scores nearer to each other than the tolerance may change places.
+            let near = self.scores.iter().zip(&self.boxes);
+            let mut near = near.filter(|(score, _)| (*score - expected).abs() <= SCORE);
+            assert!(near.any(|(_, area)| off(area) <= BOX_PX), "{what}: box at rank {rank}");
+        }
+    }
+}
+
+#[test]
+fn boxes_in_pictures_find_what_the_reference_finds() {
+    for (folder, _) in FOLDERS {
+        let goldens = Goldens::open(&format!("{folder}/goldens/exemplars.safetensors"));
+        let mut detector = detector(folder);
+        let (mut compared, mut refused, mut chosen_among_several) = (0, 0, 0);
+        for (number, name) in PICTURES.iter().enumerate() {
+            let looked_at = PICTURES[(number + 1) % PICTURES.len()];
+            let (showing, looked_at) = (picture(name), picture(looked_at));
+            let size = looked_at.dimensions();
+            let looked_at = [Arc::new(looked_at)];
+            for tensor in goldens.names() {
+                let Some(key) = tensor.strip_suffix(".box_px") else { continue };
+                if !key.starts_with(&format!("{name}.")) {
+                    continue;
+                }
+                let what = format!("{folder} {key}");
+                let corners = goldens.f32s(&tensor).try_into().unwrap();
+                let prompt = shown(vec![exemplar(&showing, Some(corners))]);
+                let overlap = goldens.f32s(&format!("{key}.overlap"))[0];
+                match detector.set_prompts(set(vec![prompt], 0.0)) {
+                    // The reference takes whatever is nearest.
+                    Err(error) => {
+                        assert!(overlap < 0.1, "{what}: {error}");
+                        let expected = format!("overlaps the one that is shown by {overlap:.2}");
+                        assert!(error.to_string().contains(&expected), "{what}: {error}");
+                        refused += 1;
+                        continue;
+                    }
+                    Ok(()) => assert!(overlap >= 0.1, "{what}: overlaps by {overlap}"),
+                }
+                compared += 1;
+                chosen_among_several += usize::from(goldens.i64s(&format!("{key}.near"))[0] > 1);
+                for (made, nms_iou) in [("plain", None), ("apart", Some(0.3))] {
+                    let rules = DetectionRules {
+                        nms_iou,
+                        nms_across_prompts: false,
+                        max_detections: 1000,
+                        names_per_box: 1,
+                    };
+                    detector.set_rules(rules);
+                    let found = detector.detect(&looked_at).unwrap().remove(0);
+                    let logits = goldens.f32s(&format!("{key}.logits"));
+                    let best = logits.into_iter().map(sigmoid).fold(0.0, f32::max);
+                    assert!((found.best_scores[0] - best).abs() <= SCORE, "{what}");
+                    PostProcessed::read(&goldens, &format!("{key}.{made}"), size)
+                        .assert_is(&format!("{what} {made}"), &found);
+                }
+            }
+        }
+        assert!(compared >= 20 && refused >= 1, "{folder}: {compared} compared, {refused} refused");
+        assert!(chosen_among_several >= 2, "{folder}: {chosen_among_several}");
     }
 }
 
@@ -145,5 +243,42 @@ fn a_box_that_is_predicted_finds_itself_in_its_own_picture() {
             corners.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
         };
         assert!(again.iter().any(|found| off(found) < BOX_PX), "{folder}");
+    }
+}
+
+#[test]
+fn two_hundred_exemplars_are_taken_and_the_one_that_shows_nothing_is_named() {
+    for (folder, _) in FOLDERS {
+        let mut detector = detector(folder);
+        let image = picture("landscape");
+        let goldens = Goldens::open(&format!("{folder}/goldens/exemplars.safetensors"));
+        let corners = goldens.f32s("landscape.predicted0.box_px").try_into().unwrap();
+        let one = exemplar(&image, Some(corners));
+        let many: Vec<_> = (0..200)
+            .map(|number| {
+                let moved = |corner: f32| corner + 0.001 * number as f32;
+                let box_in_source_px = Some(PixelBox::from_corners(corners.map(moved)));
+                Exemplar { box_in_source_px, ..one.clone() }
+            })
+            .collect();
+        detector.set_prompts(set(vec![shown(many.clone())], 0.0)).unwrap();
+        let before = detect_one(&mut detector, &image);
+        assert!(!before.is_empty());
+        let mut bad = many;
+        bad[150].box_in_source_px = Some(PixelBox::from_corners([0.0, 0.0, 213.0, 1.0]));
+        let refused = detector.set_prompts(set(vec![shown(bad)], 0.0)).unwrap_err().to_string();
+        assert!(refused.contains("\"gadget\": exemplars[150]: the model sees no"), "{refused}");
+        assert_eq!(refused.lines().count(), 2, "{refused}");
+        assert_eq!(detect_one(&mut detector, &image), before);
+        // The smallest picture is answered, one way or the other.
+        let dot = RgbImage::from_pixel(1, 1, image::Rgb([200, 30, 10]));
+        for corners in [None, Some([0.0, 0.0, 1.0, 1.0])] {
+            if let Err(refused) =
+                detector.set_prompts(set(vec![shown(vec![exemplar(&dot, corners)])], 0.0))
+            {
+                assert!(refused.to_string().contains("sees no object"), "{refused}");
+            }
+            assert!(!detect_one(&mut detector, &image).is_empty());
+        }
     }
 }

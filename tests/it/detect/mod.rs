@@ -1,6 +1,8 @@
 //! The detector on the golden checkpoints.
 
+mod ahead;
 mod guided;
+mod proposals;
 mod reference;
 mod refusals;
 mod rules;

@@ -26,6 +26,7 @@ fn golden_detections(goldens: &Goldens, image: &RgbImage) -> Vec<Detection> {
             box_in_source_px: PixelBox::from_corners(corners.try_into().unwrap())
                 .clipped_to(image.width(), image.height()),
             finer: Vec::new(),
+            explanation: None,
         })
         .filter(|detection| detection.box_in_source_px.area() > 0.0)
         .collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 use owlet::detect::{DetectorOptions, OwlDetector};
-use owlet::tasks::Detector;
+use owlet::tasks::{DetectionRules, Detector};
 use owlet::tokenize::ClipTokenizer;
 use owlet::types::{Detection, Prompt, PromptSet};
 use owlet::vision::canvas::{CanvasGeometry, Placement};
@@ -55,6 +55,7 @@ fn plainly(
                 box_in_source_px,
                 mask: None,
                 finer: Vec::new(),
+                explanation: None,
             });
         }
     }
@@ -176,6 +177,24 @@ fn suppression_is_within_a_prompt_and_the_cap_keeps_the_best() {
         greedy_nms(&contenders, 0.2).into_iter().map(|index| all[index].clone()).collect();
     assert!(expected.len() < all.len());
     assert_eq!(kept, expected);
+
+    // Across prompts, boxes of all names are one group.
+    let rules = DetectionRules {
+        nms_iou: Some(0.2),
+        nms_across_prompts: true,
+        max_detections: 1000,
+        names_per_box: 1,
+    };
+    suppressing.set_rules(rules);
+    let contenders: Vec<_> =
+        contenders.into_iter().map(|one| Contender { group: 0, ..one }).collect();
+    let across: Vec<_> =
+        greedy_nms(&contenders, 0.2).into_iter().map(|index| all[index].clone()).collect();
+    assert!(across.len() < expected.len(), "boxes of different prompts overlap");
+    assert_eq!(detect_one(&mut suppressing, &image), across);
+    // With several names each, one box keeps its best.
+    suppressing.set_rules(DetectionRules { names_per_box: 3, ..rules });
+    assert_same("one name is kept", &detect_one(&mut suppressing, &image), &across);
 
     let mut capped =
         OwlDetector::load(&DetectorOptions { max_detections: 3, ..options("owlvit_tiny") })

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use image::RgbImage;
 use owlet::ground::ClipClassifier;
 use owlet::ground::encode::EncoderOptions;
+use owlet::models::TextStoreOptions;
 use owlet::pipeline::ClassifyingDetector;
 use owlet::tasks::Classifier;
 use owlet::types::{Detection, DeviceChoice, FinerLabel, FinerScore, PixelBox, Prompt, PromptSet};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tch::{Kind, Tensor};
 
 use crate::golden_models::{facts, fixture, goldens};
@@ -21,7 +23,7 @@ const SCORES: f32 = 1e-5;
 
 fn classifier() -> ClipClassifier {
     let options = EncoderOptions::new(fixture("clip_tiny"), "tiny");
-    ClipClassifier::load(&EncoderOptions { device: DeviceChoice::Cpu, ..options }).unwrap()
+    ClipClassifier::load(&EncoderOptions { device: DeviceChoice::Cpu, ..options }, None).unwrap()
 }
 
 fn texts(value: &Value) -> Vec<String> {
@@ -59,6 +61,7 @@ fn crops_and_scores_are_those_of_the_reference() {
                 box_in_source_px: PixelBox::from_corners(corners),
                 mask: None,
                 finer: Vec::new(),
+                explanation: None,
             };
             let crop = ClassifyingDetector::crop(&image, &detection).unwrap();
             let (width, height) = (i64::from(crop.width()), i64::from(crop.height()));
@@ -126,7 +129,44 @@ fn labels_that_cannot_be_read_are_all_named_and_other_checkpoints_refused() {
     for expected in ["\"one\": finer[1]: ", "\"two\": finer[0]: ", "32 tokens"] {
         assert!(refused.contains(expected), "{expected} is not in {refused}");
     }
-    let owl = ClipClassifier::load(&EncoderOptions::new(fixture("owlvit_tiny"), "owl"));
+    let owl = ClipClassifier::load(&EncoderOptions::new(fixture("owlvit_tiny"), "owl"), None);
     let refused = owl.err().unwrap().to_string();
     assert!(refused.contains("expected clip to encode pictures and texts"), "{refused}");
+}
+
+#[test]
+fn labels_that_are_kept_on_disk_are_not_encoded_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = EncoderOptions::new(fixture("clip_tiny"), "tiny");
+    let options = EncoderOptions { device: DeviceChoice::Cpu, ..options };
+    let start = |weights: &str| {
+        let (folder, weights) = (folder.path().to_owned(), weights.to_owned());
+        let store = TextStoreOptions { folder, weights };
+        ClipClassifier::load(&options, Some(&store)).unwrap()
+    };
+    let kept = || -> Vec<_> {
+        let models = std::fs::read_dir(folder.path()).unwrap().flatten();
+        let files = models.flat_map(|model| std::fs::read_dir(model.path()).unwrap().flatten());
+        files.map(|file| file.path()).collect()
+    };
+    let finer = ["a red cat", "the blue dog"].map(FinerLabel::from_text).to_vec();
+    let asked = set(vec![Prompt { finer, ..Prompt::from_text("pet") }]);
+
+    let first = start("one").encode_finer(&asked).unwrap();
+    assert_eq!(kept().len(), 2);
+    assert_eq!(start("one").encode_finer(&asked).unwrap(), first, "to the bit");
+    assert_eq!(first, classifier().encode_finer(&asked).unwrap(), "as without a store");
+    // Ahead of time, too.
+    start("ahead").prompts_ahead().unwrap().encode(&asked);
+    assert_eq!(kept().len(), 4);
+
+    // Other vectors in their place are what a second start takes: it encodes nothing.
+    let axis: Vec<f32> = (0..first[0][0].len()).map(|place| f32::from(place == 3)).collect();
+    let bytes: Vec<u8> = axis.iter().flat_map(|value| value.to_le_bytes()).collect();
+    for file in kept() {
+        std::fs::write(file, [Sha256::digest(&bytes).as_slice(), bytes.as_slice()].concat())
+            .unwrap();
+    }
+    assert_eq!(start("one").encode_finer(&asked).unwrap(), [[axis.clone(), axis]]);
+    assert_eq!(start("other weights").encode_finer(&asked).unwrap(), first);
 }

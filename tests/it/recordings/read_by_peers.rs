@@ -22,6 +22,7 @@ fn frame(number: i64) -> FrameDetections {
         box_in_source_px: PixelBox::from_corners(corners),
         mask: None,
         finer: Vec::new(),
+        explanation: None,
     };
     FrameDetections {
         camera: Arc::from("/camera/image"),

@@ -62,6 +62,7 @@ fn places_in_a_real_bin_are_where_people_drew_the_masks() {
         ),
         mask: None,
         finer: Vec::new(),
+        explanation: None,
     });
     let name = |object: &Value| names[usize::try_from(object["label"].as_u64().unwrap()).unwrap()];
     let prompts = objects.iter().map(|object| Prompt::from_text(name(object))).collect();

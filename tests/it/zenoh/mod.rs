@@ -180,9 +180,22 @@ impl Node {
 
     /// A get with or without a payload: the answer, or the error reply.
     fn ask(&self, rest: &str, payload: Option<(&str, &[u8])>) -> Result<Value, Value> {
+        self.ask_with(rest, payload, None)
+    }
+
+    /// The same with an attachment.
+    fn ask_with(
+        &self,
+        rest: &str,
+        payload: Option<(&str, &[u8])>,
+        attachment: Option<&[u8]>,
+    ) -> Result<Value, Value> {
         let mut get = self.session.get(self.key(rest)).timeout(TOO_LONG);
         if let Some((encoding, payload)) = payload {
             get = get.payload(payload).encoding(encoding);
+        }
+        if let Some(attachment) = attachment {
+            get = get.attachment(attachment);
         }
         let reply: Reply = get.wait().unwrap().recv().expect("an answer");
         match reply.into_result() {

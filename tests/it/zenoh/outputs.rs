@@ -8,7 +8,7 @@ use owlet::wire::Message;
 use owlet::wire::vision_msgs::Detection2DArray;
 use serde_json::json;
 
-use super::{Node, detected, next, next_sample};
+use super::{Node, are_alike, detected, next, next_sample};
 use crate::cli::picture;
 
 #[test]
@@ -91,6 +91,27 @@ fn a_single_image_is_answered_to_who_asked() {
         (&record["topic"], &record["stamp_from"]),
         (&json!(node.key("detect")), &json!("arrival"))
     );
+    // Prompts of the request's own, beside what is known of the image; the set in use stays.
+    let ask = |attachment: &str| {
+        node.ask_with("detect", Some(("image/png", &png)), Some(attachment.as_bytes()))
+    };
+    let prompts = r#"{"stamp_ns": 7, "prompts": ["a dog", {"name": "b", "texts": ["cat"]}]}"#;
+    let record = ask(prompts).unwrap();
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    std::fs::write(file.path(), prompts.replace("\"stamp_ns\": 7, ", "")).unwrap();
+    let expected = detected(&path, &["--prompts", file.path().to_str().unwrap()]);
+    assert!(expected.as_array().is_some_and(|found| !found.is_empty()));
+    are_alike(&record["detections"], &expected);
+    assert_eq!((&record["stamp_ns"], &record["prompts_version"]), (&json!(7), &json!(0)));
+    assert_eq!(node.ask("prompts", None).unwrap()["version"], 1);
+    for (attachment, expected) in [
+        (r#"{"prompts": ["a", {"name": "b", "threshold": 7}]}"#, "prompt 2 (\"b\").threshold: "),
+        (r#"{"default_threshold": 0.5}"#, "prompts: expected a list of at least one prompt"),
+        (r#"{"prompts": ["a"], "stamp_ns": "now"}"#, "attachment: expected JSON"),
+    ] {
+        let error = ask(attachment).unwrap_err();
+        assert!(error["error"].as_str().unwrap().starts_with(expected), "{error}");
+    }
     for (payload, expected) in [
         (None, "expected an image as payload"),
         (Some(("image/jpeg", b"nothing".as_slice())), "neither JPEG nor PNG"),
@@ -102,5 +123,5 @@ fn a_single_image_is_answered_to_who_asked() {
     }
     assert!(found.try_recv().unwrap().is_none(), "nobody else is told");
     let requests = node.ask("status", None).unwrap()["requests"].take();
-    assert_eq!(requests, json!({ "answered": 1, "refused": 3 }));
+    assert_eq!(requests, json!({ "answered": 2, "refused": 6 }));
 }

@@ -60,7 +60,12 @@ fn a_refused_set_names_every_reason_and_changes_nothing() {
     let four_bad = b"prompts: [\"\", {name: dog, threshold: 3}, {nam: x}, cup, cup]\n";
     let refused = set(four_bad).unwrap_err();
     let reasons = refused["reasons"].to_string();
-    for expected in ["prompts[0]", "prompts[1].threshold", "prompts[2].nam", "each name once"] {
+    for expected in [
+        "\"prompt 1: expected a text",
+        r#""prompt 2 (\"dog\").threshold: expected"#,
+        "\"prompt 3.nam: expected",
+        r#""prompt 5 (\"cup\"): expected each name once, found \"cup\" again (first in prompt 4)""#,
+    ] {
         assert!(reasons.contains(expected), "{expected} is not in {reasons}");
     }
     // What only the tokenizer knows.
@@ -221,4 +226,31 @@ fn texts_that_were_encoded_are_found_by_the_next_start() {
     std::fs::write(&files[0], b"cut").unwrap();
     are_alike(&found("learns_again"), &first);
     assert!(std::fs::metadata(&files[0]).unwrap().len() > 32);
+}
+
+#[test]
+fn finer_labels_are_kept_beside_the_texts_of_the_detector() {
+    let cache = tempfile::TempDir::new().unwrap();
+    let classifier = format!("classifier={}", fixture("clip_tiny").display());
+    let found = |name: &str| {
+        let model = fixture("owlvit_tiny");
+        let node = Node::start_in(cache.path(), &model, name, &["-t", "0", "--param", &classifier]);
+        let set = json!({ "prompts": [{ "name": "cat", "finer": ["red", "blue", "green"] }] });
+        node.ask("prompts", Some(("application/json", set.to_string().as_bytes()))).unwrap();
+        let found = node.subscribe("detections/*");
+        node.send("front", "image/png", &std::fs::read(picture("square.png")).unwrap(), 1);
+        next(&found)["detections"].take()
+    };
+    let kept = || -> Vec<usize> {
+        let entries = |path: &Path| std::fs::read_dir(path).unwrap().flatten();
+        let models = entries(&cache.path().join("owlet/texts"));
+        let mut counts: Vec<_> = models.map(|model| entries(&model.path()).count()).collect();
+        counts.sort_unstable();
+        counts
+    };
+    let first = found("learns_labels");
+    assert_eq!(first[0]["finer"].as_array().map(Vec::len), Some(3), "{first}");
+    assert_eq!(kept(), [1, 3]);
+    assert_eq!(found("knows_labels"), first);
+    assert_eq!(kept(), [1, 3]);
 }

@@ -96,6 +96,7 @@ impl Detector for Fake {
             box_in_source_px: PixelBox::from_corners([0.0, 0.0, 1.0, 1.0]),
             mask: None,
             finer: Vec::new(),
+            explanation: None,
         };
         let found = (0..set.prompts.len()).filter(|prompt| set.threshold_of(*prompt) < 0.5);
         let detections: Vec<_> = found.map(one).take(self.rules.max_detections).collect();
@@ -105,6 +106,7 @@ impl Detector for Fake {
             has_masks: false,
             detections: detections.clone(),
             best_scores: best_scores.clone(),
+            proposals: Vec::new(),
             timings: timings.clone(),
         };
         Ok(images.iter().map(all).collect())
@@ -170,6 +172,7 @@ impl Stage {
                 set: None,
                 rules: DetectionRules {
                     nms_iou: config.nms_iou,
+                    nms_across_prompts: config.nms_across_prompts,
                     max_detections: config.max_detections,
                     names_per_box: config.names_per_box,
                 },

@@ -28,7 +28,7 @@ use crate::wire::rcl_interfaces::{
     SetParametersResponse, parameter_type,
 };
 use crate::wire::rosgraph_msgs::Clock;
-use crate::wire::sensor_msgs::Image;
+use crate::wire::sensor_msgs::{CompressedImage, Image};
 use crate::wire::std_msgs::Time;
 use crate::wire::vision_msgs::Detection2DArray;
 use crate::wire::{Message, Service};
@@ -570,6 +570,7 @@ fn a_thing_that_is_taught_is_in_the_set_and_in_the_parameters() {
     assert_eq!(counts(&stage.node.config().prompts), expected);
 
     let cut = Image { data: &data[..9], ..shown };
+    let broken = CompressedImage { format: "jpeg", data: b"no picture", ..Default::default() };
     for (request, expected) in [
         (TeachRequest { image: None, ..good.clone() }, "no image has come yet"),
         (TeachRequest { image: Some(cut), ..good.clone() }, "the data have 9 bytes"),
@@ -578,7 +579,25 @@ fn a_thing_that_is_taught_is_in_the_set_and_in_the_parameters() {
                 r#box: Some(PixelBox::from_corners([0.0, 0.0, 9.0, 6.0]).into()),
                 ..good.clone()
             },
-            "the box [0, 0, 9, 6] is not inside its picture of 8x6",
+            "\"gadget\": exemplars[2]: the box [0, 0, 9, 6] is not inside its picture of 8x6",
+        ),
+        (
+            TeachRequest {
+                r#box: Some(PixelBox::from_corners([f32::NAN, 0.0, 5.0, 6.0]).into()),
+                ..good.clone()
+            },
+            "\"gadget\": exemplars[2]: the box [NaN, 0, NaN, 6] is not inside",
+        ),
+        (
+            TeachRequest {
+                r#box: Some(PixelBox::from_corners([5.0, 1.0, 5.0, 5.0]).into()),
+                ..good.clone()
+            },
+            "\"gadget\": exemplars[2]: the box [5, 1, 5, 5] has no pixel",
+        ),
+        (
+            TeachRequest { image: None, compressed_image: Some(broken), ..good.clone() },
+            "\"gadget\": its picture cannot be used: neither JPEG nor PNG",
         ),
         (
             TeachRequest { name: " ".into(), ..good.clone() },

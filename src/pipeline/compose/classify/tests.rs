@@ -39,7 +39,7 @@ impl Detector for Boxes {
         Ok(())
     }
 
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
         Some(Arc::new(Telling("detector", Arc::clone(&self.1))))
     }
 
@@ -58,6 +58,7 @@ impl Detector for Boxes {
             ]),
             mask: None,
             finer: Vec::new(),
+            explanation: None,
         };
         let found = |_: &Arc<RgbImage>| ImageDetections {
             detections: (0..self.2).map(one).collect(),
@@ -70,7 +71,7 @@ impl Detector for Boxes {
 
 struct Telling(&'static str, Asked);
 
-impl TextsAhead for Telling {
+impl PromptsAhead for Telling {
     fn encode(&self, prompts: &PromptSet) {
         let finer: usize = prompts.prompts.iter().map(|prompt| prompt.finer.len()).sum();
         self.1.lock().unwrap().push(format!("{} ahead: {finer} labels", self.0));
@@ -91,7 +92,7 @@ impl Classifier for Reds {
         Ok(prompts.prompts.iter().map(|prompt| vec![vec![1.0]; prompt.finer.len()]).collect())
     }
 
-    fn texts_ahead(&self) -> Option<Arc<dyn TextsAhead>> {
+    fn prompts_ahead(&self) -> Option<Arc<dyn PromptsAhead>> {
         Some(Arc::new(Telling("classifier", Arc::clone(&self.1))))
     }
 
@@ -188,7 +189,7 @@ fn a_new_set_has_its_own_labels_and_a_refused_one_changes_nothing() {
 #[test]
 fn texts_of_both_are_encoded_ahead() {
     let (detector, asked) = both();
-    detector.texts_ahead().unwrap().encode(&set(1, &[&["a", "b"], &["x", "y"]]));
+    detector.prompts_ahead().unwrap().encode(&set(1, &[&["a", "b"], &["x", "y"]]));
     assert_eq!(told(&asked), ["detector ahead: 0 labels", "classifier ahead: 4 labels"]);
 }
 
