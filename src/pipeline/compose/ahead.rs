@@ -5,16 +5,15 @@ use std::sync::Arc;
 use crate::tasks::PromptsAhead;
 use crate::types::PromptSet;
 
-/// Several, each with the part of a set that it gets.
+/// The part of a set that one of several gets.
+type Part = fn(&Arc<PromptSet>) -> Arc<PromptSet>;
+
+/// Several, each with its part.
 #[derive(Default)]
-pub(super) struct Ahead(Vec<(Arc<dyn PromptsAhead>, fn(&Arc<PromptSet>) -> Arc<PromptSet>)>);
+pub(super) struct Ahead(Vec<(Arc<dyn PromptsAhead>, Part)>);
 
 impl Ahead {
-    pub(super) fn add(
-        &mut self,
-        ahead: Option<Arc<dyn PromptsAhead>>,
-        part: fn(&Arc<PromptSet>) -> Arc<PromptSet>,
-    ) {
+    pub(super) fn add(&mut self, ahead: Option<Arc<dyn PromptsAhead>>, part: Part) {
         self.0.extend(ahead.map(|ahead| (ahead, part)));
     }
 
