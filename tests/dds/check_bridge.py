@@ -1,6 +1,6 @@
 """Owlet and a robot that speaks DDS, with zenoh's own router and bridge between them.
 
-    pip install cyclonedds==11.0.1 pillow rosbags==0.11.9
+    pip install cyclonedds==11.0.1 pillow rosbags==0.11.9 pycocotools==2.0.11
     cargo build
     (cd tests/dds/bridge && cargo build)
     python3 tests/dds/check_bridge.py
