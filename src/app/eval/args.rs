@@ -40,7 +40,8 @@ usable annotation; prompts that do not name each category once; --against an eva
 dataset or other images. Skipped, counted and named (3): annotations and results of unknown images
 or categories, without box, with NaN, annotations without area or outside of their image; missing,
 unreadable or differently sized pictures are left out with all that is in them. Masks that are of
-another size, damaged or polygons are told, and only their boxes are used. Ctrl-C ends it with nothing written. --fail-below ends with 1, after all is written.";
+another size or damaged are told, and only their boxes are used. Ctrl-C ends it with nothing
+written. --fail-below ends with 1, after all is written.";
 
 #[derive(Args)]
 pub(crate) struct EvalArgs {
