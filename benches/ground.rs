@@ -127,7 +127,7 @@ fn ground(criterion: &mut Criterion) {
             criterion::BatchSize::SmallInput,
         );
     });
-    let mut next = asif.bank().ids().len() as u64;
+    let mut next = asif.bank().len() as u64;
     group.bench_function("remove a pair", |bencher| {
         bencher.iter(|| {
             next -= 1;

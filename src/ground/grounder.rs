@@ -14,7 +14,7 @@ use image::RgbImage;
 
 pub use self::prompts::{GroundingPrompt, GroundingQuery};
 use self::sentences::Sentences;
-use super::asif::{Asif, Relative, TextSide};
+use super::asif::{Asif, Relative, TextPairs, TextSide};
 use super::bank::{Bank, BankError, EncoderId, NewPair, PairId, PairOrigin, Side};
 use super::crops::{crop_with_margin, thumbnail_of};
 use crate::tasks::{
@@ -43,8 +43,6 @@ const STAGE: &str = Stage::Ground.name();
 /// How regions become detections.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GrounderOptions {
-    /// How much of a region's surroundings is looked at: times its sides, on each side; in `[0, 4]`.
-    pub margin: f32,
     /// Intersection over union above which the lower of two boxes of one prompt is dropped; `None`
     /// keeps them all.
     pub nms_iou: Option<f32>,
@@ -59,10 +57,9 @@ pub struct GrounderOptions {
 }
 
 impl Default for GrounderOptions {
-    /// A tenth of surroundings, NMS at 0.5, 100 detections of one name each, with 5 pairs.
+    /// NMS at 0.5, 100 detections of one name each, with 5 pairs.
     fn default() -> Self {
         Self {
-            margin: 0.1,
             nms_iou: Some(0.5),
             nms_across_prompts: false,
             max_detections: 100,
@@ -124,10 +121,11 @@ impl Grounder {
         options: GrounderOptions,
     ) -> Result<Self, BankError> {
         bank.check_encoders(&image.id, &text.id)?;
+        let sentences = Arc::new(Sentences::new(text.encoder, TextPairs::of(&bank)));
         Ok(Self {
             asif: Asif::new(bank),
             image_encoder: image.encoder,
-            sentences: Arc::new(Sentences::new(text.encoder)),
+            sentences,
             options,
             prompts: Vec::new(),
             queries: Vec::new(),
@@ -139,11 +137,6 @@ impl Grounder {
     #[must_use]
     pub fn asif(&self) -> &Asif {
         &self.asif
-    }
-
-    /// The bank and the texts in use, to be changed: pairs come and go between two frames.
-    pub fn asif_mut(&mut self) -> &mut Asif {
-        &mut self.asif
     }
 
     /// What encodes regions.
@@ -194,11 +187,8 @@ impl Grounder {
                 "{count} texts for the bank, at most {MAX_TEXTS} are taken"
             )));
         }
-        let vectors = self
-            .sentences
-            .encode_all(&prompts)
-            .map_err(|problems| PromptSetRefused { problems })?;
-        let texts = self.asif.texts_of(&vectors).map_err(|error| whole(error.to_string()))?;
+        let described = self.sentences.describe(&prompts);
+        let texts = described.map_err(|problems| PromptSetRefused { problems })?;
         let queries = prompts
             .iter()
             .enumerate()
@@ -273,20 +263,31 @@ impl Grounder {
         let (width, height) = image.dimensions();
         let whole = PixelBox::from_corners([0.0, 0.0, width as f32, height as f32]);
         let area = origin.box_in_source_px.unwrap_or(whole);
-        let crop = crop_with_margin(image, &area, self.options.margin)
+        let crop = crop_with_margin(image, &area, self.asif.bank().margin())
             .ok_or(GrounderError::Outside { box_in_source_px: area, width, height })?;
         let thumbnail = Some(thumbnail_of(&crop)?);
         let image = self.image_encoder.encode(&[Arc::new(crop)])?.pop().unwrap_or_default();
         let text = self.sentences.encode(&origin.caption)?.to_vec();
         let added = self.asif.add(vec![NewPair { image, text, origin, thumbnail }])?;
+        self.sentences.bank_changed(TextPairs::of(self.asif.bank()));
         Ok(added[0])
+    }
+
+    /// Removes pairs, from the next frame on; gives how many there were.
+    ///
+    /// # Errors
+    /// What libtorch reports.
+    pub fn forget(&mut self, pairs: &[PairId]) -> Result<usize, BankError> {
+        let removed = self.asif.remove(pairs);
+        self.sentences.bank_changed(TextPairs::of(self.asif.bank()));
+        removed
     }
 
     /// The regions that can be looked at, clipped to the image, and their pictures.
     fn crops(&self, image: &RgbImage, regions: &[PixelBox]) -> (Vec<PixelBox>, Vec<Arc<RgbImage>>) {
         let (width, height) = image.dimensions();
         let found = regions.iter().take(MAX_REGIONS).filter_map(|area| {
-            let crop = crop_with_margin(image, area, self.options.margin)?;
+            let crop = crop_with_margin(image, area, self.asif.bank().margin())?;
             Some((area.clipped_to(width, height), Arc::new(crop)))
         });
         found.unzip()

@@ -19,8 +19,9 @@ mod grounder;
 mod maps;
 
 pub use bank::{
-    Bank, BankError, BankManifest, EncoderId, EncoderMismatch, FileRecord, MAX_CAPTION_BYTES,
-    MAX_PAIRS, MAX_THUMBNAIL_BYTES, Merged, NewPair, PairId, PairOrigin, Side,
+    Bank, BankError, BankManifest, BankSnapshot, DEFAULT_MARGIN, EncoderId, EncoderMismatch,
+    FileRecord, MAX_CAPTION_BYTES, MAX_MARGIN, MAX_PAIRS, MAX_THUMBNAIL_BYTES, Merged, NewPair,
+    PairId, PairOrigin, Side,
 };
 pub use classifier::ClipClassifier;
 pub use crops::{crop_with_margin, square_around, thumbnail_of};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use owlet::ground::DEFAULT_MARGIN;
 
 use crate::app::args::RunArgs;
 
@@ -28,7 +29,7 @@ each other can name things together (ASIF). Sources, each told by what it is:
   a recording            rosbag2: what --model finds of the prompts, each with its prompt's text
 A pair that the bank has already, with the same caption, picture and box, is not added again.
 
-Refused (2): a bank of other encoders, a damaged bank, options that make no sense. Skipped, counted
+Refused (2): a bank of other encoders or with another margin, a damaged bank, options that make no sense. Skipped, counted
 and named (3): pictures without caption or that cannot be read, captions without picture, empty
 captions and such with more tokens than the text encoder takes (never cut), boxes outside of their
 picture, frames that cannot be used. Captions may be in any language that the text encoder knows.
@@ -80,6 +81,10 @@ pub(crate) struct BuildArgs {
     /// The power that similarities are raised to; larger ones let the best pairs weigh more.
     #[arg(long, default_value_t = 8.0)]
     pub(crate) p: f64,
+    /// Surroundings of a box that are looked at, times its sides, on each side; in the pictures of
+    /// all pairs, and in a node with those of the regions that it names.
+    #[arg(long, value_name = "TIMES", default_value_t = DEFAULT_MARGIN)]
+    pub(crate) margin: f32,
     #[command(flatten)]
     pub(crate) how: HowArgs,
 }
@@ -107,9 +112,6 @@ pub(crate) struct HowArgs {
     /// Folder of the pictures of COCO annotations, where they are not with them.
     #[arg(long, value_name = "DIR")]
     pub(crate) images: Option<PathBuf>,
-    /// Surroundings of a box that are looked at, times its sides, on each side.
-    #[arg(long, value_name = "TIMES", default_value_t = 0.1)]
-    pub(crate) margin: f32,
     /// Keep no small pictures for explanations.
     #[arg(long)]
     pub(crate) no_thumbnails: bool,

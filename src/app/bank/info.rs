@@ -48,7 +48,7 @@ fn as_text(manifest: &BankManifest, bank: &Bank, all: bool) -> String {
     let _ = writeln!(
         text,
         "{} pairs of {} captions and {} pictures or recordings, {:.1} MB, state {}\n\
-         k {}, p {}\n\
+         k {}, p {}, margin {}\n\
          image encoder: {}\n\
          text encoder:  {}",
         bank.len(),
@@ -58,6 +58,7 @@ fn as_text(manifest: &BankManifest, bank: &Bank, all: bool) -> String {
         manifest.generation,
         manifest.k,
         manifest.p,
+        manifest.margin,
         visible(&manifest.image_encoder.to_string()),
         visible(&manifest.text_encoder.to_string()),
     );
@@ -95,6 +96,7 @@ fn as_json(manifest: &BankManifest, bank: &Bank, all: bool) -> Value {
         "generation": manifest.generation,
         "k": manifest.k,
         "p": manifest.p,
+        "margin": manifest.margin,
         "image_encoder": manifest.image_encoder,
         "text_encoder": manifest.text_encoder,
     });

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use owlet::ground::asif::AsifSettings;
-use owlet::ground::{Bank, BankError, BankManifest, PairId, Side};
+use owlet::ground::{Bank, BankError, BankManifest, MAX_MARGIN, PairId, Side};
 
 pub(crate) use self::args::{AFTER_HELP, BankArgs};
 use self::args::{AddArgs, BankCommand, BuildArgs, HowArgs, MergeArgs, RemoveArgs};
@@ -56,13 +56,17 @@ fn encoders(image: &str, text: &str, how: &ModelArgs) -> anyhow::Result<Encoders
 fn build(args: &BuildArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
     let settings = AsifSettings { k: args.k, p: args.p };
     settings.check().map_err(|error| Refused(error.to_string()))?;
-    check_margin(args.how.margin)?;
+    // Before encoders are loaded.
+    if !(0.0..=MAX_MARGIN).contains(&args.margin) {
+        return Err(Refused(format!("--{}", BankError::Margin { found: args.margin })).into());
+    }
     let sources = Sources::open(&args.sources, &args.how)?;
     let before = is_there(&args.out, args.overwrite)?;
     let mut encoders = encoders(&args.image_encoder, &args.text_encoder, &args.how.run.model)?;
     let _lock = FolderLock::make(&args.out)?;
     let ids = (encoders.image.id.clone(), encoders.text.id.clone());
     let mut bank = Bank::new(ids.0, ids.1, settings).map_err(told)?;
+    bank.set_margin(args.margin).map_err(told)?;
     let gathered = gather(&mut bank, &mut encoders, sources, &args.how, chatter)?;
     if bank.is_empty() && !args.empty {
         // Only where nothing is in it.
@@ -74,7 +78,6 @@ fn build(args: &BuildArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
 }
 
 fn add(args: &AddArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
-    check_margin(args.how.margin)?;
     let sources = Sources::open(&args.sources, &args.how)?;
     let _lock = hold(&args.bank)?;
     let mut bank = load(&args.bank)?;
@@ -120,7 +123,7 @@ fn gather(
     chatter: &Chatter,
 ) -> anyhow::Result<Gathered> {
     let interrupt = Interrupt::listen()?;
-    let options = GatherOptions { margin: how.margin, thumbnails: !how.no_thumbnails };
+    let options = GatherOptions { margin: bank.margin(), thumbnails: !how.no_thumbnails };
     let (image, text) = (&mut *encoders.image.encoder, &mut *encoders.text.encoder);
     let mut gatherer = Gatherer::new(bank, image, text, options);
     let interrupted = sources.read(&mut gatherer, how, chatter, &interrupt)?;
@@ -211,12 +214,5 @@ fn is_there(folder: &Path, overwrite: bool) -> anyhow::Result<bool> {
         }
         Ok(_) => Ok(true),
         Err(error) => Err(told(error)),
-    }
-}
-
-fn check_margin(margin: f32) -> Result<(), Refused> {
-    match (0.0..=4.0).contains(&margin) {
-        true => Ok(()),
-        false => Err(Refused(format!("--margin: expected a number in [0, 4], found {margin}"))),
     }
 }

@@ -1,6 +1,6 @@
 //! A bank, the texts in use, and what they say about regions.
 
-use super::texts::TextSide;
+use super::texts::{TextPairs, TextSide};
 use super::{Relative, ScoreParts};
 use crate::ground::bank::{Bank, BankError, NewPair, PairId, Side, unit};
 
@@ -26,25 +26,17 @@ impl Asif {
         &self.bank
     }
 
-    /// The bank, to be saved.
-    pub fn bank_mut(&mut self) -> &mut Bank {
-        &mut self.bank
-    }
-
     /// Puts texts into use, each by its vector from the bank's text encoder, of any length but 0.
     ///
     /// # Errors
     /// A vector of another dimension, with numbers that are none, or of length 0; what libtorch
     /// reports. The texts in use before stay in use.
     pub fn set_texts(&mut self, vectors: &[Vec<f32>]) -> Result<(), BankError> {
-        let texts = self.texts_of(vectors)?;
-        self.use_texts(texts);
+        let vectors = self.units(Side::Text, vectors)?;
+        let pairs = TextPairs::of(&self.bank);
+        let nearest = pairs.nearest(&vectors)?;
+        self.use_texts(TextSide::new(pairs.settings(), vectors, nearest));
         Ok(())
-    }
-
-    /// Texts as [`set_texts`](Self::set_texts) takes them, described and not in use yet.
-    pub(in crate::ground) fn texts_of(&self, vectors: &[Vec<f32>]) -> Result<TextSide, BankError> {
-        TextSide::new(&self.bank, self.units(Side::Text, vectors)?)
     }
 
     /// Puts texts into use that were described by the pairs which the bank has now.
@@ -80,7 +72,7 @@ impl Asif {
     pub fn describe(&self, vectors: &[Vec<f32>]) -> Result<Vec<Relative>, BankError> {
         let vectors = self.units(Side::Image, vectors)?;
         let settings = self.bank.settings();
-        let nearest = self.bank.nearest(Side::Image, &vectors, settings.k)?;
+        let nearest = self.bank.side(Side::Image).nearest(&vectors, settings.k)?;
         Ok(nearest.iter().map(|nearest| Relative::new(nearest, &settings)).collect())
     }
 

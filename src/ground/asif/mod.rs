@@ -42,4 +42,4 @@ pub use index::InvertedIndex;
 pub use nearest::{Nearest, Similar};
 pub use relative::Relative;
 pub use settings::{AsifSettings, SettingsRefused};
-pub(in crate::ground) use texts::TextSide;
+pub(in crate::ground) use texts::{TextPairs, TextSide};

@@ -1,7 +1,33 @@
 //! The text side of the prompts in use, kept in step with the bank.
 
 use super::{AsifSettings, InvertedIndex, Relative, Similar};
-use crate::ground::bank::{Bank, BankError, PairId, Side};
+use crate::ground::bank::{Bank, BankError, BankSide, PairId, Side};
+
+/// The captions of a bank as they were at one time: what texts are described by, on any thread.
+#[derive(Clone, Debug)]
+pub(in crate::ground) struct TextPairs {
+    captions: BankSide,
+    settings: AsifSettings,
+}
+
+impl TextPairs {
+    pub(in crate::ground) fn of(bank: &Bank) -> Self {
+        Self { captions: bank.side(Side::Text), settings: bank.settings() }
+    }
+
+    pub(in crate::ground) fn settings(&self) -> &AsifSettings {
+        &self.settings
+    }
+
+    /// What a [`TextSide`] keeps of each text, given by its vector of unit length. One product of
+    /// matrices for all.
+    pub(in crate::ground) fn nearest(
+        &self,
+        vectors: &[Vec<f32>],
+    ) -> Result<Vec<Vec<Similar>>, BankError> {
+        self.captions.nearest(vectors, kept(&self.settings))
+    }
+}
 
 /// Texts that are described by the pairs of a bank.
 ///
@@ -23,11 +49,15 @@ fn kept(settings: &AsifSettings) -> usize {
 }
 
 impl TextSide {
-    pub(super) fn new(bank: &Bank, vectors: Vec<Vec<f32>>) -> Result<Self, BankError> {
-        let nearest = bank.nearest(Side::Text, &vectors, kept(&bank.settings()))?;
+    /// `vectors` are of unit length, and `nearest` is what [`TextPairs::nearest`] gives for them.
+    pub(in crate::ground) fn new(
+        settings: &AsifSettings,
+        vectors: Vec<Vec<f32>>,
+        nearest: Vec<Vec<Similar>>,
+    ) -> Self {
         let mut side = Self { vectors, nearest, index: InvertedIndex::default() };
-        side.turn_round(bank);
-        Ok(side)
+        side.turn_round(settings);
+        side
     }
 
     pub(super) fn index(&self) -> &InvertedIndex {
@@ -55,7 +85,7 @@ impl TextSide {
             }
         }
         if changed {
-            self.turn_round(bank);
+            self.turn_round(&bank.settings());
         }
         Ok(())
     }
@@ -78,21 +108,20 @@ impl TextSide {
         }
         if !short.is_empty() {
             let vectors: Vec<_> = short.iter().map(|text| self.vectors[*text].clone()).collect();
-            let found = bank.nearest(Side::Text, &vectors, kept(&bank.settings()))?;
+            let found = TextPairs::of(bank).nearest(&vectors)?;
             for (text, nearest) in short.into_iter().zip(found) {
                 self.nearest[text] = nearest;
             }
         }
         if changed {
-            self.turn_round(bank);
+            self.turn_round(&bank.settings());
         }
         Ok(())
     }
 
-    fn turn_round(&mut self, bank: &Bank) {
-        let settings = bank.settings();
+    fn turn_round(&mut self, settings: &AsifSettings) {
         let relatives: Vec<_> =
-            self.nearest.iter().map(|nearest| Relative::new(nearest, &settings)).collect();
+            self.nearest.iter().map(|nearest| Relative::new(nearest, settings)).collect();
         self.index = InvertedIndex::new(relatives.iter());
     }
 }

@@ -71,6 +71,22 @@ pub enum BankError {
         /// Numbers in its vectors.
         found: usize,
     },
+    /// A margin around regions that makes no sense.
+    #[error("margin: expected a number in [0, {}], found {found}", super::MAX_MARGIN)]
+    Margin {
+        /// The number.
+        found: f32,
+    },
+    /// Banks whose regions were looked at with different margins.
+    #[error(
+        "margin: expected {expected} times the sides of a region, as in this bank, found {found}"
+    )]
+    OtherMargin {
+        /// That of the bank that takes pairs over.
+        expected: f32,
+        /// That of the other bank.
+        found: f32,
+    },
     /// A vector that has no direction in the space of its side.
     #[error("{side} vector {index}: {reason}")]
     Vector {

@@ -13,8 +13,8 @@ use super::matrix::Matrix;
 use super::save::{IMAGE_EMBEDDINGS, JPEG_OFFSETS, JPEGS, PairLine, TEXT_EMBEDDINGS};
 use super::thumbnails::{ThumbnailFile, Thumbnails};
 use super::{
-    Bank, BankError, BankManifest, FileRecord, Home, MAX_PAIRS, MAX_THUMBNAIL_BYTES, PairId,
-    PairOrigin,
+    Bank, BankError, BankManifest, BankSnapshot, FileRecord, Home, MAX_PAIRS, MAX_THUMBNAIL_BYTES,
+    PairId, PairOrigin,
 };
 use crate::ground::asif::AsifSettings;
 use crate::hub::sha256_of;
@@ -46,36 +46,43 @@ impl Bank {
         let settings = AsifSettings { k: manifest.k, p: manifest.p };
         let encoders = (manifest.image_encoder.clone(), manifest.text_encoder.clone());
         let mut bank = Self::new(encoders.0, encoders.1, settings)?;
+        bank.set_margin(manifest.margin)?;
+        let now = &mut bank.now;
         for file in manifest.files() {
             compare(&folder.join(&file.name), file)?;
         }
         let embeddings = folder.join(&manifest.embeddings.name);
         let file = SafetensorsFile::open(&embeddings)?;
-        read_matrix(&file, &embeddings, IMAGE_EMBEDDINGS, manifest.pairs, &mut bank.images)?;
-        read_matrix(&file, &embeddings, TEXT_EMBEDDINGS, manifest.pairs, &mut bank.texts)?;
-        bank.read_origins(&folder.join(&manifest.origins.name), manifest.pairs)?;
-        bank.thumbnails = match &manifest.thumbnails {
+        read_matrix(&file, &embeddings, IMAGE_EMBEDDINGS, manifest.pairs, &mut now.images)?;
+        read_matrix(&file, &embeddings, TEXT_EMBEDDINGS, manifest.pairs, &mut now.texts)?;
+        bank.row_of = now.read_origins(&folder.join(&manifest.origins.name), manifest.pairs)?;
+        now.thumbnails = match &manifest.thumbnails {
             Some(record) => read_thumbnails(&folder.join(&record.name), manifest.pairs)?,
             None => Thumbnails::none(manifest.pairs),
         };
-        if let Some(PairId(newest)) = bank.ids.iter().max()
+        if let Some(PairId(newest)) = now.ids.iter().max()
             && *newest >= manifest.next_id
         {
             let next = manifest.next_id;
             return Err(damaged(format!("next_id is {next}, and there is a pair {newest}")));
         }
-        bank.next_id = manifest.next_id;
+        now.next_id = manifest.next_id;
         let folder = folder.canonicalize().map_err(BankError::io("look into", folder))?;
-        *bank.home() = Some(Home { folder, generation: manifest.generation });
+        *now.home() = Some(Home { folder, generation: manifest.generation });
         Ok(bank)
     }
+}
 
-    fn read_origins(&mut self, path: &Path, pairs: usize) -> Result<(), BankError> {
+impl BankSnapshot {
+    /// Gives the row of each pair.
+    fn read_origins(
+        &mut self,
+        path: &Path,
+        pairs: usize,
+    ) -> Result<HashMap<PairId, usize>, BankError> {
         let damaged = |reason: String| BankError::Damaged { path: path.to_owned(), reason };
         let file = File::open(path).map_err(BankError::io("read", path))?;
-        self.ids.reserve_exact(pairs);
-        self.origins.reserve_exact(pairs);
-        self.row_of = HashMap::with_capacity(pairs);
+        let mut row_of = HashMap::with_capacity(pairs);
         // Many pairs come from one place: its name is kept once.
         let mut names: [Option<Arc<str>>; 2] = [None, None];
         for (row, line) in BufReader::new(file).split(b'\n').enumerate() {
@@ -86,7 +93,7 @@ impl Bank {
             }
             let line: PairLine = serde_json::from_slice(&line)
                 .map_err(|error| damaged(format!("line {number}: {error}")))?;
-            if self.row_of.insert(line.id, row).is_some() {
+            if row_of.insert(line.id, row).is_some() {
                 return Err(damaged(format!("line {number}: the id {} is there twice", line.id)));
             }
             self.ids.push(line.id);
@@ -100,7 +107,7 @@ impl Bank {
             });
         }
         match self.ids.len() {
-            found if found == pairs => Ok(()),
+            found if found == pairs => Ok(row_of),
             found => Err(damaged(format!("expected {pairs} lines, found {found}"))),
         }
     }

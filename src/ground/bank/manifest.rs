@@ -73,6 +73,9 @@ pub struct BankManifest {
     pub k: usize,
     /// The power that similarities are raised to.
     pub p: f64,
+    /// How much of the surroundings of regions was looked at; see [`Bank::margin`](super::Bank::margin).
+    #[serde(default = "default_margin")]
+    pub margin: f32,
     /// How many pairs there are.
     pub pairs: usize,
     /// The id of the pair that is added next.
@@ -139,6 +142,11 @@ impl BankManifest {
     pub(super) fn path(folder: &Path) -> PathBuf {
         folder.join(MANIFEST_FILE)
     }
+}
+
+/// Of banks from before the margin was written down: nearly all have this one.
+fn default_margin() -> f32 {
+    super::DEFAULT_MARGIN
 }
 
 fn is_missing(error: &io::Error) -> bool {

@@ -1,18 +1,43 @@
 //! Many rows of one length, in blocks.
 
+use std::sync::Arc;
+
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-/// Rows of a block: large enough that a product with it keeps every core busy, and small enough that
-/// a bank of few pairs takes little memory.
-const BLOCK_ROWS: usize = 8192;
+use super::rows::BLOCK_ROWS;
 
-/// A matrix of f32 on the CPU that grows and shrinks at its end.
-#[derive(Debug)]
+/// A matrix of f32 on the CPU that grows and shrinks at its end. A clone shares its blocks; whoever
+/// writes to a block that is shared takes a copy of it first.
+#[derive(Clone, Debug)]
 pub(super) struct Matrix {
     dimension: usize,
     rows: usize,
-    /// `[BLOCK_ROWS, dimension]` each; rows behind the last one are not initialised.
-    blocks: Vec<Tensor>,
+    blocks: Vec<Block>,
+}
+
+/// Rows in memory that others may read at the same time.
+#[derive(Debug)]
+struct Block {
+    /// `[BLOCK_ROWS, dimension]`; rows behind the last one of the matrix are not initialised.
+    rows: Tensor,
+    /// One for each handle of this memory. Dropped after `rows`: who is the only one left knows that
+    /// nobody else reads.
+    users: Arc<()>,
+}
+
+impl Block {
+    fn new(dimension: usize) -> Result<Self, TchError> {
+        // Memory that is not written to is not taken from the system.
+        let shape = [BLOCK_ROWS as i64, dimension as i64];
+        let rows = Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?;
+        Ok(Self { rows, users: Arc::new(()) })
+    }
+}
+
+impl Clone for Block {
+    fn clone(&self) -> Self {
+        Self { rows: self.rows.shallow_clone(), users: Arc::clone(&self.users) }
+    }
 }
 
 impl Matrix {
@@ -38,9 +63,7 @@ impl Matrix {
         while !numbers.is_empty() {
             let (block, first) = (self.rows / BLOCK_ROWS, self.rows % BLOCK_ROWS);
             if block == self.blocks.len() {
-                let shape = [BLOCK_ROWS as i64, self.dimension as i64];
-                // Memory that is not written to is not taken from the system.
-                self.blocks.push(Tensor::f_empty(shape, (Kind::Float, Device::Cpu))?);
+                self.blocks.push(Block::new(self.dimension)?);
             }
             let rows = (numbers.len() / self.dimension).min(BLOCK_ROWS - first);
             let (these, others) = numbers.split_at(rows * self.dimension);
@@ -66,19 +89,24 @@ impl Matrix {
         self.blocks.truncate(self.rows.div_ceil(BLOCK_ROWS));
     }
 
-    /// All rows anew, in memory of their own.
-    pub(super) fn copy(&self) -> Result<Self, TchError> {
-        let mut copy = Self::new(self.dimension);
-        for rows in self.blocks() {
-            copy.push_rows(&rows?)?;
+    /// Makes the block of a row this matrix's own, so that writing to it takes no memory.
+    pub(super) fn own(&mut self, row: usize) -> Result<(), TchError> {
+        let at = row / BLOCK_ROWS;
+        let filled = self.rows.saturating_sub(at * BLOCK_ROWS).min(BLOCK_ROWS) as i64;
+        let block = &mut self.blocks[at];
+        if Arc::get_mut(&mut block.users).is_some() {
+            return Ok(());
         }
-        Ok(copy)
+        let own = Block::new(self.dimension)?;
+        no_grad(|| own.rows.f_narrow(0, 0, filled)?.f_copy_(&block.rows.f_narrow(0, 0, filled)?))?;
+        *block = own;
+        Ok(())
     }
 
     /// One row.
     pub(super) fn row(&self, row: usize) -> Result<Vec<f32>, TchError> {
         let mut numbers = vec![0.0; self.dimension];
-        let place = self.blocks[row / BLOCK_ROWS].f_narrow(0, (row % BLOCK_ROWS) as i64, 1)?;
+        let place = self.blocks[row / BLOCK_ROWS].rows.f_narrow(0, (row % BLOCK_ROWS) as i64, 1)?;
         place.f_copy_data(&mut numbers, self.dimension)?;
         Ok(numbers)
     }
@@ -92,8 +120,8 @@ impl Matrix {
         })
     }
 
-    /// The products of vectors with all rows, block by block: `each` gets the first row of a block,
-    /// how many rows it has, and for each vector so many products.
+    /// The products of vectors with all rows, block by block: `each` gets the number of a block, how
+    /// many rows it has, and for each vector so many products.
     pub(super) fn for_each_block(
         &self,
         vectors: &[Vec<f32>],
@@ -107,7 +135,7 @@ impl Matrix {
         let mut products = Vec::new();
         no_grad(|| {
             let queries = Tensor::f_from_slice(&vectors_flat)?.f_view(shape)?;
-            for (first_row, rows, block) in self.filled() {
+            for (at, rows, block) in self.filled() {
                 // One vector is read past the rows as they lie, twice as fast as by a product of
                 // matrices.
                 let found = match vectors.len() {
@@ -116,25 +144,25 @@ impl Matrix {
                 };
                 products.resize(vectors.len() * rows, 0.0);
                 found.f_copy_data(&mut products, vectors.len() * rows)?;
-                each(first_row, rows, &products);
+                each(at, rows, &products);
             }
             Ok(())
         })
     }
 
-    /// The first row of each block, how many rows of it are in use, and those.
+    /// The number of each block, how many rows of it are in use, and those.
     fn filled(&self) -> impl Iterator<Item = (usize, usize, Result<Tensor, TchError>)> {
         self.blocks.iter().enumerate().map(|(at, block)| {
-            let first_row = at * BLOCK_ROWS;
-            let rows = (self.rows - first_row).min(BLOCK_ROWS);
-            (first_row, rows, block.f_narrow(0, 0, rows as i64))
+            let rows = (self.rows - at * BLOCK_ROWS).min(BLOCK_ROWS);
+            (at, rows, block.rows.f_narrow(0, 0, rows as i64))
         })
     }
 
     fn write(&mut self, block: usize, first: usize, rows: &[f32]) -> Result<(), TchError> {
+        self.own(block * BLOCK_ROWS)?;
         let count = (rows.len() / self.dimension) as i64;
         let source = Tensor::f_from_slice(rows)?.f_view([count, self.dimension as i64])?;
-        no_grad(|| self.blocks[block].f_narrow(0, first as i64, count)?.f_copy_(&source))
+        no_grad(|| self.blocks[block].rows.f_narrow(0, first as i64, count)?.f_copy_(&source))
     }
 }
 
@@ -162,8 +190,8 @@ mod tests {
         let mut products = vec![Vec::new(); 2];
         let vectors = [vec![1.0, 0.0, 0.0], vec![0.0, 1.0, 1.0]];
         matrix
-            .for_each_block(&vectors, |first, rows, found| {
-                assert_eq!(first, products[0].len());
+            .for_each_block(&vectors, |at, rows, found| {
+                assert_eq!(at * BLOCK_ROWS, products[0].len());
                 for (all, found) in products.iter_mut().zip(found.chunks_exact(rows)) {
                     all.extend_from_slice(found);
                 }
@@ -172,14 +200,19 @@ mod tests {
         assert_eq!(products[0], (0..count).map(|at| at as f32).collect::<Vec<_>>());
         assert_eq!(products[1], (0..count).map(|at| 1.0 - at as f32).collect::<Vec<_>>());
 
+        let before = matrix.clone();
         matrix.copy_last_to(7).unwrap();
         matrix.truncate(BLOCK_ROWS);
         assert_eq!((matrix.rows, matrix.blocks.len()), (BLOCK_ROWS, 1));
         assert_eq!(matrix.row(7).unwrap(), row(count - 1));
         matrix.copy_last_to(BLOCK_ROWS - 1).unwrap();
         assert_eq!(matrix.row(BLOCK_ROWS - 1).unwrap(), row(BLOCK_ROWS - 1));
+        matrix.push(&row(0)).unwrap();
         matrix.truncate(0);
         assert_eq!(matrix.blocks.len(), 0);
+        // Nothing of it reached the clone, whose memory was the same.
+        let all: Vec<f32> = before.blocks().flat_map(Result::unwrap).collect();
+        assert_eq!(all, (0..count).flat_map(row).collect::<Vec<_>>());
         matrix.for_each_block(&vectors, |_, _, _| panic!("no rows")).unwrap();
     }
 }

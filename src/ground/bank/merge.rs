@@ -21,11 +21,14 @@ impl Bank {
     /// those that come get new ones.
     ///
     /// # Errors
-    /// [`BankError::OtherEncoders`]; no room for all; what the file system or libtorch report. Where
+    /// [`BankError::OtherEncoders`], [`BankError::OtherMargin`]; no room for all; what the file system or libtorch report. Where
     /// it fails on the way, what was taken over by then stays.
     pub fn merge(&mut self, other: &Self) -> Result<Merged, BankError> {
         self.check_encoders(other.encoder(Side::Image), other.encoder(Side::Text))?;
-        let known: HashSet<_> = self.origins.iter().map(super::PairOrigin::key).collect();
+        if self.margin().to_bits() != other.margin().to_bits() {
+            return Err(BankError::OtherMargin { expected: self.margin(), found: other.margin() });
+        }
+        let known: HashSet<_> = self.now.origins.iter().map(super::PairOrigin::key).collect();
         let (mut wanted, mut merged) = (Vec::new(), Merged::default());
         for (id, origin) in other.pairs() {
             match known.contains(&origin.key()) {

@@ -2,13 +2,15 @@
 //!
 //! In memory each side is a matrix of f32 in blocks of rows, one row of unit length for each pair.
 //! A pair is added behind the last row, and removed by putting the last row in its place, so that
-//! neither costs more in a larger bank. A pair is known by an id that is never given again.
+//! neither costs more in a larger bank. A pair is known by an id that is never given again. Blocks
+//! are shared with snapshots ([`BankSnapshot`]), which other threads save or search while the bank
+//! goes on changing, and copied when one is written to that is shared.
 //!
 //! On the disk a bank is a folder:
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `bank.json` | the manifest: both encoders with their checksums, `k`, `p`, how many pairs, and name, size and SHA-256 of the other files |
+//! | `bank.json` | the manifest: both encoders with their checksums, `k`, `p`, the margin around regions, how many pairs, and name, size and SHA-256 of the other files |
 //! | `embeddings-N.safetensors` | `image_embeddings` and `text_embeddings`, f32, a row of unit length for each pair |
 //! | `pairs-N.jsonl` | a line for each row: its id, its caption and where it came from |
 //! | `thumbnails-N.safetensors` | small JPEGs, where pairs have some |
@@ -25,58 +27,49 @@ mod manifest;
 mod matrix;
 mod merge;
 mod pair;
+mod rows;
 mod safetensors_out;
 mod save;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod thumbnails;
 mod vector;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 
 pub use error::{BankError, EncoderMismatch};
 pub use manifest::{BankManifest, EncoderId, FileRecord};
 pub use merge::Merged;
 pub use pair::{MAX_CAPTION_BYTES, MAX_THUMBNAIL_BYTES, NewPair, PairId, PairOrigin, Side};
+pub use snapshot::BankSnapshot;
 
+pub(in crate::ground) use snapshot::BankSide;
 pub(in crate::ground) use vector::unit;
 
 use matrix::Matrix;
+use rows::Rows;
+use snapshot::Home;
 use thumbnails::Thumbnails;
 
-use super::asif::{AsifSettings, Nearest, Similar};
+use super::asif::AsifSettings;
 
 /// The most pairs of a bank.
 pub const MAX_PAIRS: usize = 10_000_000;
 
-/// Descriptions that are worked on at once: their similarities to one block of rows take 2 MB.
-const QUERIES_PER_PASS: usize = 64;
+/// The largest [margin](Bank::margin): nine times a region's sides.
+pub const MAX_MARGIN: f32 = 4.0;
+
+/// The margin of banks that nobody chose another for.
+pub const DEFAULT_MARGIN: f32 = 0.1;
 
 /// Coupled pairs by two encoders.
 #[derive(Debug)]
 pub struct Bank {
-    image_encoder: EncoderId,
-    text_encoder: EncoderId,
-    settings: AsifSettings,
-    images: Matrix,
-    texts: Matrix,
-    /// By row, as the origins and thumbnails.
-    ids: Vec<PairId>,
-    origins: Vec<PairOrigin>,
-    thumbnails: Thumbnails,
+    now: BankSnapshot,
     row_of: HashMap<PairId, usize>,
-    next_id: u64,
-    /// Where it was loaded from or saved to last; of one bank and all its snapshots.
-    home: Arc<Mutex<Option<Home>>>,
-}
-
-/// A folder, and which of its states is in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Home {
-    folder: PathBuf,
-    generation: u64,
 }
 
 impl Bank {
@@ -95,37 +88,38 @@ impl Bank {
                 return Err(BankError::Dimension { side, found: encoder.dimension });
             }
         }
-        Ok(Self {
+        let now = BankSnapshot {
             images: Matrix::new(image_encoder.dimension),
             texts: Matrix::new(text_encoder.dimension),
             image_encoder,
             text_encoder,
             settings,
-            ids: Vec::new(),
-            origins: Vec::new(),
+            margin: DEFAULT_MARGIN,
+            ids: Rows::default(),
+            origins: Rows::default(),
             thumbnails: Thumbnails::default(),
-            row_of: HashMap::new(),
             next_id: 1,
             home: Arc::default(),
-        })
+        };
+        Ok(Self { now, row_of: HashMap::new() })
     }
 
     /// How many pairs there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ids.len()
+        self.now.ids.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.len() == 0
     }
 
     /// `k` and `p`.
     #[must_use]
     pub fn settings(&self) -> AsifSettings {
-        self.settings
+        self.now.settings
     }
 
     /// Sets `k` and `p` for whoever describes things by this bank from now on.
@@ -134,7 +128,26 @@ impl Bank {
     /// Numbers out of range.
     pub fn set_settings(&mut self, settings: AsifSettings) -> Result<(), BankError> {
         settings.check()?;
-        self.settings = settings;
+        self.now.settings = settings;
+        Ok(())
+    }
+
+    /// How much of the surroundings of a region is looked at, in the pictures of all pairs as in
+    /// those that are named by them: times the region's sides, on each side.
+    #[must_use]
+    pub fn margin(&self) -> f32 {
+        self.now.margin
+    }
+
+    /// Sets the margin, before the first pair is added: it holds for all.
+    ///
+    /// # Errors
+    /// [`BankError::Margin`] where it is not in `[0, MAX_MARGIN]`.
+    pub fn set_margin(&mut self, margin: f32) -> Result<(), BankError> {
+        if !(0.0..=MAX_MARGIN).contains(&margin) {
+            return Err(BankError::Margin { found: margin });
+        }
+        self.now.margin = margin;
         Ok(())
     }
 
@@ -142,15 +155,15 @@ impl Bank {
     #[must_use]
     pub fn encoder(&self, side: Side) -> &EncoderId {
         match side {
-            Side::Image => &self.image_encoder,
-            Side::Text => &self.text_encoder,
+            Side::Image => &self.now.image_encoder,
+            Side::Text => &self.now.text_encoder,
         }
     }
 
     /// Numbers in a vector of one side.
     #[must_use]
     pub fn dimension(&self, side: Side) -> usize {
-        self.matrix(side).dimension()
+        self.now.matrix(side).dimension()
     }
 
     /// Refuses encoders that the bank was not made with: vectors of others mean something else.
@@ -174,9 +187,8 @@ impl Bank {
     }
 
     /// The ids of all pairs, in the order of rows.
-    #[must_use]
-    pub fn ids(&self) -> &[PairId] {
-        &self.ids
+    pub fn ids(&self) -> impl Iterator<Item = PairId> {
+        self.now.ids.iter().copied()
     }
 
     /// Whether there is a pair of this id.
@@ -188,12 +200,12 @@ impl Bank {
     /// Caption and origin of a pair.
     #[must_use]
     pub fn origin(&self, pair: PairId) -> Option<&PairOrigin> {
-        self.row_of.get(&pair).map(|row| &self.origins[*row])
+        self.now.origins.get(*self.row_of.get(&pair)?)
     }
 
     /// All pairs with caption and origin, in the order of rows.
     pub fn pairs(&self) -> impl Iterator<Item = (PairId, &PairOrigin)> {
-        self.ids.iter().copied().zip(&self.origins)
+        self.now.pairs()
     }
 
     /// The small JPEG of a pair, where it has one.
@@ -201,7 +213,7 @@ impl Bank {
     /// # Errors
     /// Where it is on the disk and cannot be read.
     pub fn thumbnail(&self, pair: PairId) -> Result<Option<Vec<u8>>, BankError> {
-        self.row_of.get(&pair).map_or(Ok(None), |row| self.thumbnails.read(*row))
+        self.row_of.get(&pair).map_or(Ok(None), |row| self.now.thumbnails.read(*row))
     }
 
     /// The vector of one side of a pair, of unit length.
@@ -210,7 +222,7 @@ impl Bank {
     /// What libtorch reports.
     pub fn vector(&self, side: Side, pair: PairId) -> Result<Option<Vec<f32>>, BankError> {
         let row = self.row_of.get(&pair);
-        row.map(|row| self.matrix(side).row(*row)).transpose().map_err(BankError::from)
+        row.map(|row| self.now.matrix(side).row(*row)).transpose().map_err(BankError::from)
     }
 
     /// Adds pairs and gives their ids, in the same order. Vectors may have any length but 0.
@@ -226,22 +238,23 @@ impl Bank {
             units.push((image, unit(Side::Text, index, &pair.text, self.dimension(Side::Text))?));
         }
         let before = self.len();
+        let now = &mut self.now;
         for (image, text) in &units {
-            let pushed = self.images.push(image).and_then(|()| self.texts.push(text));
+            let pushed = now.images.push(image).and_then(|()| now.texts.push(text));
             if let Err(error) = pushed {
-                self.images.truncate(before);
-                self.texts.truncate(before);
+                now.images.truncate(before);
+                now.texts.truncate(before);
                 return Err(error.into());
             }
         }
         let mut added = Vec::with_capacity(pairs.len());
         for NewPair { origin, thumbnail, .. } in pairs {
-            let id = PairId(self.next_id);
-            self.next_id += 1;
-            self.row_of.insert(id, self.ids.len());
-            self.ids.push(id);
-            self.origins.push(origin);
-            self.thumbnails.push(thumbnail);
+            let id = PairId(now.next_id);
+            now.next_id += 1;
+            self.row_of.insert(id, now.ids.len());
+            now.ids.push(id);
+            now.origins.push(origin);
+            now.thumbnails.push(thumbnail);
             added.push(id);
         }
         Ok(added)
@@ -253,19 +266,22 @@ impl Bank {
     /// What libtorch reports.
     pub fn remove(&mut self, pairs: &[PairId]) -> Result<usize, BankError> {
         let mut removed = 0;
+        let now = &mut self.now;
         for pair in pairs {
             let Some(row) = self.row_of.get(pair).copied() else { continue };
-            // The copies first: where one fails, the pair is whole, and so is the last one.
-            self.images.copy_last_to(row)?;
-            self.texts.copy_last_to(row)?;
-            let last = self.ids.len() - 1;
-            self.images.truncate(last);
-            self.texts.truncate(last);
+            // What takes memory comes first: where there is none, both sides are as they were.
+            now.images.own(row)?;
+            now.texts.own(row)?;
+            now.images.copy_last_to(row)?;
+            now.texts.copy_last_to(row)?;
+            let last = now.ids.len() - 1;
+            now.images.truncate(last);
+            now.texts.truncate(last);
             self.row_of.remove(pair);
-            self.ids.swap_remove(row);
-            self.origins.swap_remove(row);
-            self.thumbnails.swap_remove(row);
-            if let Some(moved) = self.ids.get(row) {
+            now.ids.swap_remove(row);
+            now.origins.swap_remove(row);
+            now.thumbnails.swap_remove(row);
+            if let Some(moved) = now.ids.get(row) {
                 self.row_of.insert(*moved, row);
             }
             removed += 1;
@@ -273,61 +289,25 @@ impl Bank {
         Ok(removed)
     }
 
-    /// The `k` most similar pairs of each vector of unit length, best first, by one side.
+    /// The vectors of one side, to be searched on any thread while this bank goes on changing.
+    #[must_use]
+    pub(in crate::ground) fn side(&self, side: Side) -> BankSide {
+        self.now.side(side)
+    }
+
+    /// All pairs as they are now, to be saved on any thread while this bank goes on changing. Both
+    /// know of each other's savings: they are of one bank.
+    #[must_use]
+    pub fn snapshot(&self) -> BankSnapshot {
+        self.now.clone()
+    }
+
+    /// As [`BankSnapshot::save`].
     ///
     /// # Errors
-    /// What libtorch reports.
-    pub(in crate::ground) fn nearest(
-        &self,
-        side: Side,
-        vectors: &[Vec<f32>],
-        k: usize,
-    ) -> Result<Vec<Vec<Similar>>, BankError> {
-        let mut all = Vec::with_capacity(vectors.len());
-        for vectors in vectors.chunks(QUERIES_PER_PASS) {
-            let mut nearest = vec![Nearest::new(k); vectors.len()];
-            self.matrix(side).for_each_block(vectors, |first_row, rows, cosines| {
-                let ids = &self.ids[first_row..first_row + rows];
-                for (nearest, cosines) in nearest.iter_mut().zip(cosines.chunks_exact(rows)) {
-                    nearest.offer(ids, cosines);
-                }
-            })?;
-            all.extend(nearest.into_iter().map(Nearest::finish));
-        }
-        Ok(all)
-    }
-
-    /// A copy that may be saved on another thread while this bank goes on changing. It knows of each
-    /// other's savings: they are of one bank.
-    ///
-    /// # Errors
-    /// No memory for it.
-    pub fn snapshot(&self) -> Result<Self, BankError> {
-        Ok(Self {
-            image_encoder: self.image_encoder.clone(),
-            text_encoder: self.text_encoder.clone(),
-            settings: self.settings,
-            images: self.images.copy()?,
-            texts: self.texts.copy()?,
-            ids: self.ids.clone(),
-            origins: self.origins.clone(),
-            thumbnails: self.thumbnails.clone(),
-            row_of: self.row_of.clone(),
-            next_id: self.next_id,
-            home: Arc::clone(&self.home),
-        })
-    }
-
-    fn home(&self) -> MutexGuard<'_, Option<Home>> {
-        // It is replaced as a whole.
-        self.home.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn matrix(&self, side: Side) -> &Matrix {
-        match side {
-            Side::Image => &self.images,
-            Side::Text => &self.texts,
-        }
+    /// As there.
+    pub fn save(&self, folder: &Path) -> Result<(), BankError> {
+        self.now.save(folder)
     }
 
     fn room_for(&self, more: usize) -> Result<(), BankError> {

@@ -11,7 +11,7 @@ use tempfile::Builder;
 
 use super::manifest::FORMAT;
 use super::safetensors_out::{HashedFile, TensorHead, write_header};
-use super::{Bank, BankError, BankManifest, FileRecord, Home, PairId, PairOrigin, Side};
+use super::{BankError, BankManifest, BankSnapshot, FileRecord, Home, PairId, PairOrigin, Side};
 
 /// The tensors of the embeddings file.
 pub(super) const IMAGE_EMBEDDINGS: &str = "image_embeddings";
@@ -49,7 +49,7 @@ impl PairLine {
     }
 }
 
-impl Bank {
+impl BankSnapshot {
     /// Saves the bank to a folder, which is made where it is missing. A bank that is there is
     /// replaced in one step; until then it stays whole.
     ///
@@ -100,7 +100,8 @@ impl Bank {
             text_encoder: self.text_encoder.clone(),
             k: self.settings.k,
             p: self.settings.p,
-            pairs: self.len(),
+            margin: self.margin,
+            pairs: self.ids.len(),
             next_id: self.next_id,
             embeddings: self
                 .write_embeddings(&folder.join(format!("embeddings-{generation}.safetensors")))?,
@@ -112,7 +113,7 @@ impl Bank {
     fn write_embeddings(&self, path: &Path) -> Result<FileRecord, BankError> {
         let mut out = HashedFile::create(path)?;
         let head = |name, side| {
-            let shape = vec![self.len(), self.dimension(side)];
+            let shape = vec![self.ids.len(), self.matrix(side).dimension()];
             let bytes = 4 * shape.iter().product::<usize>() as u64;
             TensorHead { name, dtype: "F32", shape, bytes }
         };
@@ -144,7 +145,7 @@ impl Bank {
         let mut out = HashedFile::create(path)?;
         let mut offsets = vec![0u64];
         let mut end = 0;
-        for row in 0..self.len() {
+        for row in 0..self.ids.len() {
             end += self.thumbnails.bytes(row);
             offsets.push(end);
         }
@@ -160,7 +161,7 @@ impl Bank {
         let failed = BankError::io("write", path);
         write_header(&mut out, &heads).map_err(&failed)?;
         out.write_all(cast_slice(&offsets)).map_err(&failed)?;
-        for row in 0..self.len() {
+        for row in 0..self.ids.len() {
             if let Some(jpeg) = self.thumbnails.read(row)? {
                 out.write_all(&jpeg).map_err(&failed)?;
             }

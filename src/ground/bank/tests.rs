@@ -128,7 +128,10 @@ fn a_bank_comes_back_from_the_disk_as_it_was() {
     bank.save(&folder).unwrap();
     let mut again = Bank::load(&folder).unwrap();
     assert_eq!(content(&again), content(&bank));
-    assert_eq!((again.ids(), again.settings()), (bank.ids(), bank.settings()));
+    assert_eq!(
+        (again.ids().collect::<Vec<_>>(), again.settings()),
+        (bank.ids().collect(), bank.settings())
+    );
     again.check_encoders(bank.encoder(Side::Image), bank.encoder(Side::Text)).unwrap();
 
     // An id is never given again, not even that of the pair that was removed last.
@@ -285,6 +288,56 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec(change, 1..60)
 }
 
+/// Another thread saves what was there when it was asked to, whatever happens meanwhile.
+#[test]
+fn a_snapshot_is_the_bank_as_it_was() {
+    let mut bank = bank(AsifSettings::default());
+    bank.set_margin(0.5).unwrap();
+    let ids = bank.add((0..6).map(pair).collect()).unwrap();
+    let before = content(&bank);
+    let snapshot = bank.snapshot();
+    bank.remove(&[ids[1], ids[5]]).unwrap();
+    bank.add((20..23).map(pair).collect()).unwrap();
+    let changed = content(&bank);
+    assert_ne!(changed, before);
+    let home = TempDir::new().unwrap();
+    let folder = home.path().to_owned();
+    std::thread::spawn(move || snapshot.save(&folder)).join().unwrap().unwrap();
+    let saved = Bank::load(home.path()).unwrap();
+    assert_eq!((content(&saved), saved.margin()), (before, 0.5));
+    // And the bank knows that it was.
+    bank.save(home.path()).unwrap();
+    assert_eq!(content(&Bank::load(home.path()).unwrap()), changed);
+}
+
+#[test]
+fn a_margin_is_kept_and_not_mixed_with_another() {
+    let home = TempDir::new().unwrap();
+    let mut wide = bank(AsifSettings::default());
+    for bad in [-0.1, 4.1, f32::NAN, f32::INFINITY] {
+        assert!(matches!(wide.set_margin(bad), Err(BankError::Margin { .. })), "{bad}");
+    }
+    wide.set_margin(0.3).unwrap();
+    wide.add(vec![pair(1)]).unwrap();
+    wide.save(home.path()).unwrap();
+    let wide = Bank::load(home.path()).unwrap();
+    assert_eq!(wide.margin(), 0.3);
+    let mut usual = bank(AsifSettings::default());
+    let refused = usual.merge(&wide).unwrap_err();
+    assert!(refused.is_refusal());
+    let told = refused.to_string();
+    assert!(told.contains("expected 0.1") && told.contains("found 0.3"), "{told}");
+    assert!(usual.is_empty());
+
+    // From before it was written down.
+    let manifest = home.path().join("bank.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("  \"margin\": 0.3,\n", "")).unwrap();
+    assert_eq!(Bank::load(home.path()).unwrap().margin(), DEFAULT_MARGIN);
+    fs::write(&manifest, text.replace("\"margin\": 0.3", "\"margin\": -7.0")).unwrap();
+    assert!(matches!(Bank::load(home.path()), Err(BankError::Margin { .. })));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -325,7 +378,7 @@ proptest! {
             prop_assert_eq!(asif.bank().origin(*id), Some(&pair(*seed).origin));
         }
         let home = TempDir::new().unwrap();
-        asif.bank_mut().save(home.path()).unwrap();
+        asif.bank().save(home.path()).unwrap();
         prop_assert_eq!(content(&Bank::load(home.path()).unwrap()), content(asif.bank()));
 
         let described = asif.describe(&regions).unwrap();

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::rows::Rows;
 use super::{BankError, MAX_THUMBNAIL_BYTES};
 
 /// An open file with thumbnails. It can be read even where a later save has removed its name.
@@ -17,7 +18,7 @@ pub(super) struct ThumbnailFile {
 #[derive(Clone, Debug)]
 enum Thumbnail {
     None,
-    Own(Box<[u8]>),
+    Own(Arc<[u8]>),
     /// In the file, from this byte on.
     Stored {
         offset: u64,
@@ -28,14 +29,14 @@ enum Thumbnail {
 /// One or none for each row.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Thumbnails {
-    rows: Vec<Thumbnail>,
+    rows: Rows<Thumbnail>,
     file: Option<Arc<ThumbnailFile>>,
 }
 
 impl Thumbnails {
     /// None for each of so many rows.
     pub(super) fn none(rows: usize) -> Self {
-        Self { rows: vec![Thumbnail::None; rows], file: None }
+        Self { rows: std::iter::repeat_n(Thumbnail::None, rows).collect(), file: None }
     }
 
     /// From a file: row `i` has the bytes from `offsets[i]` to `offsets[i + 1]`.
@@ -67,17 +68,17 @@ impl Thumbnails {
 
     /// Bytes of a row's picture; 0 where there is none.
     pub(super) fn bytes(&self, row: usize) -> u64 {
-        match &self.rows[row] {
-            Thumbnail::None => 0,
-            Thumbnail::Own(jpeg) => jpeg.len() as u64,
-            Thumbnail::Stored { bytes, .. } => u64::from(*bytes),
+        match self.rows.get(row) {
+            None | Some(Thumbnail::None) => 0,
+            Some(Thumbnail::Own(jpeg)) => jpeg.len() as u64,
+            Some(Thumbnail::Stored { bytes, .. }) => u64::from(*bytes),
         }
     }
 
     pub(super) fn read(&self, row: usize) -> Result<Option<Vec<u8>>, BankError> {
-        match (&self.rows[row], &self.file) {
-            (Thumbnail::Own(jpeg), _) => Ok(Some(jpeg.to_vec())),
-            (Thumbnail::Stored { offset, bytes }, Some(file)) => {
+        match (self.rows.get(row), &self.file) {
+            (Some(Thumbnail::Own(jpeg)), _) => Ok(Some(jpeg.to_vec())),
+            (Some(Thumbnail::Stored { offset, bytes }), Some(file)) => {
                 let mut jpeg = vec![0; (*bytes as usize).min(MAX_THUMBNAIL_BYTES)];
                 file.file
                     .read_exact_at(&mut jpeg, *offset)

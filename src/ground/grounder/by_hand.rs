@@ -74,6 +74,10 @@ pub(crate) fn id(name: &str) -> EncoderId {
 
 pub(crate) fn grounder(options: GrounderOptions) -> Grounder {
     let bank = Bank::new(id("colours"), id("letters"), AsifSettings::default()).unwrap();
+    with_bank(bank, options)
+}
+
+pub(crate) fn with_bank(bank: Bank, options: GrounderOptions) -> Grounder {
     let image = Identified { encoder: Box::new(Colours(info())) as Box<_>, id: id("colours") };
     let text = Identified { encoder: Box::new(Letters(info())) as Box<_>, id: id("letters") };
     Grounder::new(bank, image, text, options).unwrap()

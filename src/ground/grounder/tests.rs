@@ -3,6 +3,7 @@
 use super::by_hand::{Colours, Letters, id, info, stripe, stripes, taught};
 use super::*;
 use crate::ground::asif::AsifSettings;
+use crate::types::{Prompt, PromptSet};
 
 fn prompt(number: usize, texts: &[&str]) -> GroundingPrompt {
     GroundingPrompt {
@@ -105,6 +106,49 @@ fn bad_prompts_are_refused_with_every_reason_and_those_before_stay() {
     assert_eq!(names(&grounder.ground(&stripes(), &[stripe(0)]).unwrap()), [0]);
 }
 
+/// Another thread describes the texts of a set to come. What the bank said before a change is not
+/// used after it.
+#[test]
+fn texts_are_described_ahead_and_anew_when_the_bank_changes() {
+    let set = PromptSet {
+        version: 2,
+        prompts: ["bb", "gb"].map(|text| Prompt { asif: true, ..Prompt::from_text(text) }).into(),
+        default_threshold: 0.5,
+    };
+    let mut grounder = taught(GrounderOptions::default());
+    let ahead = grounder.prompts_ahead();
+    assert_eq!(grounder.sentences.queries_described(), 0);
+    std::thread::scope(|scope| scope.spawn(|| ahead.encode(&set)).join()).unwrap();
+    assert_eq!(grounder.sentences.queries_described(), 2);
+    let put_set = |grounder: &mut Grounder| {
+        put(grounder, GroundingPrompt::of_set(&set)).unwrap();
+        let found = grounder.ground(&stripes(), &[stripe(0), stripe(1), stripe(2)]).unwrap();
+        found.best_scores
+    };
+    let before = put_set(&mut grounder);
+    assert_eq!(grounder.sentences.queries_described(), 2);
+
+    let origin = |number: usize, caption: &str| PairOrigin {
+        caption: caption.to_owned(),
+        source: "shown".into(),
+        topic: None,
+        stamp: None,
+        box_in_source_px: Some(stripe(number)),
+    };
+    let pair = grounder.teach(&stripes(), origin(0, "bbbbb")).unwrap();
+    assert_eq!(grounder.sentences.queries_described(), 0);
+    ahead.encode(&set);
+    let taught_more = put_set(&mut grounder);
+    assert_ne!(taught_more, before);
+    // As by one that never looked ahead.
+    let mut fresh = taught(GrounderOptions::default());
+    fresh.teach(&stripes(), origin(0, "bbbbb")).unwrap();
+    assert_eq!(put_set(&mut fresh), taught_more);
+
+    assert_eq!(grounder.forget(&[pair]).unwrap(), 1);
+    assert_eq!(put_set(&mut grounder), before);
+}
+
 #[test]
 fn what_cannot_be_taught_changes_nothing() {
     let mut grounder = taught(GrounderOptions::default());
@@ -123,6 +167,33 @@ fn what_cannot_be_taught_changes_nothing() {
         Err(GrounderError::Caption(EncodeError::TooLong { .. }))
     ));
     assert_eq!(grounder.asif().bank().len(), 3);
+}
+
+/// A region is looked at with the surroundings that the pairs of the bank have.
+#[test]
+fn the_margin_is_that_of_the_bank() {
+    let bank_of = |margin: f32| {
+        let mut bank = Bank::new(id("colours"), id("letters"), AsifSettings::default()).unwrap();
+        bank.set_margin(margin).unwrap();
+        by_hand::with_bank(bank, GrounderOptions::default())
+    };
+    // The middle of the green stripe; with four times its width around it all stripes.
+    let area = PixelBox::from_corners([130.0, 10.0, 170.0, 90.0]);
+    let origin = PairOrigin {
+        caption: "g".to_owned(),
+        source: "shown".into(),
+        topic: None,
+        stamp: None,
+        box_in_source_px: Some(area),
+    };
+    let [narrow, wide] = [0.0, 4.0].map(|margin| {
+        let mut grounder = bank_of(margin);
+        let pair = grounder.teach(&stripes(), origin.clone()).unwrap();
+        grounder.asif().bank().vector(Side::Image, pair).unwrap().unwrap()
+    });
+    // 10, 240 and 10 of each pixel, and equal parts of all three.
+    assert!((narrow[1] - 0.998).abs() < 1e-3, "{narrow:?}");
+    assert!(wide.iter().all(|part| (part - 3.0f32.sqrt().recip()).abs() < 1e-3), "{wide:?}");
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl SharedSegmenter {
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<dyn PromptableSegmenter>> {
-        // What a panic has left behind is a segmenter still: it holds nothing from image to image.
+        // What a panic has left behind is a segmenter still: what it holds of an image is whole.
         self.segmenter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -253,11 +253,8 @@ impl Detector for GroundingDetector {
                         found.map(|(pair, _)| pair).collect()
                     }
                 };
-                removed = self
-                    .grounder
-                    .asif_mut()
-                    .remove(&pairs)
-                    .map_err(|error| BankRefused(error.to_string()))?;
+                removed =
+                    self.grounder.forget(&pairs).map_err(|error| BankRefused(error.to_string()))?;
                 if removed == 0 {
                     let what = match which {
                         PairsToRemove::Pair(pair) => format!("pair {pair}"),
@@ -271,10 +268,7 @@ impl Detector for GroundingDetector {
         }
         let bank = self.grounder.asif().bank();
         let (pairs, snapshot, folder) = (bank.len(), bank.snapshot(), self.folder.clone());
-        let save = move || {
-            let saved = snapshot.and_then(|bank| bank.save(&folder));
-            saved.map_err(|error| error.to_string())
-        };
+        let save = move || snapshot.save(&folder).map_err(|error| error.to_string());
         Ok(BankChanged { added, removed, pairs, save: Box::new(save) })
     }
 

@@ -2,7 +2,7 @@
 
 mod prompts;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use image::RgbImage;
 use tch::{Device, Kind, TchError, Tensor, no_grad};
@@ -84,6 +84,18 @@ pub struct SamSegmenter {
     threads: usize,
     /// Values of the last batch, kept for its memory.
     pixel_values: Vec<f32>,
+    /// What the encoder made of the images of the last call, 4 MB each at full size: who asks for
+    /// more about one of them does not wait for it again.
+    embedded: Vec<Embedded>,
+}
+
+/// An image as the decoder sees it.
+#[derive(Debug)]
+struct Embedded {
+    /// It keeps no pixels, and no other image can be taken for this one while it is there.
+    image: Weak<RgbImage>,
+    /// `[1, channels, grid, grid]`
+    embedding: Tensor,
 }
 
 impl SamSegmenter {
@@ -133,6 +145,7 @@ impl SamSegmenter {
             rules: MaskRules::default(),
             threads,
             pixel_values: Vec::new(),
+            embedded: Vec::new(),
         })
     }
 
@@ -198,8 +211,34 @@ impl SamSegmenter {
         // An image that nothing is asked of is not even looked at.
         let looked_at: Vec<usize> =
             (0..images.len()).filter(|index| asked[*index].iter().any(Option::is_some)).collect();
-        for chunk in looked_at.chunks(self.info.useful_batch) {
-            let batch: Vec<_> = chunk.iter().map(|index| Arc::clone(&images[*index])).collect();
+        let wanted: Vec<_> = looked_at.iter().map(|index| Arc::clone(&images[*index])).collect();
+        for (index, timings) in looked_at.iter().zip(self.embed(&wanted)?) {
+            results[*index].timings.merge(&timings);
+        }
+        for (embedded, index) in self.embedded.iter().zip(looked_at) {
+            let size = images[index].dimensions();
+            self.draw(&embedded.embedding, &asked[index], size, &mut results[index])?;
+        }
+        Ok(results)
+    }
+
+    /// Has the encoder look at those of the images that the last call was not about. Then
+    /// `embedded` is of these images, in their order; gives what each of them took.
+    fn embed(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<StageTimings>, DetectError> {
+        let mut before = std::mem::take(&mut self.embedded);
+        let mut timings = vec![StageTimings::default(); images.len()];
+        let mut known: Vec<Option<Tensor>> = images
+            .iter()
+            .map(|image| {
+                let is_it = |one: &Embedded| std::ptr::eq(one.image.as_ptr(), Arc::as_ptr(image));
+                let place = before.iter().position(is_it)?;
+                Some(before.swap_remove(place).embedding)
+            })
+            .collect();
+        drop(before);
+        let new: Vec<usize> = (0..images.len()).filter(|at| known[*at].is_none()).collect();
+        for chunk in new.chunks(self.info.useful_batch) {
+            let batch: Vec<_> = chunk.iter().map(|at| Arc::clone(&images[*at])).collect();
             let mut shared = StageTimings::default();
             let mut clock = StageClock::start(self.model.device());
             let pixel_values = self.pixel_values(&batch)?;
@@ -210,15 +249,18 @@ impl SamSegmenter {
             let embeddings =
                 self.model.embed_images(&pixel_values).map_err(failed_in(Stage::ImageTower))?;
             stop(Stage::ImageTower, &mut clock, &embeddings, &mut shared)?;
-            for (place, index) in (0..).zip(chunk) {
-                let result = &mut results[*index];
-                result.timings.merge(&shared);
+            for (place, at) in (0..).zip(chunk) {
+                timings[*at] = shared.clone();
                 let embedding =
                     embeddings.f_narrow(0, place, 1).map_err(failed_in(Stage::Heads))?;
-                self.draw(&embedding, &asked[*index], images[*index].dimensions(), result)?;
+                known[*at] = Some(embedding);
             }
         }
-        Ok(results)
+        let whole = images.iter().zip(known).filter_map(|(image, embedding)| {
+            Some(Embedded { image: Arc::downgrade(image), embedding: embedding? })
+        });
+        self.embedded = whole.collect();
+        Ok(timings)
     }
 
     /// Fills in the masks of one image.

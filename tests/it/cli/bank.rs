@@ -149,7 +149,7 @@ fn a_bank_is_described_and_changed() {
     let removed = run(words!["bank", "remove", here, "--caption", "a spoon", "--id", "1"], 0);
     assert_eq!(removed.stdout, "2 pairs removed; the bank has 2\n");
     let left = Bank::load(&here).unwrap();
-    assert_eq!(left.ids().iter().copied().min(), Some(PairId(2)));
+    assert_eq!(left.ids().min(), Some(PairId(2)));
     assert!(left.contains(PairId(3)) && left.len() == 2);
     let all = run(words!["bank", "remove", here, "--source", "bin.jpg"], 0);
     assert_eq!(all.stdout, "2 pairs removed; the bank has 0\n");

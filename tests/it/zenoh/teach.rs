@@ -128,7 +128,7 @@ fn a_pair_is_taught_found_saved_and_forgotten() {
     assert!(pairs.iter().all(|(_, pair)| *pair <= 3) && !pairs.is_empty(), "{pairs:?}");
     // An id is never given again.
     teach(lesson).unwrap();
-    let newest = on_disk().ids().iter().copied().max();
+    let newest = on_disk().ids().max();
     assert!(newest > Some(PairId(5)), "{newest:?}");
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use image::RgbImage;
 use owlet::segment::{MaskRules, SamMask, SamSegmenter};
 use owlet::tasks::{ImageInstances, MaskPrompt, PointPrompt, PromptableSegmenter};
 use owlet::types::{Mask, Stage};
@@ -67,10 +68,10 @@ fn many_prompts_and_pictures_in_one_go_are_the_same_as_one_by_one() {
     let count = |found: &ImageInstances| found.masks.len();
     assert_eq!(together.iter().map(count).collect::<Vec<_>>(), [150, 0, 1]);
     for (index, image) in [(0, 0), (63, 0), (64, 0), (149, 0), (0, 2)] {
-        let alone = segmenter
-            .segment(&images[image..=image], &[vec![prompts[image][index].clone()]])
-            .unwrap()
-            .remove(0);
+        // A picture that it does not know yet.
+        let same = [Arc::new(RgbImage::clone(&images[image]))];
+        let alone =
+            segmenter.segment(&same, &[vec![prompts[image][index].clone()]]).unwrap().remove(0);
         let found = &together[image].masks[index];
         let off = found.predicted_iou.unwrap() - alone.masks[0].predicted_iou.unwrap();
         // Other batches are other blocks of matrix products.
@@ -81,6 +82,44 @@ fn many_prompts_and_pictures_in_one_go_are_the_same_as_one_by_one() {
         assert!(apart <= u64::from(width * height) / 3000, "{index}: {apart} pixels");
     }
     assert!(segmenter.segment(&[], &[]).unwrap().is_empty());
+}
+
+/// Regions are asked for first and masks of what is in them after that, of the same frames.
+#[test]
+fn who_asks_again_about_a_frame_does_not_wait_for_the_encoder() {
+    let mut segmenter = segmenter();
+    let images = PICTURES.map(|name| Arc::new(picture(name)));
+    let prompts = |corners| vec![boxed(corners)];
+    let (first, second) = (prompts([2.0, 3.0, 40.0, 50.0]), prompts([20.0, 20.0, 60.0, 50.0]));
+    let encoded = |found: &[ImageInstances]| -> Vec<bool> {
+        found.iter().map(|found| found.timings.get(Stage::ImageTower).is_some()).collect()
+    };
+    let found = segmenter.segment(&images, &[first.clone(), vec![], first.clone()]).unwrap();
+    assert_eq!(encoded(&found), [true, false, true]);
+    // In another order, with one that was passed over.
+    let swapped = [2, 1, 0].map(|at| Arc::clone(&images[at]));
+    let again = segmenter.segment(&swapped, &[second.clone(), second.clone(), second.clone()]);
+    let again = again.unwrap();
+    assert_eq!(encoded(&again), [false, true, false]);
+    for (found, image) in again.iter().zip(&swapped) {
+        // The same pixels are not the same frame.
+        let copy = [Arc::new(RgbImage::clone(image))];
+        let fresh = segmenter.segment(&copy, std::slice::from_ref(&second)).unwrap();
+        assert_eq!(encoded(&fresh), [true]);
+        assert_eq!(found.masks, fresh[0].masks);
+    }
+    // Only the last call is remembered.
+    assert_eq!(
+        encoded(&segmenter.segment(&images[..1], std::slice::from_ref(&first)).unwrap()),
+        [true]
+    );
+    // A frame that is gone is not taken for a new one, wherever that lies in memory.
+    let corners = [5.0, 5.0, 30.0, 40.0];
+    for shade in 0..20 {
+        let image = [Arc::new(RgbImage::from_pixel(64, 48, image::Rgb([12 * shade; 3])))];
+        let found = segmenter.segment(&image, &[prompts(corners)]).unwrap();
+        assert_eq!(encoded(&found), [true], "{shade}");
+    }
 }
 
 #[test]
