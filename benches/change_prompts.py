@@ -1,9 +1,10 @@
 """What a change of prompts costs a running node: frames as fast as they are answered, for some
 seconds with the prompts left alone and for as many with ten new texts every second, in turns. With
---exemplars it is so many pictures that show something, none of them seen before, instead.
+--exemplars it is so many pictures that show something, none of them seen before, instead; with
+--bank the texts are looked up in that bank of pairs, and with --teach each change is a pair more.
 
     python benches/change_prompts.py PICTURE [--model owlet-nano] [--seconds 10] [--turns 3]
-                                             [--exemplars N]
+                                             [--exemplars N | --bank BANK [--teach]]
 
 Starts target/debug/owlet as a zenoh peer of its own (`pip install eclipse-zenoh pillow`). Prints a
 line of JSON: the rate of both, how much it dropped, how long changes took until they were answered, and how
@@ -78,6 +79,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--exemplars", type=int, default=0)
+    parser.add_argument("--bank", type=pathlib.Path, help="a copy: --teach adds to it")
+    parser.add_argument("--teach", action="store_true")
     args = parser.parse_args()
     encoding = "image/png" if args.picture.suffix == ".png" else "image/jpeg"
     with socket.socket() as probe:
@@ -90,6 +93,8 @@ def main() -> None:
         command = [ROOT / "target/debug/owlet", "run", "--node", "bench", "--model", args.model, "-q"]
         command += ["--connect", endpoint, "-p", "a red bowl", "--param", f"zenoh_config={file.name}"]
         command += ["--param", "text_cache=false"]
+        if args.bank:
+            command += ["--param", f"bank={args.bank}"]
         alive = session.liveliness().declare_subscriber(node, history=True)
         process = subprocess.Popen(command)
         try:
@@ -100,30 +105,42 @@ def main() -> None:
             process.wait(10)
 
 
-def new_texts(number: int) -> list:
-    return [f"a red thing of number {number} and {n}" for n in range(TEXTS)]
+def new_texts(number: int, asif: bool) -> list:
+    texts = [f"a red thing of number {number} and {n}" for n in range(TEXTS)]
+    return [{"name": text, "asif": True} for text in texts] if asif else texts
 
 
-def shown(picture: pathlib.Path, number: int, count: int) -> list:
-    """Prompts with a picture each: the one that is given, each time a few columns less of it."""
+def pictures(picture: pathlib.Path, number: int, count: int) -> list:
+    """The one that is given, each time a few columns less of it, as data URLs."""
     image = Image.open(picture).convert("RGB")
-    prompts = []
+    urls = []
     for n in range(count):
         jpeg = io.BytesIO()
         image.crop((number % 64 + 1, n + 1, *image.size)).save(jpeg, "JPEG", quality=90)
-        url = "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
-        prompts.append({"name": f"thing {n}", "exemplars": [{"image": url}]})
-    return prompts
+        urls.append("data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode())
+    return urls
+
+
+def change_of(args: argparse.Namespace, number: int) -> tuple[str, dict]:
+    """The key that is asked, and what it is told."""
+    if args.teach:
+        name = f"a thing of number {number}"
+        return "teach", {"name": "thing", "caption": name, "image": pictures(args.picture, number, 1)[0]}
+    if args.exemplars:
+        urls = pictures(args.picture, number, args.exemplars)
+        things = [{"name": f"thing {n}", "exemplars": [{"image": url}]} for n, url in enumerate(urls)]
+        return "prompts", {"prompts": things}
+    return "prompts", {"prompts": new_texts(number, args.bank is not None)}
 
 
 def measure(session: zenoh.Session, node: str, args: argparse.Namespace, encoding: str) -> dict:
     camera = Camera(session, node, args.picture.read_bytes(), encoding)
     # Made before the clock runs; a second more for each turn.
-    changes = int(args.turns * (args.seconds + 1))
-    sets = [
-        shown(args.picture, number, args.exemplars) if args.exemplars else new_texts(number)
-        for number in range(changes)
-    ]
+    changes = [change_of(args, number) for number in range(int(args.turns * (args.seconds + 1)) + 1)]
+    first = json.dumps({"prompts": new_texts(-1, args.bank is not None)})
+    # Also for the turns without a change there is something to look for.
+    replies = list(session.get(f"{node}/prompts", payload=first, encoding="application/json", timeout=60))
+    assert all(reply.ok for reply in replies), replies[0].err.payload.to_string()
     camera.rate(WARM_UP_SECS)
     answers_secs: list[float] = []
     late = []
@@ -132,10 +149,10 @@ def measure(session: zenoh.Session, node: str, args: argparse.Namespace, encodin
     def change(stop: threading.Event) -> None:
         nonlocal number
         while not stop.wait(1):
-            payload = json.dumps({"prompts": sets[number]})
+            key, told = changes[number]
             number += 1
             started = time.monotonic()
-            replies = session.get(f"{node}/prompts", payload=payload, encoding="application/json", timeout=60)
+            replies = session.get(f"{node}/{key}", payload=json.dumps(told), encoding="application/json", timeout=60)
             version = next(json.loads(reply.ok.payload.to_string())["version"] for reply in replies)
             answers_secs.append(time.monotonic() - started)
             frames = camera.frames
@@ -156,8 +173,8 @@ def measure(session: zenoh.Session, node: str, args: argparse.Namespace, encodin
     before, meanwhile = statistics.median(alone), statistics.median(changing)
     return {
         "model": args.model,
-        "texts": 0 if args.exemplars else TEXTS,
-        "exemplars": args.exemplars,
+        "change": "a pair" if args.teach else f"{args.exemplars} exemplars" if args.exemplars else f"{TEXTS} texts",
+        "bank": str(args.bank) if args.bank else None,
         "changes": len(answers_secs),
         "rate_alone_hz": round(before, 2),
         "rate_with_a_change_each_second_hz": round(meanwhile, 2),

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod by_hand;
+mod error;
 mod prompts;
 mod sentences;
 #[cfg(test)]
@@ -12,14 +13,13 @@ use std::sync::Arc;
 
 use image::RgbImage;
 
+pub use self::error::GrounderError;
 pub use self::prompts::{GroundingPrompt, GroundingQuery};
 use self::sentences::Sentences;
 use super::asif::{Asif, Relative, TextPairs, TextSide};
 use super::bank::{Bank, BankError, EncoderId, NewPair, PairId, PairOrigin, Side};
 use super::crops::{crop_with_margin, thumbnail_of};
-use crate::tasks::{
-    DetectError, DetectionRules, EncodeError, ImageEncoder, PromptsAhead, TextEncoder,
-};
+use crate::tasks::{DetectError, DetectionRules, ImageEncoder, PromptsAhead, TextEncoder};
 use crate::types::{
     Detection, Explanation, PairEvidence, PixelBox, PromptProblem, PromptSetRefused, Stage,
 };
@@ -377,36 +377,6 @@ struct Named {
     text: usize,
     area: PixelBox,
     region: Relative,
-}
-
-/// Why a pair was not taught.
-#[derive(Debug, thiserror::Error)]
-pub enum GrounderError {
-    /// A box that has no part of the image.
-    #[error(
-        "the box {:?} has no part of an image of {width}x{height}",
-        box_in_source_px.corners()
-    )]
-    Outside {
-        /// The box.
-        box_in_source_px: PixelBox,
-        /// Width of the image in pixels.
-        width: u32,
-        /// Height of the image in pixels.
-        height: u32,
-    },
-    /// The picture.
-    #[error(transparent)]
-    Image(#[from] DetectError),
-    /// The caption.
-    #[error("the caption cannot be used: {0}")]
-    Caption(#[from] EncodeError),
-    /// Its small picture for people.
-    #[error("no thumbnail could be made: {0}")]
-    Thumbnail(#[from] crate::vision::encode::EncodeError),
-    /// The bank.
-    #[error(transparent)]
-    Bank(#[from] BankError),
 }
 
 impl std::fmt::Debug for Grounder {

@@ -21,7 +21,7 @@ mod maps;
 pub use bank::{
     Bank, BankError, BankManifest, BankSnapshot, DEFAULT_MARGIN, EncoderId, EncoderMismatch,
     FileRecord, MAX_CAPTION_BYTES, MAX_MARGIN, MAX_PAIRS, MAX_THUMBNAIL_BYTES, Merged, NewPair,
-    PairId, PairOrigin, Side,
+    PairId, PairOrigin, SegmentRecord, Side,
 };
 pub use classifier::ClipClassifier;
 pub use crops::{crop_with_margin, square_around, thumbnail_of};

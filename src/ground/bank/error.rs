@@ -44,12 +44,12 @@ pub enum BankError {
         /// What was expected and what was found.
         reason: String,
     },
-    /// Written by a later version of Owlet.
-    #[error("{}: format {found} is not known, at most {known}: a later owlet wrote it", path.display())]
+    /// Written by another version of Owlet.
+    #[error("{}: expected a bank of format {known}, found format {found}: another owlet wrote it", path.display())]
     Format {
         /// The manifest.
         path: PathBuf,
-        /// The newest that is known.
+        /// The one that is known.
         known: u32,
         /// What is there.
         found: u32,

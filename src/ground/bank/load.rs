@@ -11,10 +11,11 @@ use safetensors::Dtype;
 
 use super::matrix::Matrix;
 use super::save::{IMAGE_EMBEDDINGS, JPEG_OFFSETS, JPEGS, PairLine, TEXT_EMBEDDINGS};
-use super::thumbnails::{ThumbnailFile, Thumbnails};
+use super::snapshot::SEGMENT_ROWS;
+use super::thumbnails::{Thumbnail, ThumbnailFile};
 use super::{
     Bank, BankError, BankManifest, BankSnapshot, FileRecord, Home, MAX_PAIRS, MAX_THUMBNAIL_BYTES,
-    PairId, PairOrigin,
+    PairId, PairOrigin, SegmentRecord,
 };
 use crate::ground::asif::AsifSettings;
 use crate::hub::sha256_of;
@@ -48,18 +49,27 @@ impl Bank {
         let mut bank = Self::new(encoders.0, encoders.1, settings)?;
         bank.set_margin(manifest.margin)?;
         let now = &mut bank.now;
-        for file in manifest.files() {
-            compare(&folder.join(&file.name), file)?;
+        let mut segments = Vec::new();
+        for (at, record) in manifest.segments.iter().enumerate() {
+            let first = at * SEGMENT_ROWS;
+            let expected = manifest.pairs.saturating_sub(first).min(SEGMENT_ROWS);
+            if record.pairs != expected || expected == 0 {
+                let found = record.pairs;
+                return Err(damaged(format!(
+                    "segment {at}: expected {expected} of {} pairs, found {found}",
+                    manifest.pairs
+                )));
+            }
+            now.touch(first);
+            now.read_segment(folder, record, &mut bank.row_of)?;
+            segments.push((now.changes[at], record.clone()));
         }
-        let embeddings = folder.join(&manifest.embeddings.name);
-        let file = SafetensorsFile::open(&embeddings)?;
-        read_matrix(&file, &embeddings, IMAGE_EMBEDDINGS, manifest.pairs, &mut now.images)?;
-        read_matrix(&file, &embeddings, TEXT_EMBEDDINGS, manifest.pairs, &mut now.texts)?;
-        bank.row_of = now.read_origins(&folder.join(&manifest.origins.name), manifest.pairs)?;
-        now.thumbnails = match &manifest.thumbnails {
-            Some(record) => read_thumbnails(&folder.join(&record.name), manifest.pairs)?,
-            None => Thumbnails::none(manifest.pairs),
-        };
+        match now.ids.len() {
+            found if found == manifest.pairs => {}
+            found => {
+                return Err(damaged(format!("{} pairs, and {found} in segments", manifest.pairs)));
+            }
+        }
         if let Some(PairId(newest)) = now.ids.iter().max()
             && *newest >= manifest.next_id
         {
@@ -68,21 +78,46 @@ impl Bank {
         }
         now.next_id = manifest.next_id;
         let folder = folder.canonicalize().map_err(BankError::io("look into", folder))?;
-        *now.home() = Some(Home { folder, generation: manifest.generation });
+        *now.home() = Some(Home { folder, generation: manifest.generation, segments });
         Ok(bank)
     }
 }
 
 impl BankSnapshot {
-    /// Gives the row of each pair.
+    /// Puts the pairs of a segment behind those that are there.
+    fn read_segment(
+        &mut self,
+        folder: &Path,
+        record: &SegmentRecord,
+        row_of: &mut HashMap<PairId, usize>,
+    ) -> Result<(), BankError> {
+        for file in record.files() {
+            compare(&folder.join(&file.name), file)?;
+        }
+        let pairs = record.pairs;
+        let embeddings = folder.join(&record.embeddings.name);
+        let file = SafetensorsFile::open(&embeddings)?;
+        read_matrix(&file, &embeddings, IMAGE_EMBEDDINGS, pairs, &mut self.images)?;
+        read_matrix(&file, &embeddings, TEXT_EMBEDDINGS, pairs, &mut self.texts)?;
+        self.read_origins(&folder.join(&record.origins.name), pairs, row_of)?;
+        match &record.thumbnails {
+            Some(record) => {
+                self.thumbnails.extend(read_thumbnails(&folder.join(&record.name), pairs)?);
+            }
+            None => self.thumbnails.extend(std::iter::repeat_n(Thumbnail::None, pairs)),
+        }
+        Ok(())
+    }
+
     fn read_origins(
         &mut self,
         path: &Path,
         pairs: usize,
-    ) -> Result<HashMap<PairId, usize>, BankError> {
+        row_of: &mut HashMap<PairId, usize>,
+    ) -> Result<(), BankError> {
         let damaged = |reason: String| BankError::Damaged { path: path.to_owned(), reason };
         let file = File::open(path).map_err(BankError::io("read", path))?;
-        let mut row_of = HashMap::with_capacity(pairs);
+        let before = self.ids.len();
         // Many pairs come from one place: its name is kept once.
         let mut names: [Option<Arc<str>>; 2] = [None, None];
         for (row, line) in BufReader::new(file).split(b'\n').enumerate() {
@@ -93,7 +128,7 @@ impl BankSnapshot {
             }
             let line: PairLine = serde_json::from_slice(&line)
                 .map_err(|error| damaged(format!("line {number}: {error}")))?;
-            if row_of.insert(line.id, row).is_some() {
+            if row_of.insert(line.id, before + row).is_some() {
                 return Err(damaged(format!("line {number}: the id {} is there twice", line.id)));
             }
             self.ids.push(line.id);
@@ -106,8 +141,8 @@ impl BankSnapshot {
                 box_in_source_px: line.box_px.map(PixelBox::from_corners),
             });
         }
-        match self.ids.len() {
-            found if found == pairs => Ok(row_of),
+        match self.ids.len() - before {
+            found if found == pairs => Ok(()),
             found => Err(damaged(format!("expected {pairs} lines, found {found}"))),
         }
     }
@@ -173,7 +208,10 @@ fn read_matrix(
     Ok(())
 }
 
-fn read_thumbnails(path: &Path, pairs: usize) -> Result<Thumbnails, BankError> {
+fn read_thumbnails(
+    path: &Path,
+    pairs: usize,
+) -> Result<impl Iterator<Item = Thumbnail>, BankError> {
     let damaged = |reason: String| BankError::Damaged { path: path.to_owned(), reason };
     let file = SafetensorsFile::open(path)?;
     let total = match (file.tensor(JPEG_OFFSETS), file.tensor(JPEGS)) {
@@ -191,5 +229,5 @@ fn read_thumbnails(path: &Path, pairs: usize) -> Result<Thumbnails, BankError> {
     let start = file.offset_of(JPEGS, &(0..total))?;
     let offsets: Vec<u64> = offsets.iter().map(|offset| start + offset).collect();
     let (path, file): (PathBuf, File) = file.into_file();
-    Ok(Thumbnails::stored(ThumbnailFile { path, file }, &offsets))
+    Ok(Thumbnail::stored(ThumbnailFile { path, file }, offsets))
 }

@@ -13,10 +13,10 @@ use super::BankError;
 pub(super) const MANIFEST_FILE: &str = "bank.json";
 
 /// The form of banks that is written and read.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
-/// A manifest has a kilobyte.
-const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+/// A manifest has half a kilobyte for each segment.
+const MAX_MANIFEST_BYTES: u64 = 4 << 20;
 
 /// An encoder that vectors come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,12 +74,20 @@ pub struct BankManifest {
     /// The power that similarities are raised to.
     pub p: f64,
     /// How much of the surroundings of regions was looked at; see [`Bank::margin`](super::Bank::margin).
-    #[serde(default = "default_margin")]
     pub margin: f32,
     /// How many pairs there are.
     pub pairs: usize,
     /// The id of the pair that is added next.
     pub next_id: u64,
+    /// The pairs, in the order of rows.
+    pub segments: Vec<SegmentRecord>,
+}
+
+/// The files of some pairs that follow each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentRecord {
+    /// How many pairs.
+    pub pairs: usize,
     /// The vectors of both sides.
     pub embeddings: FileRecord,
     /// Ids, captions and origins.
@@ -87,6 +95,13 @@ pub struct BankManifest {
     /// Small JPEGs, where pairs have some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnails: Option<FileRecord>,
+}
+
+impl SegmentRecord {
+    /// Its files.
+    pub fn files(&self) -> impl Iterator<Item = &FileRecord> {
+        [&self.embeddings, &self.origins].into_iter().chain(&self.thumbnails)
+    }
 }
 
 impl BankManifest {
@@ -135,18 +150,13 @@ impl BankManifest {
 
     /// All other files of the bank.
     pub fn files(&self) -> impl Iterator<Item = &FileRecord> {
-        [&self.embeddings, &self.origins].into_iter().chain(&self.thumbnails)
+        self.segments.iter().flat_map(SegmentRecord::files)
     }
 
     /// Path of the manifest in a folder.
     pub(super) fn path(folder: &Path) -> PathBuf {
         folder.join(MANIFEST_FILE)
     }
-}
-
-/// Of banks from before the margin was written down: nearly all have this one.
-fn default_margin() -> f32 {
-    super::DEFAULT_MARGIN
 }
 
 fn is_missing(error: &io::Error) -> bool {

@@ -1,5 +1,6 @@
 //! Many rows of one length, in blocks.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
@@ -111,9 +112,13 @@ impl Matrix {
         Ok(numbers)
     }
 
-    /// The rows of each block, one after the other.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = Result<Vec<f32>, TchError>> {
-        self.filled().map(|(_, rows, block)| {
+    /// The rows of some blocks, one block after the other; those that there are.
+    pub(super) fn blocks(
+        &self,
+        blocks: Range<usize>,
+    ) -> impl Iterator<Item = Result<Vec<f32>, TchError>> {
+        let some = self.filled().skip(blocks.start).take(blocks.len());
+        some.map(|(_, rows, block)| {
             let mut numbers = vec![0.0; rows * self.dimension];
             block.and_then(|block| block.f_copy_data(&mut numbers, rows * self.dimension))?;
             Ok(numbers)
@@ -184,8 +189,11 @@ mod tests {
         matrix.push(&row(count - 1)).unwrap();
         assert_eq!((matrix.rows, matrix.blocks.len()), (count, 2));
         assert_eq!(matrix.row(BLOCK_ROWS + 2).unwrap(), row(BLOCK_ROWS + 2));
-        let all: Vec<f32> = matrix.blocks().flat_map(Result::unwrap).collect();
+        let all: Vec<f32> = matrix.blocks(0..9).flat_map(Result::unwrap).collect();
         assert_eq!(all, (0..count).flat_map(row).collect::<Vec<_>>());
+
+        let last: Vec<_> = matrix.blocks(1..2).map(Result::unwrap).collect();
+        assert_eq!(last, [all[3 * BLOCK_ROWS..].to_vec()]);
 
         let mut products = vec![Vec::new(); 2];
         let vectors = [vec![1.0, 0.0, 0.0], vec![0.0, 1.0, 1.0]];
@@ -211,7 +219,7 @@ mod tests {
         matrix.truncate(0);
         assert_eq!(matrix.blocks.len(), 0);
         // Nothing of it reached the clone, whose memory was the same.
-        let all: Vec<f32> = before.blocks().flat_map(Result::unwrap).collect();
+        let all: Vec<f32> = before.blocks(0..9).flat_map(Result::unwrap).collect();
         assert_eq!(all, (0..count).flat_map(row).collect::<Vec<_>>());
         matrix.for_each_block(&vectors, |_, _, _| panic!("no rows")).unwrap();
     }

@@ -6,17 +6,18 @@
 //! are shared with snapshots ([`BankSnapshot`]), which other threads save or search while the bank
 //! goes on changing, and copied when one is written to that is shared.
 //!
-//! On the disk a bank is a folder:
+//! On the disk a bank is a folder of segments of 16384 pairs (the last one may have less):
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `bank.json` | the manifest: both encoders with their checksums, `k`, `p`, the margin around regions, how many pairs, and name, size and SHA-256 of the other files |
-//! | `embeddings-N.safetensors` | `image_embeddings` and `text_embeddings`, f32, a row of unit length for each pair |
-//! | `pairs-N.jsonl` | a line for each row: its id, its caption and where it came from |
-//! | `thumbnails-N.safetensors` | small JPEGs, where pairs have some |
+//! | `bank.json` | the manifest: both encoders with their checksums, `k`, `p`, the margin around regions, how many pairs, and name, size and SHA-256 of the files of each segment |
+//! | `embeddings-S-N.safetensors` | `image_embeddings` and `text_embeddings`, f32, a row of unit length for each pair |
+//! | `pairs-S-N.jsonl` | a line for each row: its id, its caption and where it came from |
+//! | `thumbnails-S-N.safetensors` | small JPEGs, where pairs have some |
 //!
-//! Saving writes the other files under new names (N counts up) and then replaces the manifest in one
-//! step: whoever reads, and whatever happens meanwhile, sees the old bank or the new one.
+//! Saving writes the files of segments that have changed under new names (N counts up) and then
+//! replaces the manifest in one step: whoever reads, and whatever happens meanwhile, sees the old bank
+//! or the new one. So a pair more costs the same in a bank of any size.
 //!
 //! f32 and not f16: the product with it is several times faster on a CPU, where f16 has to be
 //! widened first, and similarities are held to 1e-5.
@@ -41,7 +42,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use error::{BankError, EncoderMismatch};
-pub use manifest::{BankManifest, EncoderId, FileRecord};
+pub use manifest::{BankManifest, EncoderId, FileRecord, SegmentRecord};
 pub use merge::Merged;
 pub use pair::{MAX_CAPTION_BYTES, MAX_THUMBNAIL_BYTES, NewPair, PairId, PairOrigin, Side};
 pub use snapshot::BankSnapshot;
@@ -52,7 +53,7 @@ pub(in crate::ground) use vector::unit;
 use matrix::Matrix;
 use rows::Rows;
 use snapshot::Home;
-use thumbnails::Thumbnails;
+use thumbnails::Thumbnail;
 
 use super::asif::AsifSettings;
 
@@ -97,7 +98,9 @@ impl Bank {
             margin: DEFAULT_MARGIN,
             ids: Rows::default(),
             origins: Rows::default(),
-            thumbnails: Thumbnails::default(),
+            thumbnails: Rows::default(),
+            changes: Vec::new(),
+            changed: 0,
             next_id: 1,
             home: Arc::default(),
         };
@@ -213,7 +216,8 @@ impl Bank {
     /// # Errors
     /// Where it is on the disk and cannot be read.
     pub fn thumbnail(&self, pair: PairId) -> Result<Option<Vec<u8>>, BankError> {
-        self.row_of.get(&pair).map_or(Ok(None), |row| self.now.thumbnails.read(*row))
+        let row = self.row_of.get(&pair).and_then(|row| self.now.thumbnails.get(*row));
+        row.map_or(Ok(None), Thumbnail::read)
     }
 
     /// The vector of one side of a pair, of unit length.
@@ -251,10 +255,11 @@ impl Bank {
         for NewPair { origin, thumbnail, .. } in pairs {
             let id = PairId(now.next_id);
             now.next_id += 1;
+            now.touch(now.ids.len());
             self.row_of.insert(id, now.ids.len());
             now.ids.push(id);
             now.origins.push(origin);
-            now.thumbnails.push(thumbnail);
+            now.thumbnails.push(Thumbnail::own(thumbnail));
             added.push(id);
         }
         Ok(added)
@@ -275,6 +280,8 @@ impl Bank {
             now.images.copy_last_to(row)?;
             now.texts.copy_last_to(row)?;
             let last = now.ids.len() - 1;
+            now.touch(row);
+            now.touch(last);
             now.images.truncate(last);
             now.texts.truncate(last);
             self.row_of.remove(pair);

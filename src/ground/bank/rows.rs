@@ -1,5 +1,6 @@
 //! Rows in blocks that are shared until somebody writes to them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows of a block, here and of the vectors that belong to them: large enough that a product with it
@@ -39,6 +40,11 @@ impl<T: Clone> Rows<T> {
         self.blocks.iter().flat_map(|block| block.iter())
     }
 
+    /// Those rows of a range that there are.
+    pub(super) fn range(&self, rows: Range<usize>) -> impl Iterator<Item = &T> {
+        (rows.start..rows.end.min(self.len())).filter_map(|row| self.get(row))
+    }
+
     pub(super) fn push(&mut self, row: T) {
         match self.blocks.last_mut() {
             Some(last) if last.len() < BLOCK_ROWS => Arc::make_mut(last).push(row),
@@ -64,11 +70,9 @@ impl<T: Clone> Rows<T> {
     }
 }
 
-impl<T: Clone> FromIterator<T> for Rows<T> {
-    fn from_iter<I: IntoIterator<Item = T>>(rows: I) -> Self {
-        let mut all = Self::default();
-        rows.into_iter().for_each(|row| all.push(row));
-        all
+impl<T: Clone> Extend<T> for Rows<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, rows: I) {
+        rows.into_iter().for_each(|row| self.push(row));
     }
 }
 
@@ -80,10 +84,12 @@ mod tests {
     #[test]
     fn rows_are_where_they_were_put_and_a_clone_sees_no_change() {
         let count = BLOCK_ROWS + 2;
-        let mut rows: Rows<usize> = (0..count).collect();
+        let mut rows: Rows<usize> = Rows::default();
+        rows.extend(0..count);
         assert_eq!((rows.len(), rows.blocks.len()), (count, 2));
         assert_eq!((rows.get(BLOCK_ROWS), rows.get(count)), (Some(&BLOCK_ROWS), None));
         assert_eq!(rows.block(1), [BLOCK_ROWS, BLOCK_ROWS + 1]);
+        assert!(rows.range(BLOCK_ROWS - 1..count + 9).copied().eq(BLOCK_ROWS - 1..count));
         let before = rows.clone();
 
         rows.swap_remove(7);
@@ -96,7 +102,8 @@ mod tests {
         assert!(before.iter().copied().eq(0..count));
 
         // The last of all.
-        let mut one: Rows<usize> = [5].into_iter().collect();
+        let mut one: Rows<usize> = Rows::default();
+        one.push(5);
         one.swap_remove(0);
         assert_eq!((one.len(), one.iter().count(), one.blocks.len()), (0, 0, 0));
     }

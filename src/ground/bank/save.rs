@@ -1,7 +1,9 @@
 //! From memory to the disk, in one step for whoever looks.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -11,7 +13,11 @@ use tempfile::Builder;
 
 use super::manifest::FORMAT;
 use super::safetensors_out::{HashedFile, TensorHead, write_header};
-use super::{BankError, BankManifest, BankSnapshot, FileRecord, Home, PairId, PairOrigin, Side};
+use super::snapshot::{SEGMENT_BLOCKS, SEGMENT_ROWS};
+use super::{
+    BankError, BankManifest, BankSnapshot, FileRecord, Home, PairId, PairOrigin, SegmentRecord,
+    Side,
+};
 
 /// The tensors of the embeddings file.
 pub(super) const IMAGE_EMBEDDINGS: &str = "image_embeddings";
@@ -51,7 +57,8 @@ impl PairLine {
 
 impl BankSnapshot {
     /// Saves the bank to a folder, which is made where it is missing. A bank that is there is
-    /// replaced in one step; until then it stays whole.
+    /// replaced in one step; until then it stays whole. Segments that have not changed since the
+    /// bank was loaded from there or saved there are not written again.
     ///
     /// # Errors
     /// [`BankError::ChangedMeanwhile`] where the bank was loaded from this folder and somebody else
@@ -68,32 +75,29 @@ impl BankSnapshot {
             Err(error) => return Err(error),
         };
         let found = before.as_ref().map_or(0, |manifest| manifest.generation);
-        if let Some(Home { folder: known, generation }) = &*home
+        if let Some(Home { folder: known, generation, .. }) = &*home
             && *known == folder
             && *generation != found
         {
             return Err(BankError::ChangedMeanwhile { folder, expected: *generation, found });
         }
         let generation = found + 1;
-        let manifest = self.write_files(&folder, generation)?;
-        write_manifest(&folder, &manifest)?;
-        // Nobody needs the files of the state before; where they cannot be removed they take room
-        // and do no harm.
-        for file in before.iter().flat_map(BankManifest::files) {
-            if manifest.files().all(|new| new.name != file.name) {
-                let _ = fs::remove_file(folder.join(&file.name));
-            }
+        let known = match &*home {
+            Some(home) if home.folder == folder => home.segments.clone(),
+            _ => Vec::new(),
+        };
+        let mut segments = Vec::new();
+        for at in 0..self.ids.len().div_ceil(SEGMENT_ROWS) {
+            let changed = self.changes[at];
+            let record = match known.get(at) {
+                Some((same, record)) if *same == changed && is_there(&folder, record) => {
+                    record.clone()
+                }
+                _ => self.write_segment(&folder, at, generation)?,
+            };
+            segments.push((changed, record));
         }
-        *home = Some(Home { folder, generation });
-        Ok(())
-    }
-
-    /// Writes all files but the manifest.
-    fn write_files(&self, folder: &Path, generation: u64) -> Result<BankManifest, BankError> {
-        let thumbnails = self.thumbnails.any().then(|| {
-            self.write_thumbnails(&folder.join(format!("thumbnails-{generation}.safetensors")))
-        });
-        Ok(BankManifest {
+        let manifest = BankManifest {
             format: FORMAT,
             generation,
             image_encoder: self.image_encoder.clone(),
@@ -103,35 +107,74 @@ impl BankSnapshot {
             margin: self.margin,
             pairs: self.ids.len(),
             next_id: self.next_id,
-            embeddings: self
-                .write_embeddings(&folder.join(format!("embeddings-{generation}.safetensors")))?,
-            origins: self.write_origins(&folder.join(format!("pairs-{generation}.jsonl")))?,
+            segments: segments.iter().map(|(_, record)| record.clone()).collect(),
+        };
+        write_manifest(&folder, &manifest)?;
+        // Nobody needs the other files of the state before; where they cannot be removed they take
+        // room and do no harm.
+        let named: HashSet<_> = manifest.files().map(|file| &file.name).collect();
+        for file in before.iter().flat_map(BankManifest::files) {
+            if !named.contains(&file.name) {
+                let _ = fs::remove_file(folder.join(&file.name));
+            }
+        }
+        *home = Some(Home { folder, generation, segments });
+        Ok(())
+    }
+
+    fn write_segment(
+        &self,
+        folder: &Path,
+        at: usize,
+        generation: u64,
+    ) -> Result<SegmentRecord, BankError> {
+        let first = at * SEGMENT_ROWS;
+        let rows = first..(first + SEGMENT_ROWS).min(self.ids.len());
+        let path = |what: &str, kind: &str| folder.join(format!("{what}-{at}-{generation}.{kind}"));
+        let any = self.thumbnails.range(rows.clone()).any(|jpeg| jpeg.bytes() > 0);
+        let thumbnails =
+            any.then(|| self.write_thumbnails(&path("thumbnails", "safetensors"), rows.clone()));
+        Ok(SegmentRecord {
+            pairs: rows.len(),
+            embeddings: self.write_embeddings(
+                &path("embeddings", "safetensors"),
+                at,
+                rows.len(),
+            )?,
+            origins: self.write_origins(&path("pairs", "jsonl"), rows)?,
             thumbnails: thumbnails.transpose()?,
         })
     }
 
-    fn write_embeddings(&self, path: &Path) -> Result<FileRecord, BankError> {
+    fn write_embeddings(
+        &self,
+        path: &Path,
+        at: usize,
+        pairs: usize,
+    ) -> Result<FileRecord, BankError> {
         let mut out = HashedFile::create(path)?;
         let head = |name, side| {
-            let shape = vec![self.ids.len(), self.matrix(side).dimension()];
+            let shape = vec![pairs, self.matrix(side).dimension()];
             let bytes = 4 * shape.iter().product::<usize>() as u64;
             TensorHead { name, dtype: "F32", shape, bytes }
         };
         let heads = [head(IMAGE_EMBEDDINGS, Side::Image), head(TEXT_EMBEDDINGS, Side::Text)];
         write_header(&mut out, &heads).map_err(BankError::io("write", path))?;
+        let blocks = at * SEGMENT_BLOCKS..(at + 1) * SEGMENT_BLOCKS;
         for side in [Side::Image, Side::Text] {
-            for rows in self.matrix(side).blocks() {
+            for rows in self.matrix(side).blocks(blocks.clone()) {
                 out.write_all(cast_slice(&rows?)).map_err(BankError::io("write", path))?;
             }
         }
         out.finish(path)
     }
 
-    fn write_origins(&self, path: &Path) -> Result<FileRecord, BankError> {
+    fn write_origins(&self, path: &Path, rows: Range<usize>) -> Result<FileRecord, BankError> {
         let mut out = HashedFile::create(path)?;
         let mut write = || {
-            for (id, origin) in self.pairs() {
-                serde_json::to_writer(&mut out, &PairLine::new(id, origin))
+            let origins = self.origins.range(rows.clone());
+            for (id, origin) in self.ids.range(rows.clone()).zip(origins) {
+                serde_json::to_writer(&mut out, &PairLine::new(*id, origin))
                     .map_err(io::Error::from)?;
                 out.write_all(b"\n")?;
             }
@@ -141,12 +184,12 @@ impl BankSnapshot {
         out.finish(path)
     }
 
-    fn write_thumbnails(&self, path: &Path) -> Result<FileRecord, BankError> {
+    fn write_thumbnails(&self, path: &Path, rows: Range<usize>) -> Result<FileRecord, BankError> {
         let mut out = HashedFile::create(path)?;
         let mut offsets = vec![0u64];
         let mut end = 0;
-        for row in 0..self.ids.len() {
-            end += self.thumbnails.bytes(row);
+        for jpeg in self.thumbnails.range(rows.clone()) {
+            end += jpeg.bytes();
             offsets.push(end);
         }
         let heads = [
@@ -161,13 +204,20 @@ impl BankSnapshot {
         let failed = BankError::io("write", path);
         write_header(&mut out, &heads).map_err(&failed)?;
         out.write_all(cast_slice(&offsets)).map_err(&failed)?;
-        for row in 0..self.ids.len() {
-            if let Some(jpeg) = self.thumbnails.read(row)? {
+        for jpeg in self.thumbnails.range(rows) {
+            if let Some(jpeg) = jpeg.read()? {
                 out.write_all(&jpeg).map_err(&failed)?;
             }
         }
         out.finish(path)
     }
+}
+
+/// Whether the files that were written once are there still, as far as their sizes tell.
+fn is_there(folder: &Path, record: &SegmentRecord) -> bool {
+    record.files().all(|file| {
+        fs::metadata(folder.join(&file.name)).is_ok_and(|found| found.len() == file.bytes)
+    })
 }
 
 /// In one step, after all that it names is on the disk.

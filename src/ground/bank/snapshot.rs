@@ -4,19 +4,29 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::matrix::Matrix;
+use super::rows::BLOCK_ROWS;
 use super::rows::Rows;
-use super::thumbnails::Thumbnails;
-use super::{BankError, EncoderId, PairId, PairOrigin, Side};
+use super::thumbnails::Thumbnail;
+use super::{BankError, EncoderId, PairId, PairOrigin, SegmentRecord, Side};
 use crate::ground::asif::{AsifSettings, Nearest, Similar};
 
 /// Descriptions that are worked on at once: their similarities to one block of rows take 2 MB.
 const QUERIES_PER_PASS: usize = 64;
 
+/// Blocks whose pairs are on the disk together. A change rewrites the files of its segment: at some
+/// 4 KB for a pair and a picture of some more less than 200 MB, and no more than two of them.
+pub(super) const SEGMENT_BLOCKS: usize = 2;
+
+/// Pairs of every segment but the last.
+pub(super) const SEGMENT_ROWS: usize = SEGMENT_BLOCKS * BLOCK_ROWS;
+
 /// A folder, and which of its states is in memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Home {
     pub(super) folder: PathBuf,
     pub(super) generation: u64,
+    /// What was written or read for each segment, and at which of its changes.
+    pub(super) segments: Vec<(u64, SegmentRecord)>,
 }
 
 /// The pairs of a bank as they were at one time, with all that is kept on the disk.
@@ -34,7 +44,11 @@ pub struct BankSnapshot {
     /// By row, as the origins and thumbnails.
     pub(super) ids: Rows<PairId>,
     pub(super) origins: Rows<PairOrigin>,
-    pub(super) thumbnails: Thumbnails,
+    pub(super) thumbnails: Rows<Thumbnail>,
+    /// For each segment its last change.
+    pub(super) changes: Vec<u64>,
+    /// Changes so far, of all segments.
+    pub(super) changed: u64,
     pub(super) next_id: u64,
     /// Where it was loaded from or saved to last; of one bank and all its snapshots.
     pub(super) home: Arc<Mutex<Option<Home>>>,
@@ -56,6 +70,15 @@ impl BankSnapshot {
     /// All pairs with caption and origin, in the order of rows.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (PairId, &PairOrigin)> {
         self.ids.iter().copied().zip(self.origins.iter())
+    }
+
+    /// Remembers that the segment of a row is to be saved anew, before the row is changed or put in.
+    pub(super) fn touch(&mut self, row: usize) {
+        let at = row / SEGMENT_ROWS;
+        self.changed += 1;
+        // A segment that was emptied and filled again is another one.
+        self.changes.resize(self.changes.len().max(at + 1), 0);
+        self.changes[at] = self.changed;
     }
 
     pub(super) fn side(&self, side: Side) -> BankSide {

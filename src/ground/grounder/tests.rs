@@ -3,6 +3,7 @@
 use super::by_hand::{Colours, Letters, id, info, stripe, stripes, taught};
 use super::*;
 use crate::ground::asif::AsifSettings;
+use crate::tasks::EncodeError;
 use crate::types::{Prompt, PromptSet};
 
 fn prompt(number: usize, texts: &[&str]) -> GroundingPrompt {

@@ -177,11 +177,11 @@ fn what_is_no_bank_or_another_one_is_refused_with_every_reason() {
     assert!(!home.path().join("nowhere").exists(), "nothing is made for a bank that is not there");
     assert_eq!(fs::read(here.join("bank.json")).unwrap(), before);
 
-    let file = here.join("embeddings-1.safetensors");
+    let file = here.join("embeddings-0-1.safetensors");
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() - 4]).unwrap();
-    run(words!["bank", "info", here], 2).says(&["embeddings-1.safetensors is damaged", "bytes"]);
-    run(words!["bank", "merge", there, here], 2).says(&["embeddings-1.safetensors is damaged"]);
+    run(words!["bank", "info", here], 2).says(&["embeddings-0-1.safetensors is damaged", "bytes"]);
+    run(words!["bank", "merge", there, here], 2).says(&["embeddings-0-1.safetensors is damaged"]);
 }
 
 #[test]

@@ -220,10 +220,10 @@ fn what_cannot_be_grounded_is_refused_with_its_reason() {
     refused(bank(), &["\"cup\": \"a cat on a dog on a cup\" has", "takes 6", "\"dog\": \"red red"]);
 
     kitchen.prompts(PROMPTS);
-    let stored = kitchen.bank().join("embeddings-1.safetensors");
+    let stored = kitchen.bank().join("embeddings-0-1.safetensors");
     let whole = fs::read(&stored).unwrap();
     fs::write(&stored, &whole[..whole.len() - 4]).unwrap();
-    refused(bank(), &["embeddings-1.safetensors is damaged"]);
+    refused(bank(), &["embeddings-0-1.safetensors is damaged"]);
 }
 
 /// True boxes are named by the bank, each as it is when it is looked at alone.
