@@ -1,7 +1,7 @@
 //! What has arrived and is not decoded yet: the newest image of each camera, and single images.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::cameras::CameraKey;
 use crate::transport::live::{DetectAnswer, ImageMessage, SingleImage};
@@ -11,12 +11,12 @@ const MAX_REQUESTS: usize = 16;
 
 const ENDING: &str = "the node is ending, or its model is being freed";
 
-/// What is to be decoded next.
-pub(super) enum Arrival {
-    /// An image of a camera's stream.
-    Image(CameraKey, Box<dyn ImageMessage>),
-    /// A single image that somebody waits for, and where it was asked for.
-    Request { topic: String, image: SingleImage, answer: DetectAnswer },
+/// A single image that somebody waits for.
+pub(super) struct Asked {
+    /// Where it was asked for.
+    pub(super) topic: String,
+    pub(super) image: SingleImage,
+    pub(super) answer: DetectAnswer,
 }
 
 /// What became of an image.
@@ -28,34 +28,32 @@ pub(super) enum Stored {
     ReplacedOlder,
 }
 
-/// A queue in the order of arrival, in which a newer image takes the place of an older one of its
-/// camera. Bounded by the number of cameras and of requests.
+/// Two queues in the order of arrival. A newer image takes the place of an older one of its camera;
+/// a single image waits for its own thread, since prompts that come with it may take long to encode.
+/// Bounded by the number of cameras and of requests.
 #[derive(Default)]
 pub(super) struct Arrivals {
     state: Mutex<State>,
-    arrived: Condvar,
+    image_came: Condvar,
+    request_came: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Arrival>,
-    requests: usize,
+    images: VecDeque<(CameraKey, Box<dyn ImageMessage>)>,
+    requests: VecDeque<Asked>,
     closed: bool,
 }
 
 impl Arrivals {
     pub(super) fn image(&self, camera: CameraKey, message: Box<dyn ImageMessage>) -> Stored {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let older = state.waiting.iter_mut().find_map(|arrival| match arrival {
-            Arrival::Image(known, message) if *known == camera => Some(message),
-            _ => None,
-        });
-        if let Some(older) = older {
+        let mut state = self.lock();
+        if let Some((_, older)) = state.images.iter_mut().find(|(known, _)| *known == camera) {
             *older = message;
             return Stored::ReplacedOlder;
         }
-        state.waiting.push_back(Arrival::Image(camera, message));
-        self.arrived.notify_one();
+        state.images.push_back((camera, message));
+        self.image_came.notify_one();
         Stored::Waits
     }
 
@@ -67,48 +65,48 @@ impl Arrivals {
         image: SingleImage,
         answer: DetectAnswer,
     ) -> Result<(), (DetectAnswer, String)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if state.closed {
             return Err((answer, ENDING.to_owned()));
         }
-        if state.requests >= MAX_REQUESTS {
+        if state.requests.len() >= MAX_REQUESTS {
             return Err((answer, format!("busy: {MAX_REQUESTS} images wait already")));
         }
-        state.requests += 1;
-        state.waiting.push_back(Arrival::Request { topic: topic.to_owned(), image, answer });
-        self.arrived.notify_one();
+        state.requests.push_back(Asked { topic: topic.to_owned(), image, answer });
+        self.request_came.notify_one();
         Ok(())
     }
 
-    /// Waits for the next; `None` once it is closed, whatever still waits.
-    pub(super) fn take(&self) -> Option<Arrival> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self
-            .arrived
-            .wait_while(state, |state| !state.closed && state.waiting.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
-        if state.closed {
-            return None;
-        }
-        let next = state.waiting.pop_front();
-        if matches!(next, Some(Arrival::Request { .. })) {
-            state.requests -= 1;
-        }
-        next
+    /// Waits for the next image of a camera; `None` once it is closed, whatever still waits.
+    pub(super) fn take_image(&self) -> Option<(CameraKey, Box<dyn ImageMessage>)> {
+        let nothing = |state: &mut State| !state.closed && state.images.is_empty();
+        let waited = self.image_came.wait_while(self.lock(), nothing);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.closed { None } else { state.images.pop_front() }
+    }
+
+    /// Waits for the next single image; `None` as for the others.
+    pub(super) fn take_request(&self) -> Option<Asked> {
+        let nothing = |state: &mut State| !state.closed && state.requests.is_empty();
+        let waited = self.request_came.wait_while(self.lock(), nothing);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.closed { None } else { state.requests.pop_front() }
     }
 
     /// Takes nothing more; whoever waits for an answer gets one.
     pub(super) fn close(&self) {
-        let waiting = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = {
+            let mut state = self.lock();
             state.closed = true;
-            std::mem::take(&mut state.waiting)
+            state.images.clear();
+            std::mem::take(&mut state.requests)
         };
-        self.arrived.notify_all();
-        for arrival in waiting {
-            if let Arrival::Request { answer, .. } = arrival {
-                answer(Err(ENDING.to_owned()));
-            }
-        }
+        self.image_came.notify_all();
+        self.request_came.notify_all();
+        asked.into_iter().for_each(|asked| (asked.answer)(Err(ENDING.to_owned())));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

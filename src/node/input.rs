@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Node;
-use super::arrivals::{Arrival, Stored};
+use super::arrivals::{Asked, Stored};
 use super::cameras::{CameraKey, Mishap};
 use super::outcomes::record;
 use crate::pipeline::{Incoming, Outcome};
@@ -76,14 +76,16 @@ impl NodeInput for Node {
 
 impl Node {
     /// The decode thread.
-    pub(super) fn decode_arrivals(self: &Node) {
-        while let Some(arrival) = self.arrivals.take() {
-            match arrival {
-                Arrival::Image(key, message) => self.decode_image(key, &*message),
-                Arrival::Request { topic, image, answer } => {
-                    self.decode_request(&topic, image, answer);
-                }
-            }
+    pub(super) fn decode_images(self: &Node) {
+        while let Some((key, message)) = self.arrivals.take_image() {
+            self.decode_image(key, &*message);
+        }
+    }
+
+    /// The thread of single images, with what is looked for in them.
+    pub(super) fn work_off_requests(self: &Node) {
+        while let Some(Asked { topic, image, answer }) = self.arrivals.take_request() {
+            self.decode_request(&topic, image, answer);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! transport ── image ───> [arrivals] ── decode thread ──> mailbox of its camera ──> pipeline
-//!           ── detect ──> [arrivals] ── decode thread ──> requests ───────────────> pipeline
+//!           ── detect ──> [arrivals] ── requests thread ──> requests ─────────────> pipeline
 //!           ── prompts ─> [sets] ────── prompts thread ─> command ────────────────> pipeline
 //!           <── detections, overlays ── results thread <─────────────────────────── pipeline
 //!           <── places, clouds ──────── places thread <── results thread, newest of each camera
@@ -160,7 +160,8 @@ impl Node {
         results: mpsc::Receiver<Outcome>,
     ) -> Result<RunningNode, NoThread> {
         let mut running = RunningNode { node: Arc::clone(self), threads: Vec::new() };
-        running.spawn("decode", Self::decode_arrivals)?;
+        running.spawn("decode", Self::decode_images)?;
+        running.spawn("requests", Self::work_off_requests)?;
         running.spawn("prompts", Self::work_off_prompts)?;
         running.spawn("results", move |node| node.pass_on_results(results))?;
         running.spawn("places", Self::look_for_places)?;
