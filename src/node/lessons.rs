@@ -79,9 +79,7 @@ impl PromptDesk {
     ) -> PromptsAnswer {
         let refused = |reason: String| refused(in_use, reason);
         let (change, prompt) = match lesson {
-            BankLesson::Forget { caption } => {
-                (BankChange::Remove(PairsToRemove::Caption(caption)), None)
-            }
+            BankLesson::Forget(pairs) => (BankChange::Remove(pairs), None),
             BankLesson::Pair { caption, .. } if caption.trim().is_empty() => {
                 let reason =
                     format!("caption: expected a text that is not blank, found {caption:?}");

@@ -236,6 +236,8 @@ message! {
         pub caption: Cow<'a, str>,
         /// Instead of all else: the text of pairs that go out of the bank; empty for none.
         pub forget: Cow<'a, str>,
+        /// Instead of all else: the id of the pair that goes out of the bank; 0 for none.
+        pub forget_pair: u64,
     }
 }
 
@@ -259,7 +261,7 @@ pub struct Teach;
 impl Service for Teach {
     const TYPE: &'static str = "owlet_msgs/srv/Teach";
     const TYPE_HASH: &'static str =
-        "RIHS01_82509cf04c0eec7e7401fa88e34a55a3c8c8727daf7e123aa968f8a3e870ee6c";
+        "RIHS01_6206525a23ea914ba116eeb68afe5511552620bfe628f3bd0ae402fa5873a87f";
     type Request<'a> = TeachRequest<'a>;
     type Response<'a> = TeachResponse<'a>;
 }

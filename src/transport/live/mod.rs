@@ -22,6 +22,7 @@ pub use status::{
 };
 
 use super::records::LiveRecord;
+use crate::tasks::PairsToRemove;
 use crate::types::{
     Calibration, Cloud, DepthImage, ExemplarPicture, FrameDetections, FrameHeader, FramePlaces,
     FrameTransform, Heightmap, PixelBox, PromptSet, Stamp, StampSource,
@@ -119,6 +120,10 @@ pub enum Lesson {
     Bank(BankLesson),
 }
 
+/// Why a lesson is refused that forgets pairs and shows a thing.
+pub(in crate::transport) const FORGET_ALONE: &str =
+    "expected `forget` alone, found it beside a thing that is shown";
+
 /// What is to be other in the bank of pairs.
 pub enum BankLesson {
     /// The thing becomes a pair.
@@ -129,11 +134,8 @@ pub enum BankLesson {
         /// Its text in the bank.
         caption: String,
     },
-    /// All pairs with this caption go.
-    Forget {
-        /// Their text.
-        caption: String,
-    },
+    /// Pairs go.
+    Forget(PairsToRemove),
 }
 
 /// A thing that is shown while the node runs.

@@ -6,11 +6,12 @@ use super::detect::newest_of;
 use super::images::{ImageFeed, live_image};
 use super::services::{Answer, serve};
 use super::{Held, LinkError, RosLink};
+use crate::tasks::PairsToRemove;
 use crate::transport::frames::{picture_of_compressed, picture_of_image};
 use crate::transport::live::{
-    BankLesson, ImageError, Lesson, NodeInput, PromptsAnswer, ShownThing, now,
+    BankLesson, FORGET_ALONE, ImageError, Lesson, NodeInput, PromptsAnswer, ShownThing, now,
 };
-use crate::types::{ExemplarPicture, PixelBox};
+use crate::types::{ExemplarPicture, PairId, PixelBox};
 use crate::vision::exemplar::{picture_of_bytes, picture_of_image as picture_of_pixels};
 use crate::wire::Message;
 use crate::wire::owlet_msgs::{Teach, TeachRequest, TeachResponse};
@@ -55,14 +56,8 @@ fn lesson_of(
     cameras: &[Arc<ImageFeed>],
 ) -> Result<Lesson, String> {
     let asked = TeachRequest::decode(&request).map_err(|error| error.to_string())?;
-    if !asked.forget.is_empty() {
-        let shows =
-            [asked.image.is_some(), asked.compressed_image.is_some(), asked.r#box.is_some()];
-        if shows.contains(&true) || !(asked.name.is_empty() && asked.caption.is_empty()) {
-            return Err("expected `forget` alone, found it beside a thing that is shown".to_owned());
-        }
-        let caption = asked.forget.to_string();
-        return Ok(Lesson::Bank(BankLesson::Forget { caption }));
+    if let Some(pairs) = forgotten(&asked)? {
+        return Ok(Lesson::Bank(BankLesson::Forget(pairs)));
     }
     let (name, caption) = (asked.name.to_string(), asked.caption.to_string());
     let box_in_source_px = asked.r#box.map(PixelBox::from);
@@ -83,6 +78,21 @@ fn lesson_of(
         true => Lesson::Exemplar(shown),
         false => Lesson::Bank(BankLesson::Pair { shown, caption }),
     })
+}
+
+/// The pairs that are to be forgotten, where any are.
+fn forgotten(asked: &TeachRequest<'_>) -> Result<Option<PairsToRemove>, String> {
+    let pairs = match (&*asked.forget, asked.forget_pair) {
+        ("", 0) => return Ok(None),
+        (caption, 0) => PairsToRemove::Caption(caption.to_owned()),
+        ("", pair) => PairsToRemove::Pair(PairId(pair)),
+        _ => return Err("expected `forget` or `forget_pair`, found both".to_owned()),
+    };
+    let shows = [asked.image.is_some(), asked.compressed_image.is_some(), asked.r#box.is_some()];
+    if shows.contains(&true) || !(asked.name.is_empty() && asked.caption.is_empty()) {
+        return Err(FORGET_ALONE.to_owned());
+    }
+    Ok(Some(pairs))
 }
 
 /// The image of a request, which is kept as it came.

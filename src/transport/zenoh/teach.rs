@@ -6,10 +6,13 @@ use serde::Deserialize;
 use zenoh::Wait;
 use zenoh::query::Queryable;
 
-use super::super::live::{BankLesson, Lesson, NodeInput, PromptsAnswer, PromptsRecord, ShownThing};
+use super::super::live::{
+    BankLesson, FORGET_ALONE, Lesson, NodeInput, PromptsAnswer, PromptsRecord, ShownThing,
+};
 use super::answers::QueryAnswer;
 use super::{ZenohError, ZenohTransport};
-use crate::types::PixelBox;
+use crate::tasks::PairsToRemove;
+use crate::types::{PairId, PixelBox};
 use crate::vision::exemplar::picture_of_data_url;
 
 /// The payload of a query on `teach`.
@@ -22,14 +25,31 @@ struct TeachRecord {
     box_px: Option<[f32; 4]>,
     /// Makes it a pair of the bank, with this text.
     caption: Option<String>,
-    /// Pairs of the bank to be forgotten, by their text; stands alone.
-    forget: Option<String>,
+    /// Pairs of the bank to be forgotten; stands alone.
+    forget: Option<Forgotten>,
+}
+
+/// By their text, or one by its id.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected the caption of pairs or the id of one as `forget`")]
+enum Forgotten {
+    Caption(String),
+    Pair(u64),
+}
+
+impl From<Forgotten> for PairsToRemove {
+    fn from(forgotten: Forgotten) -> Self {
+        match forgotten {
+            Forgotten::Caption(caption) => Self::Caption(caption),
+            Forgotten::Pair(pair) => Self::Pair(PairId(pair)),
+        }
+    }
 }
 
 impl ZenohTransport {
     /// The payload is an object with `name`, `image` (a data URL) and, where not the whole picture
     /// shows the thing, `box`; with `caption`, too, for a pair of the bank. Or `forget` with the
-    /// caption of pairs.
+    /// caption of pairs or the id of one.
     pub(super) fn teach(&self, input: Arc<dyn NodeInput>) -> Result<Queryable<()>, ZenohError> {
         let key = self.keys.teach();
         self.session
@@ -70,13 +90,11 @@ fn lesson(payload: &[u8]) -> Result<Lesson, String> {
             image: None,
             box_px: None,
             caption: None,
-            forget: Some(caption),
+            forget: Some(pairs),
         } => {
-            return Ok(Lesson::Bank(BankLesson::Forget { caption }));
+            return Ok(Lesson::Bank(BankLesson::Forget(pairs.into())));
         }
-        TeachRecord { forget: Some(_), .. } => {
-            return Err("expected `forget` alone, found it beside a thing that is shown".to_owned());
-        }
+        TeachRecord { forget: Some(_), .. } => return Err(FORGET_ALONE.to_owned()),
         TeachRecord { name, image, box_px, caption, forget: None } => {
             (name, image, box_px, caption)
         }

@@ -114,6 +114,10 @@ fn a_pair_is_taught_found_saved_and_forgotten() {
         (with("name", json!("a cat")), "one that is looked up in the bank (asif), found one"),
         (with("name", json!("")), "name: expected a text that is not blank"),
         (json!({ "forget": "a spoon" }), "has no pair with the caption"),
+        (json!({ "forget": 77 }), "the bank has no pair 77"),
+        (json!({ "forget": -1 }), "the caption of pairs or the id of one"),
+        (json!({ "forget": [4] }), "the caption of pairs or the id of one"),
+        (with("forget", json!(4)), "expected `forget` alone"),
     ] {
         let refused = teach(bad).unwrap_err().to_string();
         assert!(refused.contains(expected), "{expected} is not in {refused}");
@@ -126,6 +130,10 @@ fn a_pair_is_taught_found_saved_and_forgotten() {
     assert_eq!(on_disk().len(), 3);
     let (_, pairs) = explained(3);
     assert!(pairs.iter().all(|(_, pair)| *pair <= 3) && !pairs.is_empty(), "{pairs:?}");
+    // One by its id, as explanations tell it.
+    teach(json!({ "forget": pairs[0].1 })).unwrap();
+    assert!(!on_disk().contains(PairId(pairs[0].1)));
+    assert_eq!(on_disk().len(), 2);
     // An id is never given again.
     teach(lesson).unwrap();
     let newest = on_disk().ids().max();

@@ -141,7 +141,18 @@ fn a_thing_that_is_taught_is_in_the_set_and_in_the_parameters() {
             TeachRequest { name: " ".into(), ..good.clone() },
             "name: expected a text that is not blank",
         ),
-        (TeachRequest { camera: "/nobody".into(), image: None, ..good }, "found \"/nobody\""),
+        (
+            TeachRequest { camera: "/nobody".into(), image: None, ..good.clone() },
+            "found \"/nobody\"",
+        ),
+        (TeachRequest { forget: "a mug".into(), ..good.clone() }, "expected `forget` alone"),
+        (TeachRequest { forget_pair: 4, ..good }, "expected `forget` alone"),
+        (
+            TeachRequest { forget: "a mug".into(), forget_pair: 4, ..Default::default() },
+            "expected `forget` or `forget_pair`, found both",
+        ),
+        (TeachRequest { forget_pair: 4, ..Default::default() }, "no bank is configured"),
+        (TeachRequest { forget: "a mug".into(), ..Default::default() }, "no bank is configured"),
     ] {
         let (version, reason) = ask(&request);
         assert_eq!(version, 4);
