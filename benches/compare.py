@@ -13,11 +13,11 @@ random (`owlet random-model`): speed does not depend on them.
 
 import argparse
 import json
-import statistics
 import subprocess
 import tempfile
-import time
 from pathlib import Path
+
+import turns
 
 PROMPT_COUNTS = (1, 10, 100)
 # The pipeline runs the whole model once for every label: a hundred would take minutes a call.
@@ -57,7 +57,6 @@ class Reference:
         from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor, pipeline
 
         torch.set_num_threads(args.threads)
-        self.torch = torch
         self.passes = args.passes
         self.image = Image.open(args.image).convert("RGB")
         self.processor = AutoProcessor.from_pretrained(args.model)
@@ -68,16 +67,6 @@ class Reference:
             tokenizer=self.processor.tokenizer,
             image_processor=self.processor.image_processor,
         )
-
-    def median_ms(self, work, passes: int) -> float:
-        with self.torch.inference_mode():
-            work()
-            spent = []
-            for _ in range(passes):
-                start = time.perf_counter()
-                work()
-                spent.append(1e3 * (time.perf_counter() - start))
-        return statistics.median(spent)
 
     def round(self) -> dict[str, float]:
         rows = {}
@@ -93,10 +82,10 @@ class Reference:
                     outputs, threshold=0.1, target_sizes=size
                 )
 
-            rows[f"forward/{count}"] = self.median_ms(lambda: self.model(**inputs), self.passes)
-            rows[f"whole frame/{count}"] = self.median_ms(whole_frame, self.passes)
+            rows[f"forward/{count}"] = turns.median_ms(lambda: self.model(**inputs), self.passes)
+            rows[f"whole frame/{count}"] = turns.median_ms(whole_frame, self.passes)
             if count in PIPELINE_COUNTS:
-                rows[f"pipeline/{count}"] = self.median_ms(
+                rows[f"pipeline/{count}"] = turns.median_ms(
                     lambda: self.pipeline(self.image, candidate_labels=texts, threshold=0.1),
                     self.passes if count == 1 else 1,
                 )
@@ -104,37 +93,15 @@ class Reference:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--owlet", default="target/release/owlet", help="the binary to measure")
-    parser.add_argument("--model", required=True, help="a checkpoint folder")
-    parser.add_argument("--image", required=True, help="the picture to look at")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--passes", type=int, default=5, help="timed passes in each round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = turns.parser(__doc__, "target/release/owlet", passes=5)
     parser.add_argument("--json", type=Path, help="write all rounds to this file")
     args = parser.parse_args()
-
-    reference = Reference(args)
-    rounds = []
-    for _ in range(args.rounds):
-        rounds.append({"owlet": owlet_round(args), "transformers": reference.round()})
+    rounds = turns.take(args.rounds, lambda: owlet_round(args), Reference(args).round)
     if args.json:
         args.json.write_text(json.dumps({"arguments": vars(args) | {"json": None}, "rounds": rounds}))
-
-    print(f"{args.model}, {args.threads} threads, {args.rounds} rounds of {args.passes} passes, ms\n")
-    print("| work / prompts | transformers | Owlet | ratio (lowest to highest round) |")
-    print("| --- | --- | --- | --- |")
-    for row in rounds[0]["owlet"]:
-        theirs = [each["transformers"][row] for each in rounds]
-        ours = [each["owlet"][row] for each in rounds]
-        ratios = sorted(their / our for their, our in zip(theirs, ours))
-        middle = statistics.median(ratios)
-        spread = f"{middle:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"| {row} | {statistics.median(theirs):.0f} | {statistics.median(ours):.0f} | {spread} |")
-    cost = [
-        each["owlet"]["whole frame/100"] / each["owlet"]["whole frame/1"] for each in rounds
-    ]
-    print(f"\nOwlet, whole frame, 100 prompts over 1: {statistics.median(cost):.3f}")
+    turns.show(args, "prompts", rounds)
+    cost = turns.cost(rounds, "whole frame", more=100, few=1)
+    print(f"Owlet, whole frame, 100 prompts over 1: {cost:.3f}")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@ it is called in its documentation, but with the texts encoded beforehand, as in 
 tools/requirements.txt. The weights may be random: speed does not depend on them.
 """
 
-import argparse
 import json
-import statistics
 import subprocess
-import time
+
+import turns
 
 PROMPT_COUNTS = (1, 5, 20)
 # 20 pictures at once would take most of a minute a call.
@@ -44,16 +43,6 @@ class Reference:
         self.tokenizer = CLIPTokenizer.from_pretrained(args.model)
         self.model = CLIPSegForImageSegmentation.from_pretrained(args.model).eval()
 
-    def median_ms(self, work):
-        with self.torch.inference_mode():
-            work()
-            spent = []
-            for _ in range(self.passes):
-                start = time.perf_counter()
-                work()
-                spent.append(1e3 * (time.perf_counter() - start))
-        return statistics.median(spent)
-
     def round(self):
         rows = {}
         for count in REFERENCE_COUNTS:
@@ -69,42 +58,19 @@ class Reference:
                 inputs = self.processor(images, return_tensors="pt")
                 return self.model(**inputs, conditional_embeddings=embeds)
 
-            rows[f"forward/{count}"] = self.median_ms(
-                lambda: self.model(pixel_values=pixels, conditional_embeddings=embeds)
+            rows[f"forward/{count}"] = turns.median_ms(
+                lambda: self.model(pixel_values=pixels, conditional_embeddings=embeds), self.passes
             )
-            rows[f"picture/{count}"] = self.median_ms(picture)
+            rows[f"picture/{count}"] = turns.median_ms(picture, self.passes)
         return rows
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--owlet", default="target/release/examples/text_segments")
-    parser.add_argument("--model", required=True, help="a checkpoint folder")
-    parser.add_argument("--image", required=True, help="the picture to look at")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--passes", type=int, default=5, help="timed passes in each round")
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
-
-    reference = Reference(args)
-    rounds = []
-    for _ in range(args.rounds):
-        rounds.append({"owlet": owlet_round(args), "transformers": reference.round()})
-
-    print(f"{args.model}, {args.threads} threads, {args.rounds} rounds of {args.passes} passes, ms\n")
-    print("| work / prompts | transformers | Owlet | ratio (lowest to highest round) |")
-    print("| --- | --- | --- | --- |")
-    for row in sorted(rounds[0]["owlet"], key=lambda row: (row.split("/")[0], int(row.split("/")[1]))):
-        ours = statistics.median(each["owlet"][row] for each in rounds)
-        if row not in rounds[0]["transformers"]:
-            print(f"| {row} | – | {ours:.0f} | – |")
-            continue
-        theirs = statistics.median(each["transformers"][row] for each in rounds)
-        ratios = sorted(each["transformers"][row] / each["owlet"][row] for each in rounds)
-        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"| {row} | {theirs:.0f} | {ours:.0f} | {spread} |")
-    cost = [each["owlet"]["picture/20"] / each["owlet"]["picture/1"] for each in rounds]
-    print(f"\nOwlet, picture, 20 prompts over 1: {statistics.median(cost):.2f}")
+    args = turns.parser(__doc__, "target/release/examples/text_segments", passes=5).parse_args()
+    rounds = turns.take(args.rounds, lambda: owlet_round(args), Reference(args).round)
+    turns.show(args, "prompts", rounds)
+    cost = turns.cost(rounds, "picture", more=20, few=1)
+    print(f"Owlet, picture, 20 prompts over 1: {cost:.2f}")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,12 @@ at a time. Needs torch, transformers and pillow in the versions of tools/require
 weights may be random: speed does not depend on them.
 """
 
-import argparse
 import json
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+import turns
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
@@ -72,50 +71,21 @@ class Reference:
         pictures = pictures / pictures.norm(dim=-1, keepdim=True)
         return (pictures @ self.labels.T * self.model.logit_scale.exp()).softmax(-1).tolist()
 
-    def median_ms(self, work):
-        with self.torch.inference_mode():
-            work()
-            spent = []
-            for _ in range(self.passes):
-                start = time.perf_counter()
-                work()
-                spent.append(1e3 * (time.perf_counter() - start))
-        return statistics.median(spent)
-
     def round(self):
         rows = {}
         for count in COUNTS:
             around = boxes(count, self.image)
-            rows[f"boxes/{count}"] = self.median_ms(
-                lambda around=around: self.scores([self.crop(self.image, box) for box in around])
+            rows[f"boxes/{count}"] = turns.median_ms(
+                lambda around=around: self.scores([self.crop(self.image, box) for box in around]),
+                self.passes,
             )
         return rows
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--owlet", default="target/release/examples/finer_labels")
-    parser.add_argument("--model", required=True, help="a checkpoint folder")
-    parser.add_argument("--image", required=True, help="the picture to look at")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--passes", type=int, default=3, help="timed passes in each round")
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
-
-    reference = Reference(args)
-    rounds = []
-    for _ in range(args.rounds):
-        rounds.append({"owlet": owlet_round(args), "transformers": reference.round()})
-
-    print(f"{args.model}, {args.threads} threads, {args.rounds} rounds of {args.passes} passes, ms\n")
-    print("| work / detections | transformers | Owlet | ratio (lowest to highest round) |")
-    print("| --- | --- | --- | --- |")
-    for row in sorted(rounds[0]["owlet"], key=lambda row: (row.split("/")[0], int(row.split("/")[1]))):
-        ours = statistics.median(each["owlet"][row] for each in rounds)
-        theirs = statistics.median(each["transformers"][row] for each in rounds)
-        ratios = sorted(each["transformers"][row] / each["owlet"][row] for each in rounds)
-        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"| {row} | {theirs:.0f} | {ours:.0f} | {spread} |")
+    args = turns.parser(__doc__, "target/release/examples/finer_labels", passes=3).parse_args()
+    rounds = turns.take(args.rounds, lambda: owlet_round(args), Reference(args).round)
+    turns.show(args, "detections", rounds)
 
 
 if __name__ == "__main__":

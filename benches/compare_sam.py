@@ -10,13 +10,13 @@ the ratio transformers / Owlet (above 1: Owlet is faster).
         --model FOLDER --image PICTURE.jpg
 """
 
-import argparse
 import json
-import statistics
 import subprocess
 import tempfile
-import time
 from pathlib import Path
+
+import turns
+
 
 def boxes(count, width, height):
     """Boxes all over the picture, a fifth of its sides each."""
@@ -39,16 +39,6 @@ class Reference:
         self.image = Image.open(args.image).convert("RGB")
         self.processor = SamProcessor(SamImageProcessor.from_pretrained(args.model))
         self.model = SamModel.from_pretrained(args.model).eval()
-
-    def median_ms(self, work):
-        with self.torch.inference_mode():
-            work()
-            spent = []
-            for _ in range(self.passes):
-                start = time.perf_counter()
-                work()
-                spent.append(1e3 * (time.perf_counter() - start))
-        return statistics.median(spent)
 
     def given(self, count):
         asked = boxes(count, self.image.width, self.image.height)
@@ -80,11 +70,11 @@ class Reference:
                     )
 
             if count == self.counts[0]:
-                rows["image encoder"] = self.median_ms(
-                    lambda: self.model.get_image_embeddings(pixels)
+                rows["image encoder"] = turns.median_ms(
+                    lambda: self.model.get_image_embeddings(pixels), self.passes
                 )
-            rows[f"decoder/{count}"] = self.median_ms(decode)
-            rows[f"whole frame/{count}"] = self.median_ms(whole)
+            rows[f"decoder/{count}"] = turns.median_ms(decode, self.passes)
+            rows[f"whole frame/{count}"] = turns.median_ms(whole, self.passes)
         return rows
 
 
@@ -102,10 +92,7 @@ def owlet_round(args, size):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--owlet", default="target/release/examples/sam_tensors")
-    parser.add_argument("--model", required=True, help="a checkpoint folder")
-    parser.add_argument("--image", required=True, help="the picture to look at")
+    parser = turns.parser(__doc__, "target/release/examples/sam_tensors", passes=3)
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 5, 20, 100])
     parser.add_argument(
         "--boxes-per-call",
@@ -113,28 +100,15 @@ def main():
         default=4,
         help="of transformers; it is fastest with 4 on two cores: 45 ms a box, 64 with 16",
     )
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--passes", type=int, default=3, help="timed passes in each round")
-    parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     reference = Reference(args)
-    rounds = []
-    for _ in range(args.rounds):
-        rounds.append((owlet_round(args, reference.image.size), reference.round()))
-    print(f"{args.model}, {args.threads} threads, {args.rounds} rounds of {args.passes} passes, ms\n")
-    print("| work / boxes | transformers | Owlet | ratio (lowest to highest round) |")
-    print("| --- | --- | --- | --- |")
-    for row in rounds[0][0]:
-        ours = [owlet[row] for owlet, _ in rounds]
-        theirs = [other[row] for _, other in rounds]
-        ratios = sorted(their / our for their, our in zip(theirs, ours))
-        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"| {row} | {statistics.median(theirs):.0f} | {statistics.median(ours):.0f} | {spread} |")
-    print()
+    size = reference.image.size
+    rounds = turns.take(args.rounds, lambda: owlet_round(args, size), reference.round)
+    turns.show(args, "boxes", rounds)
     first = args.counts[0]
     for count in args.counts[1:]:
-        cost = [owlet[f"whole frame/{count}"] / owlet[f"whole frame/{first}"] for owlet, _ in rounds]
-        print(f"Owlet, whole frame, {count} boxes over {first}: {statistics.median(cost):.2f}")
+        cost = turns.cost(rounds, "whole frame", more=count, few=first)
+        print(f"Owlet, whole frame, {count} boxes over {first}: {cost:.2f}")
 
 
 if __name__ == "__main__":
