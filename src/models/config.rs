@@ -68,6 +68,22 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str, path: &Path) -> Resul
     serde_json::from_str(text).map_err(|source| ConfigError::Json { path: path.to_owned(), source })
 }
 
+/// The configuration of one architecture in `text`, with all that is wrong with its values.
+pub(super) fn checked<'a, R: Deserialize<'a>, T>(
+    text: &'a str,
+    path: &Path,
+    expected: &'static str,
+    check: impl FnOnce(R, &mut Problems) -> T,
+) -> Result<T, ConfigError> {
+    match model_type(text, path)? {
+        found if found == expected => {}
+        found => return Err(ConfigError::ModelType { path: path.to_owned(), expected, found }),
+    }
+    let mut problems = Problems::default();
+    let config = check(parse(text, path)?, &mut problems);
+    problems.finish(config, path)
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RawTextConfig {

@@ -60,15 +60,7 @@ impl ClipSegConfig {
     /// # Errors
     /// As [`open`](Self::open), except for reading.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let found = config::model_type(text, path)?;
-        if found != "clipseg" {
-            let expected = "clipseg";
-            return Err(ConfigError::ModelType { path: path.to_owned(), expected, found });
-        }
-        let raw: RawConfig = config::parse(text, path)?;
-        let mut problems = Problems::default();
-        let config = raw.check(&mut problems);
-        problems.finish(config, path)
+        config::checked(text, path, "clipseg", RawConfig::check)
     }
 }
 

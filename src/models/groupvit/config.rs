@@ -77,15 +77,7 @@ impl GroupVitConfig {
     /// # Errors
     /// As [`open`](Self::open), except for reading.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let found = config::model_type(text, path)?;
-        if found != "groupvit" {
-            let expected = "groupvit";
-            return Err(ConfigError::ModelType { path: path.to_owned(), expected, found });
-        }
-        let raw: RawConfig = config::parse(text, path)?;
-        let mut problems = Problems::default();
-        let config = raw.check(&mut problems);
-        problems.finish(config, path)
+        config::checked(text, path, "groupvit", RawConfig::check)
     }
 }
 

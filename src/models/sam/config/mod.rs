@@ -5,7 +5,7 @@ mod raw;
 use std::path::Path;
 
 use crate::models::ConfigError;
-use crate::models::config::{self, Problems};
+use crate::models::config;
 use crate::nn::EncoderConfig;
 use raw::RawConfig;
 
@@ -120,15 +120,7 @@ impl SamConfig {
     /// # Errors
     /// As [`open`](Self::open), except for reading.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let found = config::model_type(text, path)?;
-        if found != "sam" {
-            let expected = "sam";
-            return Err(ConfigError::ModelType { path: path.to_owned(), expected, found });
-        }
-        let raw: RawConfig = config::parse(text, path)?;
-        let mut problems = Problems::default();
-        let config = raw.check(&mut problems);
-        problems.finish(config, path)
+        config::checked(text, path, "sam", RawConfig::check)
     }
 
     /// Places of the image embedding along one side.
