@@ -63,10 +63,9 @@ impl ExemplarMemory {
                         if let NoQuery::NoObject(nothing) = &error {
                             self.keep(key, Err(*nothing));
                         }
-                        problems.push(PromptProblem {
-                            prompt: prompt.name.clone(),
-                            reason: format!("exemplars[{number}]: {error}"),
-                        });
+                        let part = format!("exemplars[{number}]");
+                        let reason = error.to_string();
+                        problems.push(PromptProblem::of_part(&prompt.name, part, reason));
                     }
                 }
             }

@@ -56,7 +56,7 @@ impl Sentences {
         let (mut vectors, mut problems) = (Vec::new(), Vec::new());
         for prompt in prompts {
             let mut problem = |reason: String| {
-                problems.push(PromptProblem { prompt: prompt.name.clone(), reason });
+                problems.push(PromptProblem::of_prompt(&prompt.name, reason));
             };
             if prompt.queries.is_empty() {
                 problem("it has no text for the bank".to_owned());
