@@ -62,7 +62,8 @@ impl PromptSet {
     /// `prompt 2 ("a mug").exemplars[0]: …`.
     pub fn reasons_of(&self, problems: Vec<PromptProblem>) -> impl Iterator<Item = String> {
         problems.into_iter().map(|PromptProblem { prompt, part, reason }| {
-            let at = self.prompts.iter().position(|known| known.name == prompt);
+            // Of several with one name the last is the one too many.
+            let at = self.prompts.iter().rposition(|known| known.name == prompt);
             match (at, part.as_str()) {
                 (None, _) => reason,
                 (Some(at), "") => format!("{}: {reason}", numbered(at, &prompt)),
