@@ -214,6 +214,21 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_is_refused_leaves_the_configuration_alone() {
+        let (mut before, mut refused) = (Config::default(), Vec::new());
+        before.metrics_listen = Some(([127, 0, 0, 1], 9464).into());
+        for parameter in PARAMETERS {
+            let ParameterKind::Text { set, .. } = parameter.kind else { continue };
+            let mut config = before.clone();
+            if !set(&mut config, "no such thing", Path::new("")) {
+                assert_eq!(config, before, "{}", parameter.name);
+                refused.push(parameter.name);
+            }
+        }
+        assert!(refused.contains(&"metrics_listen") && refused.len() > 5, "{refused:?}");
+    }
+
+    #[test]
     fn what_is_set_is_what_is_read() {
         for parameter in PARAMETERS {
             let mut config = Config::default();

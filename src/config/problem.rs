@@ -1,6 +1,5 @@
 //! What is wrong with a configuration: every problem, not only the first.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -170,15 +169,6 @@ pub(super) fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// `text`, cut where a message would drown in it.
-pub(super) fn shortened(text: &str) -> Cow<'_, str> {
-    const MAX_CHARS: usize = 120;
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,12 +193,5 @@ mod tests {
             "1 problem with the configuration:\n  owlet.yaml:3: /**.ros__parameters.treshold: \
              expected one of threshold, found the key \"treshold\" (did you mean \"threshold\"?)"
         );
-    }
-
-    #[test]
-    fn long_values_are_cut_between_characters() {
-        let cut = shortened(&"ä".repeat(500)).into_owned();
-        assert_eq!(cut.chars().count(), 121);
-        assert!(cut.ends_with('…'));
     }
 }

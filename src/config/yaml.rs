@@ -12,7 +12,8 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{MergeKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 
-use super::problem::{Problems, shortened};
+use super::problem::Problems;
+use crate::types::shortened;
 
 /// Larger configuration files are refused: they are written by people.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;

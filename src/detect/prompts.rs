@@ -93,5 +93,5 @@ impl ActivePrompts {
 
 fn not_in_place(error: &ForwardError) -> PromptSetRefused {
     let reason = format!("the queries could not be put in place: {error}");
-    PromptSetRefused { problems: vec![PromptProblem { prompt: String::new(), reason }] }
+    PromptSetRefused { problems: vec![PromptProblem::of_set(reason)] }
 }

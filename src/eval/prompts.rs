@@ -40,7 +40,7 @@ pub fn prompts_for_categories(
 ) -> Result<Vec<Prompt>, PromptSetRefused> {
     let mut problems = Vec::new();
     let mut problem = |prompt: &str, reason: &str| {
-        problems.push(PromptProblem { prompt: prompt.to_owned(), reason: reason.to_owned() });
+        problems.push(PromptProblem::of_prompt(prompt, reason.to_owned()));
     };
     let category_at: HashMap<_, _> =
         categories.iter().enumerate().map(|(at, one)| (one.name.as_str(), at)).collect();
@@ -64,8 +64,7 @@ pub fn prompts_for_categories(
     for (category, prompt) in categories.iter().zip(&asked) {
         if prompt.is_none() && !problems.iter().any(|one| one.prompt == category.name) {
             let reason = "expected a prompt for this category, found none: every category is asked";
-            problems
-                .push(PromptProblem { prompt: category.name.clone(), reason: reason.to_owned() });
+            problems.push(PromptProblem::of_prompt(&category.name, reason.to_owned()));
         }
     }
     if problems.is_empty() {

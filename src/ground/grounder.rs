@@ -177,9 +177,8 @@ impl Grounder {
         &self,
         prompts: Vec<GroundingPrompt>,
     ) -> Result<EncodedPrompts, PromptSetRefused> {
-        let whole = |reason: String| PromptSetRefused {
-            problems: vec![PromptProblem { prompt: String::new(), reason }],
-        };
+        let whole =
+            |reason: String| PromptSetRefused { problems: vec![PromptProblem::of_set(reason)] };
         let sentences = prompts.iter().flat_map(|prompt| &prompt.queries);
         let count: usize = sentences.map(|query| query.sentences.len()).sum();
         if count > MAX_TEXTS {

@@ -8,7 +8,7 @@ use super::lessons::with_exemplar;
 use crate::config::prompts::{PromptsMessage, parse_message};
 use crate::pipeline::{Pipeline, SetPromptsError};
 use crate::transport::live::{Lesson, PromptsAnswer, PromptsRefused, PromptsReply};
-use crate::types::{Prompt, PromptProblem, PromptSet};
+use crate::types::{Prompt, PromptSet};
 
 /// Sets that may wait; more are refused.
 const MAX_WAITING: usize = 8;
@@ -146,7 +146,7 @@ impl PromptDesk {
                 Ok(set)
             }
             Err(SetPromptsError::Refused(why)) => {
-                Err(PromptsRefused::new(before, reasons(why.problems)))
+                Err(PromptsRefused::new(before, set.reasons_of(why.problems)))
             }
             Err(SetPromptsError::Closed(closed)) => {
                 Err(PromptsRefused::new(before, [closed.to_string()]))
@@ -187,14 +187,6 @@ fn check_size(set: &PromptSet) -> Result<(), String> {
         true => Err(format!("expected at most {MAX_TEXTS} texts, found {texts}")),
         false => Ok(()),
     }
-}
-
-/// What is wrong with each prompt, in words.
-pub(super) fn reasons(problems: Vec<PromptProblem>) -> impl Iterator<Item = String> {
-    problems.into_iter().map(|problem| match problem.prompt.as_str() {
-        "" => problem.reason,
-        name => format!("{name:?}: {}", problem.reason),
-    })
 }
 
 impl Node {

@@ -253,9 +253,8 @@ impl ClipSegmenter {
     /// Everything that is wrong with `visual`, no prompt set in use, what libtorch reports; what
     /// was in use stays in use.
     pub fn show(&mut self, visual: &[VisualPrompt]) -> Result<(), PromptSetRefused> {
-        let refused = |reason: String| PromptSetRefused {
-            problems: vec![PromptProblem { prompt: String::new(), reason }],
-        };
+        let refused =
+            |reason: String| PromptSetRefused { problems: vec![PromptProblem::of_set(reason)] };
         let Some(prompts) = self.prompts.take() else {
             return Err(refused("no prompts are set: there is nothing to show".to_owned()));
         };

@@ -242,12 +242,11 @@ impl Segmenter for GroupVitSegmenter {
         }
         let encode = || self.encoder.encode(&prompts, |ids| self.model.embed_texts(ids));
         let encoded = no_grad(encode);
-        let alone = (prompts.prompts.len() == 1).then(|| PromptProblem {
-            prompt: prompts.prompts[0].name.clone(),
-            reason: "expected at least two prompts, found one: GroupViT compares prompts with \
-                     each other; add what else there is to see, as negative prompts if no mask of \
-                     it is wanted"
-                .to_owned(),
+        let alone = (prompts.prompts.len() == 1).then(|| {
+            let reason = "expected at least two prompts, found one: GroupViT compares prompts \
+                          with each other; add what else there is to see, as negative prompts if \
+                          no mask of it is wanted";
+            PromptProblem::of_prompt(&prompts.prompts[0].name, reason.to_owned())
         });
         let mut problems: Vec<PromptProblem> =
             [alone, too_many(&prompts)].into_iter().flatten().collect();
@@ -261,7 +260,7 @@ impl Segmenter for GroupVitSegmenter {
         };
         let active = no_grad(|| ActivePrompts::new(prompts, &texts)).map_err(|error| {
             let reason = format!("the texts could not be put together: {error}");
-            PromptSetRefused { problems: vec![PromptProblem { prompt: String::new(), reason }] }
+            PromptSetRefused { problems: vec![PromptProblem::of_set(reason)] }
         })?;
         self.prompts = Some(active);
         Ok(())

@@ -61,9 +61,10 @@ pub(super) fn check_threads(threads: Option<usize>) -> Result<(), SegmenterError
 /// What is wrong with a set that has more prompts than a class mask has numbers.
 pub(super) fn too_many(set: &PromptSet) -> Option<PromptProblem> {
     let count = set.prompts.len();
-    (count > MAX_PROMPTS).then(|| PromptProblem {
-        prompt: String::new(),
-        reason: format!("expected at most {MAX_PROMPTS} prompts for a class mask, found {count}"),
+    (count > MAX_PROMPTS).then(|| {
+        PromptProblem::of_set(format!(
+            "expected at most {MAX_PROMPTS} prompts for a class mask, found {count}"
+        ))
     })
 }
 

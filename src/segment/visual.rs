@@ -38,11 +38,11 @@ pub(super) fn crops(
                 "expected an index below the number of prompts ({}), found {prompt}",
                 set.prompts.len()
             );
-            problems.push(PromptProblem { prompt: String::new(), reason });
+            problems.push(PromptProblem::of_set(reason));
             continue;
         };
         let mut refuse = |reason: String| {
-            problems.push(PromptProblem { prompt: set.prompts[*prompt].name.clone(), reason });
+            problems.push(PromptProblem::of_prompt(&set.prompts[*prompt].name, reason));
         };
         if std::mem::replace(seen, true) {
             refuse("is shown twice: all its pictures belong together".to_owned());

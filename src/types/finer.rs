@@ -38,27 +38,25 @@ pub struct FinerScore {
 
 impl Prompt {
     /// What is wrong with its finer labels.
-    pub(super) fn problems_of_finer(&self) -> Vec<String> {
+    pub(super) fn problems_of_finer(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
+        let mut of_all = |reason: String| problems.push(("finer".to_owned(), reason));
         let found = self.finer.len();
         match found {
             0 => return problems,
-            1 => {
-                problems.push("finer: expected at least two labels to choose from, found 1".into())
-            }
+            1 => of_all("expected at least two labels to choose from, found 1".to_owned()),
             2..=MAX_FINER_LABELS => {}
             _ => {
-                problems
-                    .push(format!("{found} finer labels, at most {MAX_FINER_LABELS} are taken"));
+                of_all(format!("{found} finer labels, at most {MAX_FINER_LABELS} are taken"));
                 return problems;
             }
         }
         if self.negative {
-            problems.push("finer: expected none, since a negative prompt is never reported".into());
+            of_all("expected none, since a negative prompt is never reported".to_owned());
         }
         let mut names = HashSet::new();
         for (number, FinerLabel { name, texts }) in self.finer.iter().enumerate() {
-            let mut problem = |reason: String| problems.push(format!("finer[{number}]: {reason}"));
+            let mut problem = |reason: String| problems.push((format!("finer[{number}]"), reason));
             if name.trim().is_empty() {
                 problem("the name is empty".to_owned());
             } else if !names.insert(name) {
@@ -144,7 +142,10 @@ mod tests {
         let set = PromptSet { version: 1, prompts, default_threshold: 0.1 };
         let [problem] = set.problems_without_classifier().try_into().unwrap();
         assert_eq!(problem.prompt, "a mug");
-        assert_eq!(problem.reason, "finer: no classifier is configured");
+        assert_eq!(
+            (problem.part.as_str(), problem.reason.as_str()),
+            ("finer", "no classifier is configured")
+        );
 
         let set = Arc::new(set);
         let without = set.without_finer();

@@ -17,6 +17,7 @@ mod frame;
 mod mask;
 mod pick;
 mod prompt;
+mod refused;
 mod rle;
 mod space;
 mod stamp;
@@ -32,10 +33,8 @@ pub use finer::{FinerLabel, FinerScore, MAX_FINER_LABELS};
 pub use frame::{DepthImage, Frame, FrameHeader, Picture, StampSource};
 pub use mask::{InstanceMask, Mask};
 pub use pick::{Heightmap, MOST_PROMPT_SCORES, Pick};
-pub use prompt::{
-    MAX_EXEMPLAR_PIXELS, MAX_EXEMPLARS, MAX_TEXT_BYTES, Prompt, PromptProblem, PromptSet,
-    PromptSetRefused,
-};
+pub use prompt::{MAX_EXEMPLAR_PIXELS, MAX_EXEMPLARS, MAX_TEXT_BYTES, Prompt, PromptSet};
+pub use refused::{PromptProblem, PromptSetRefused, numbered, shortened};
 pub use rle::{CocoRle, RleError};
 pub use space::{
     Calibration, Cloud, CloudPoint, FramePlaces, FrameTransform, LocateMode, NoPlace, NoPlaceKind,

@@ -1,11 +1,10 @@
 //! What to look for.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 
 use super::templates::MAX_FILLED_TEXTS;
-use super::{Exemplar, FinerLabel};
+use super::{Exemplar, FinerLabel, PromptProblem, PromptSetRefused};
 
 /// The longest text or name, in bytes: no text tower reads more than a small part of it.
 pub const MAX_TEXT_BYTES: usize = 8192;
@@ -94,69 +93,67 @@ impl PromptSet {
     /// Every problem found, not only the first.
     pub fn check(&self) -> Result<(), PromptSetRefused> {
         let mut problems = Vec::new();
-        let mut problem = |prompt: &str, reason: String| {
-            problems.push(PromptProblem { prompt: prompt.to_owned(), reason });
+        let mut add = |prompt: &str, part: &str, reason: String| {
+            problems.push(PromptProblem::of_part(prompt, part.to_owned(), reason));
         };
         if self.prompts.is_empty() {
-            problem("", "the set holds no prompt".to_owned());
+            add("", "", "the set holds no prompt".to_owned());
         }
         if !(0.0..=1.0).contains(&self.default_threshold) {
-            problem("", format!("threshold {} is not in [0, 1]", self.default_threshold));
+            add("", "", format!("threshold {} is not in [0, 1]", self.default_threshold));
         }
         let mut names = HashSet::new();
         for (index, prompt) in self.prompts.iter().enumerate() {
-            let label = if prompt.name.trim().is_empty() {
-                problem(&format!("#{}", index + 1), "the prompt is empty".to_owned());
+            if prompt.name.trim().is_empty() {
+                add("", "", format!("prompt {}: the prompt is empty", index + 1));
                 continue;
-            } else {
-                prompt.name.as_str()
-            };
-            if !names.insert(label) {
-                problem(label, "the name is used twice".to_owned());
+            }
+            let mut problem = |part: &str, reason: String| add(prompt.name.as_str(), part, reason);
+            if !names.insert(prompt.name.as_str()) {
+                problem("", "the name is used twice".to_owned());
             }
             if prompt.name.len() > MAX_TEXT_BYTES {
                 let found = prompt.name.len();
-                let start: String = prompt.name.chars().take(40).collect();
-                problem(
-                    &format!("{start}…"),
-                    format!("the name has {found} bytes, at most {MAX_TEXT_BYTES} are taken"),
-                );
+                let reason =
+                    format!("the name has {found} bytes, at most {MAX_TEXT_BYTES} are taken");
+                problem("", reason);
                 continue;
             }
             if prompt.texts.is_empty() && prompt.exemplars.is_empty() {
-                problem(label, "the prompt has no text and no exemplar".to_owned());
+                problem("", "the prompt has no text and no exemplar".to_owned());
             }
             if prompt.asif && !prompt.exemplars.is_empty() {
-                problem(label, "asif: expected texts only, found exemplars".to_owned());
+                problem("asif", "expected texts only, found exemplars".to_owned());
             }
             if prompt.texts.iter().any(|text| text.trim().is_empty()) {
-                problem(label, "one of its texts is empty".to_owned());
+                problem("", "one of its texts is empty".to_owned());
             }
             if let Some(found) =
                 prompt.texts.iter().map(String::len).find(|len| *len > MAX_TEXT_BYTES)
             {
                 let reason =
                     format!("a text has {found} bytes, at most {MAX_TEXT_BYTES} are taken");
-                problem(label, reason);
+                problem("", reason);
             }
-            for reason in
+            for (part, reason) in
                 prompt.problems_of_templates().into_iter().chain(prompt.problems_of_finer())
             {
-                problem(label, reason);
+                problem(&part, reason);
             }
             for (number, exemplar) in prompt.exemplars.iter().enumerate() {
                 if let Some(reason) = exemplar.problem() {
-                    problem(label, format!("exemplars[{number}]: {reason}"));
+                    problem(&format!("exemplars[{number}]"), reason);
                 }
             }
             if let Some(threshold) = prompt.threshold
                 && !(0.0..=1.0).contains(&threshold)
             {
-                problem(label, format!("threshold {threshold} is not in [0, 1]"));
+                problem("", format!("threshold {threshold} is not in [0, 1]"));
             }
         }
         if let Some(found) = self.too_many_filled_texts() {
-            problem(
+            add(
+                "",
                 "",
                 format!("templates make {found} texts, at most {MAX_FILLED_TEXTS} are taken"),
             );
@@ -164,7 +161,7 @@ impl PromptSet {
         let exemplars: Vec<_> = self.exemplars().collect();
         if exemplars.len() > MAX_EXEMPLARS {
             let found = exemplars.len();
-            problem("", format!("{found} exemplars, at most {MAX_EXEMPLARS} are taken"));
+            add("", "", format!("{found} exemplars, at most {MAX_EXEMPLARS} are taken"));
         }
         let mut seen = HashSet::new();
         let pictures = exemplars.iter().map(|exemplar| &exemplar.picture);
@@ -173,7 +170,8 @@ impl PromptSet {
             .map(|picture| picture.image.pixels().len() as u64)
             .sum();
         if pixels > MAX_EXEMPLAR_PIXELS {
-            problem(
+            add(
+                "",
                 "",
                 format!(
                     "the exemplars' pictures have {pixels} pixels, at most {MAX_EXEMPLAR_PIXELS} \
@@ -193,56 +191,31 @@ impl PromptSet {
     #[must_use]
     pub fn problems_of_texts_only(&self) -> Vec<PromptProblem> {
         let shown = |prompt: &Prompt| !prompt.exemplars.is_empty();
-        self.refuse(shown, "exemplar: this model takes texts only")
+        self.refuse(shown, "exemplars", "this model takes texts only")
     }
 
     /// A problem for each prompt that asks for a bank of pairs where there is none.
     #[must_use]
     pub fn problems_without_bank(&self) -> Vec<PromptProblem> {
-        self.refuse(|prompt| prompt.asif, "asif: no bank is configured")
+        self.refuse(|prompt| prompt.asif, "asif", "no bank is configured")
     }
 
     /// A problem for each prompt that asks for finer labels where nothing tells them apart.
     #[must_use]
     pub fn problems_without_classifier(&self) -> Vec<PromptProblem> {
-        self.refuse(|prompt| !prompt.finer.is_empty(), "finer: no classifier is configured")
+        self.refuse(|prompt| !prompt.finer.is_empty(), "finer", "no classifier is configured")
     }
 
-    fn refuse(&self, asks: impl Fn(&Prompt) -> bool, reason: &str) -> Vec<PromptProblem> {
-        let problem = |prompt: &Prompt| PromptProblem {
-            prompt: prompt.name.clone(),
-            reason: reason.to_owned(),
+    fn refuse(
+        &self,
+        asks: impl Fn(&Prompt) -> bool,
+        part: &str,
+        reason: &str,
+    ) -> Vec<PromptProblem> {
+        let problem = |prompt: &Prompt| {
+            PromptProblem::of_part(&prompt.name, part.to_owned(), reason.to_owned())
         };
         self.prompts.iter().filter(|prompt| asks(prompt)).map(problem).collect()
-    }
-}
-
-/// Why one prompt cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PromptProblem {
-    /// Name of the prompt; empty where the whole set is meant.
-    pub prompt: String,
-    /// What was expected and what was found.
-    pub reason: String,
-}
-
-/// A prompt set that was refused as a whole: the one in use before stays in use.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct PromptSetRefused {
-    /// One entry for each problem, in the order of the prompts.
-    pub problems: Vec<PromptProblem>,
-}
-
-impl fmt::Display for PromptSetRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "prompts refused:")?;
-        for PromptProblem { prompt, reason } in &self.problems {
-            match prompt.as_str() {
-                "" => write!(f, "\n  {reason}")?,
-                name => write!(f, "\n  {name:?}: {reason}")?,
-            }
-        }
-        Ok(())
     }
 }
 
@@ -264,7 +237,11 @@ mod tests {
         let reasons: Vec<_> = refused.problems.iter().map(|p| p.reason.as_str()).collect();
         assert_eq!(
             reasons,
-            ["the prompt is empty", "the name is used twice", "threshold 1.5 is not in [0, 1]"]
+            [
+                "prompt 2: the prompt is empty",
+                "the name is used twice",
+                "threshold 1.5 is not in [0, 1]"
+            ]
         );
         assert!(refused.to_string().contains("\"a cat\": the name is used twice"));
     }

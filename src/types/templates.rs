@@ -38,31 +38,31 @@ impl Prompt {
         self.templates.len().max(1).saturating_mul(texts)
     }
 
-    /// What is wrong with its templates.
-    pub(super) fn problems_of_templates(&self) -> Vec<String> {
+    /// What is wrong with its templates: which part of it, and why.
+    pub(super) fn problems_of_templates(&self) -> Vec<(String, String)> {
         let templates = &self.templates;
         let mut problems = Vec::new();
         if !templates.is_empty() && self.texts.is_empty() && self.finer.is_empty() {
-            problems.push("templates: expected texts to put into them, found none".to_owned());
+            let reason = "expected texts to put into them, found none";
+            problems.push(("templates".to_owned(), reason.to_owned()));
         }
         if templates.len() > MAX_TEMPLATES {
             let found = templates.len();
-            problems.push(format!("{found} templates, at most {MAX_TEMPLATES} are taken"));
+            let reason = format!("{found} templates, at most {MAX_TEMPLATES} are taken");
+            problems.push(("templates".to_owned(), reason));
             return problems;
         }
         for (number, template) in templates.iter().enumerate() {
             let places = template.matches(PLACE).count();
-            if template.len() > MAX_TEXT_BYTES {
+            let reason = if template.len() > MAX_TEXT_BYTES {
                 let found = template.len();
-                problems.push(format!(
-                    "templates[{number}] has {found} bytes, at most {MAX_TEXT_BYTES} are taken"
-                ));
+                format!("it has {found} bytes, at most {MAX_TEXT_BYTES} are taken")
             } else if places != 1 {
-                problems.push(format!(
-                    "templates[{number}]: expected one {PLACE} where the text goes, found \
-                     {places} in {template:?}"
-                ));
-            }
+                format!("expected one {PLACE} where the text goes, found {places} in {template:?}")
+            } else {
+                continue;
+            };
+            problems.push((format!("templates[{number}]"), reason));
         }
         problems
     }
@@ -110,7 +110,7 @@ mod tests {
         for (templates, expected) in [
             (vec!["a photo"], "templates[0]: expected one {} where the text goes, found 0 in"),
             (vec!["{}", "{} and {}"], "templates[1]: expected one {} where the text goes, found 2"),
-            (vec![&long], "templates[0] has 8195 bytes, at most 8192 are taken"),
+            (vec![&long], "templates[0]: it has 8195 bytes, at most 8192 are taken"),
             (vec!["{}"; MAX_TEMPLATES + 1], "101 templates, at most 100 are taken"),
         ] {
             let refused = set(vec![with(&templates)]).check().unwrap_err().to_string();

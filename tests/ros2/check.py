@@ -39,6 +39,7 @@ def main() -> None:
         sys.exit(f"{error}: source a ROS 2 first")
     import contract
     import node
+    import replay
     import shown
     import space
 
@@ -52,16 +53,20 @@ def main() -> None:
         "clock": contract.clock,
         "shown": shown.shown,
         "space": space.space,
-        "launch": node.launched,
+        "launch": node.launch_files,
+        "replay": replay.replay,
     }
+    # What a check needs beyond the messages.
+    needed = {"launch": ["owlet"], "replay": ["owlet", "ros2bag"]}
     if unknown := set(arguments.only or ()) - set(checks):
         parser.error(f"--only: expected some of {', '.join(checks)}, found {', '.join(unknown)}")
     packages = subprocess.run(["ros2", "pkg", "list"], capture_output=True, text=True, check=True)
     for name, check in checks.items():
         if arguments.only and name not in arguments.only:
             continue
-        if name == "launch" and "owlet" not in packages.stdout.split():
-            print("skipped: launch (the package owlet is not sourced)")
+        missing = [it for it in needed.get(name, []) if it not in packages.stdout.split()]
+        if missing:
+            print(f"skipped: {name} (no package {', '.join(missing)} in the ROS that is sourced)")
             continue
         print(f"{name}: {check.__doc__.splitlines()[0]}", flush=True)
         started = time.monotonic()

@@ -106,6 +106,18 @@ def running(*command: object, node: str = "") -> Iterator[Program]:
         program.kill()
 
 
+@contextmanager
+def launched(name: str, *arguments: str, node: str = "") -> Iterator[Program]:
+    """A launch file of the package in the namespace `cell`, with the prompts of the sample."""
+    # Launch has no argument for it.
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as parameters:
+        parameters.write("/**: {ros__parameters: {nms_iou: 0.5}}\n")
+        parameters.flush()
+        common = [f"prompts_file:={PROMPTS}", f"params_file:={parameters.name}", "namespace:=cell"]
+        with running("ros2", "launch", "owlet", name, *common, *arguments, node=node) as program:
+            yield program
+
+
 def stamp_of(header) -> int:
     return header.stamp.sec * 10**9 + header.stamp.nanosec
 

@@ -1,11 +1,10 @@
 """The node by its own name and by others: topics, parameters, prompts, states, launch files, Ctrl-C."""
 
 import re
-import tempfile
 import time
 
 from harness import FRAMES, PATIENCE_SECS, PROMPTS, TOPIC, Program, Robot
-from harness import compare, expect, prompt_of, ros2, running, show, until
+from harness import compare, expect, launched, prompt_of, ros2, running, show, until
 
 # What a person who pressed Ctrl-C takes for "at once".
 SOON_SECS = 1.0
@@ -202,22 +201,18 @@ def refused(owlet: list[str]) -> None:
     expect("panicked" not in program.said(), "it panicked")
 
 
-def launched(_owlet: list[str]) -> None:
+def launch_files(_owlet: list[str]) -> None:
     """`ros2 launch` with the launch files of the package."""
     shown = ros2("launch", "owlet", "owlet.launch.py", "--show-args")
     expect("'prompts_file'" in shown, shown)
-    # Launch has no argument for it.
-    file = tempfile.NamedTemporaryFile("w", suffix=".yaml")
-    file.write("/**: {ros__parameters: {nms_iou: 0.5}}\n")
-    file.flush()
-    with running(*launch("owlet.launch.py", file), f"image:={TOPIC}", node="/cell/owlet") as program:
+    with launched("owlet.launch.py", f"image:={TOPIC}", node="/cell/owlet") as program:
         with Robot("/cell/owlet/detections") as robot:
             print("  ", compare([robot.look() for _ in range(2)]))
             ends_cleanly(program)
     # Each of several cameras is answered on its own topic, by what it saw itself: they send different
     # frames of the recording.
     cameras = "cameras:=front=/front/image_raw; rear=/rear/image_raw"
-    with running(*launch("cameras.launch.py", file), cameras, node="/cell/owlet") as program:
+    with launched("cameras.launch.py", cameras, node="/cell/owlet") as program:
         with (
             Robot("/cell/owlet/front/detections", topic="/front/image_raw") as front,
             Robot("/cell/owlet/rear/detections", topic="/rear/image_raw") as rear,
@@ -225,13 +220,6 @@ def launched(_owlet: list[str]) -> None:
             for name, robot, first in [("front", front, 0), ("rear", rear, 30)]:
                 print(f"   {name}: {compare([robot.look(which=first + n) for n in range(2)])}")
             ends_cleanly(program)
-
-
-def launch(name: str, parameters) -> list[str]:
-    return [
-        "ros2", "launch", "owlet", name, f"prompts_file:={PROMPTS}", "namespace:=cell",
-        f"params_file:={parameters.name}",
-    ]  # fmt: skip
 
 
 def ends_cleanly(program: Program) -> None:

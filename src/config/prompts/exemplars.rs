@@ -121,16 +121,20 @@ fn corners(node: &Node, path: &str, problems: &mut Problems) -> Option<PixelBox>
         Value::Integer(integer) => Some(integer as f32),
         _ => None,
     };
-    let corners: Option<Vec<f32>> = match &node.value {
-        Value::List(items) => items.iter().map(number).collect(),
-        _ => None,
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        _ => &[],
     };
-    match corners.as_deref() {
-        Some(&[x0, y0, x1, y1]) => Some(PixelBox::from_corners([x0, y0, x1, y1])),
-        _ => {
-            let expected = "four numbers, x0, y0, x1, y1 in pixels of the picture";
-            problems.add(path, Some(node.line), expected, node.value.to_string());
-            None
-        }
+    let corners: Option<Vec<f32>> = items.iter().map(number).collect();
+    if let Some(&[x0, y0, x1, y1]) = corners.as_deref() {
+        return Some(PixelBox::from_corners([x0, y0, x1, y1]));
     }
+    let found = match items.iter().position(|item| number(item).is_none()) {
+        // NaN and infinity are nothing in JSON, as which messages come here.
+        Some(at) => format!("{} as number {} of {}", items[at].value, at + 1, items.len()),
+        None => node.value.to_string(),
+    };
+    let expected = "four numbers, x0, y0, x1, y1 in pixels of the picture";
+    problems.add(path, Some(node.line), expected, found);
+    None
 }

@@ -30,10 +30,10 @@ pub use write::{prompt_to_yaml, to_yaml};
 
 use self::exemplars::Pictures;
 use super::loader::hint_at_quotes;
-use super::problem::{ConfigError, Problems, shortened};
+use super::problem::{ConfigError, Problems};
 use super::sections::report_repeated_keys;
 use super::yaml::{self, Entry, Node, Value};
-use crate::types::{FinerLabel, Prompt};
+use crate::types::{FinerLabel, Prompt, numbered};
 
 const ROOT_KEYS: [&str; 3] = ["prompts", "default_threshold", "templates"];
 /// What a message may say beyond a file.
@@ -50,8 +50,8 @@ const PROMPT_KEYS: [&str; 9] = [
     "finer",
 ];
 const FINER_KEYS: [&str; 2] = ["name", "texts"];
-/// The largest file or message. Pictures stand in it as text.
-const MAX_BYTES: u64 = 32 << 20;
+/// The largest file or message, in bytes. Pictures stand in it as text.
+pub const MAX_BYTES: u64 = 32 << 20;
 /// The most prompts of a file or message.
 const MAX_PROMPTS: usize = 20_000;
 
@@ -201,10 +201,12 @@ fn from_tree(
 
 /// The prompt at `index` as its sender knows it: `prompt 2 ("a mug")`.
 fn number_and_name(index: usize, item: &Node) -> String {
-    let text_of = |node: &Node| match &node.value {
-        Value::Text(text) if !text.trim().is_empty() => Some(shortened(text).into_owned()),
-        _ => None,
-    };
+    fn text_of(node: &Node) -> Option<&str> {
+        match &node.value {
+            Value::Text(text) if !text.trim().is_empty() => Some(text),
+            _ => None,
+        }
+    }
     let name = match &item.value {
         Value::Map(entries) => {
             let first_text = || match &find(entries, "texts")?.value {
@@ -215,8 +217,7 @@ fn number_and_name(index: usize, item: &Node) -> String {
         }
         _ => text_of(item),
     };
-    let number = index + 1;
-    name.map_or_else(|| format!("prompt {number}"), |name| format!("prompt {number} ({name:?})"))
+    name.map_or_else(|| format!("prompt {}", index + 1), |name| numbered(index, name))
 }
 
 /// One item of the list; `None` where it was refused.
@@ -269,8 +270,14 @@ fn name_and_texts(
     path: &str,
     problems: &mut Problems,
 ) -> Option<(String, Option<Vec<String>>)> {
-    let name = find(entries, "name").map(|node| text(node, &format!("{path}.name"), problems));
-    let texts = find(entries, "texts").map(|node| texts(node, &format!("{path}.texts"), problems));
+    let (name, own_texts) = (find(entries, "name"), find(entries, "texts"));
+    let name = name.map(|node| text(node, &format!("{path}.name"), problems));
+    // Who sends no name or no text sends the one in place of the other: a blank one is one fault.
+    let is_told = matches!(name, Some(None)) && is_only_text(find(entries, "name"), own_texts);
+    let texts = match own_texts {
+        Some(_) if is_told => Some(None),
+        texts_node => texts_node.map(|node| texts(node, &format!("{path}.texts"), problems)),
+    };
     match (name, texts) {
         (Some(name), Some(texts)) => Some((name?, Some(texts?))),
         (Some(name), None) => Some((name?, None)),
@@ -282,6 +289,17 @@ fn name_and_texts(
             problems.add(path, Some(item.line), "`name` or `texts`", "neither");
             None
         }
+    }
+}
+
+/// Whether `texts` is a list of the name alone.
+fn is_only_text(name: Option<&Node>, texts: Option<&Node>) -> bool {
+    match (name.map(|node| &node.value), texts.map(|node| &node.value)) {
+        (Some(Value::Text(name)), Some(Value::List(texts))) => match texts.as_slice() {
+            [Node { value: Value::Text(text), .. }] => text == name,
+            _ => false,
+        },
+        _ => false,
     }
 }
 

@@ -63,10 +63,9 @@ impl ExemplarMemory {
                         if let NoQuery::NoObject(nothing) = &error {
                             self.keep(key, Err(*nothing));
                         }
-                        problems.push(PromptProblem {
-                            prompt: prompt.name.clone(),
-                            reason: format!("exemplars[{number}]: {error}"),
-                        });
+                        let part = format!("exemplars[{number}]");
+                        let reason = error.to_string();
+                        problems.push(PromptProblem::of_part(&prompt.name, part, reason));
                     }
                 }
             }
@@ -173,19 +172,21 @@ mod tests {
         let refused = |answers: &mut dyn FnMut(&Exemplar) -> Result<Query, NoQuery>| {
             let (encoded, problems) = memory.encode(&set, answers);
             assert_eq!(encoded.queries.len(), 0);
-            problems.into_iter().map(|problem| problem.reason).collect::<Vec<_>>()
+            problems.into_iter().map(|problem| (problem.part, problem.reason)).collect::<Vec<_>>()
         };
         let reasons = refused(&mut |exemplar| match exemplar.picture.encoded[0] {
             b'1' => Err(NoObject { iou: 0.04 }.into()),
             _ => Err(failed()),
         });
-        assert!(reasons[0].starts_with("exemplars[0]: the model sees no object"), "{reasons:?}");
-        assert_eq!(reasons[1], "exemplars[1]: the backend failed in image_tower: no memory");
+        let parts: Vec<_> = reasons.iter().map(|(part, _)| part.as_str()).collect();
+        assert_eq!(parts, ["exemplars[0]", "exemplars[1]"]);
+        assert!(reasons[0].1.starts_with("the model sees no object"), "{reasons:?}");
+        assert_eq!(reasons[1].1, "the backend failed in image_tower: no memory");
         let reasons = refused(&mut |exemplar| match exemplar.picture.encoded[0] {
             b'1' => panic!("it was looked at"),
             _ => Err(failed()),
         });
-        assert!(reasons[0].contains("by 0.04 (IoU)"), "{reasons:?}");
+        assert!(reasons[0].1.contains("by 0.04 (IoU)"), "{reasons:?}");
     }
 
     #[test]

@@ -55,9 +55,7 @@ impl Sentences {
         &self,
         prompts: &[GroundingPrompt],
     ) -> Result<TextSide, Vec<PromptProblem>> {
-        let whole = |error: &dyn std::fmt::Display| {
-            vec![PromptProblem { prompt: String::new(), reason: error.to_string() }]
-        };
+        let whole = |error: &dyn std::fmt::Display| vec![PromptProblem::of_set(error.to_string())];
         let means = self.encode_all(prompts)?;
         let vectors: Result<Vec<_>, _> = means
             .iter()
@@ -131,7 +129,7 @@ impl Sentences {
         let (mut vectors, mut problems) = (Vec::new(), Vec::new());
         for prompt in prompts {
             let mut problem = |reason: String| {
-                problems.push(PromptProblem { prompt: prompt.name.clone(), reason });
+                problems.push(PromptProblem::of_prompt(&prompt.name, reason));
             };
             if prompt.queries.is_empty() {
                 problem("it has no text for the bank".to_owned());

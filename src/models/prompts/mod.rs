@@ -79,7 +79,7 @@ impl PromptEncoder {
         for (index, prompt) in set.prompts.iter().enumerate() {
             for filled in prompt.filled_texts() {
                 for reason in texts.add(self, index, &filled) {
-                    problems.push(PromptProblem { prompt: prompt.name.clone(), reason });
+                    problems.push(PromptProblem::of_prompt(&prompt.name, reason));
                 }
             }
         }
@@ -110,9 +110,8 @@ impl PromptEncoder {
             for (number, finer) in prompt.finer.iter().enumerate() {
                 for text in &finer.texts {
                     let reasons = texts.add(self, label, &prompt.filled(text));
-                    problems.extend(reasons.into_iter().map(|reason| PromptProblem {
-                        prompt: prompt.name.clone(),
-                        reason: format!("finer[{number}]: {reason}"),
+                    problems.extend(reasons.into_iter().map(|reason| {
+                        PromptProblem::of_part(&prompt.name, format!("finer[{number}]"), reason)
                     }));
                 }
                 label += 1;
@@ -260,7 +259,7 @@ impl Tokens {
 
 fn not_encoded(why: &(impl std::fmt::Display + ?Sized)) -> PromptSetRefused {
     let reason = format!("the texts could not be encoded: {why}");
-    PromptSetRefused { problems: vec![PromptProblem { prompt: String::new(), reason }] }
+    PromptSetRefused { problems: vec![PromptProblem::of_set(reason)] }
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ impl InferenceLoop {
     fn look_for(&mut self, prompts: Arc<PromptSet>, incoming: Incoming) -> Outcome {
         if let Err(refused) = self.detector.set_prompts(Arc::clone(&prompts)) {
             // The set in use has stayed.
-            return failure(incoming, refused.to_string());
+            let reasons: Vec<_> = prompts.reasons_of(refused.problems).collect();
+            return failure(incoming, reasons.join("; "));
         }
         let in_use = self.prompts.replace(prompts);
         let outcome = self.look_at(incoming);

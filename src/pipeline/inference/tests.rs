@@ -270,8 +270,11 @@ fn a_request_may_look_for_something_else_and_the_set_in_use_stays() {
     assert!(reason(ask(None)).contains("no prompts are set"));
     pipeline.set_prompts(prompts(7, &["a cat"])).unwrap();
     assert_eq!(names(&ask(Some(prompts(0, &["a hat"])))), (0, "a hat".to_owned()));
-    let refused = reason(ask(Some(prompts(0, &[" "]))));
-    assert!(refused.contains("prompts refused"), "{refused}");
+    let refused = reason(ask(Some(prompts(0, &["a hat", " ", "a hat"]))));
+    assert_eq!(
+        refused,
+        "prompt 2: the prompt is empty; prompt 3 (\"a hat\"): the name is used twice"
+    );
     assert_eq!(names(&ask(None)), (7, "a cat".to_owned()));
     let left = pipeline.camera("/left").unwrap();
     pipeline.post(left, frame("/left", 2, 3));

@@ -239,6 +239,28 @@ mod tests {
             ["prompt 2 (\"mug\").threshold: expected a number from 0 to 1, found nothing"]
         );
         assert!(parse_message(&as_file(&[], None, None)).is_err());
+        // A blank prompt is one fault, however it is blank.
+        let blank = |name: &'static str, texts: &[&'static str]| msgs::Prompt {
+            name: name.into(),
+            texts: texts.iter().map(|text| (*text).into()).collect(),
+            ..Default::default()
+        };
+        let labels =
+            ["clean", " "].map(|name| msgs::FinerLabel { name: name.into(), texts: vec![] });
+        let finer = msgs::Prompt { finer: labels.to_vec(), ..blank("cup", &[]) };
+        let all = [blank("", &[]), blank(" ", &[]), blank("", &[" "]), blank("a", &[" "]), finer];
+        let refused = parse_message(&as_file(&all, None, None)).unwrap_err();
+        let blank = "expected a text that is not blank, found the text";
+        assert_eq!(
+            refused.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                format!("prompt 1.name: {blank} \"\""),
+                format!("prompt 2.name: {blank} \" \""),
+                format!("prompt 3.name: {blank} \" \""),
+                format!("prompt 4 (\"a\").texts[0]: {blank} \" \""),
+                format!("prompt 5 (\"cup\").finer[1].name: {blank} \" \""),
+            ]
+        );
     }
 
     #[test]

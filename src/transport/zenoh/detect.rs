@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use zenoh::Wait;
+use zenoh::bytes::ZBytes;
 use zenoh::query::{Query, Queryable};
 
 use super::super::live::{NodeInput, PromptsRecord, SingleImage};
@@ -11,6 +12,7 @@ use super::super::records::LiveRecord;
 use super::answers::QueryAnswer;
 use super::payload::ImagePayload;
 use super::{PayloadError, ZenohError, ZenohTransport};
+use crate::config::prompts::MAX_BYTES;
 
 /// What an attachment may hold of a prompts file.
 const OF_PROMPTS: [&str; 3] = ["prompts", "default_threshold", "templates"];
@@ -49,15 +51,19 @@ fn image_of(query: &Query) -> Result<SingleImage, String> {
     let Some(attachment) = query.attachment() else {
         return Ok(SingleImage { message: Box::new(message), prompts: None });
     };
-    let (of_image, prompts) =
-        taken_apart(&attachment.to_bytes()).map_err(|error| error.to_string())?;
+    let (of_image, prompts) = taken_apart(attachment).map_err(|error| error.to_string())?;
     Ok(SingleImage { message: Box::new(message.with_attachment(of_image)), prompts })
 }
 
 /// What an attachment says of the image, and a prompts file where it holds something of one. What
-/// is wrong with either is told when the image is decoded.
-fn taken_apart(attachment: &[u8]) -> Result<(Vec<u8>, Option<Vec<u8>>), PayloadError> {
-    let mut of_image: Map<String, Value> = serde_json::from_slice(attachment)
+/// is wrong with either is told when the image is decoded; what is longer than a prompts file may be
+/// is not read at all.
+fn taken_apart(attachment: &ZBytes) -> Result<(Vec<u8>, Option<Vec<u8>>), PayloadError> {
+    if attachment.len() as u64 > MAX_BYTES {
+        let found = attachment.len();
+        return Err(PayloadError::LongAttachment { most: MAX_BYTES, found });
+    }
+    let mut of_image: Map<String, Value> = serde_json::from_slice(&attachment.to_bytes())
         .map_err(|error| PayloadError::Attachment { reason: error.to_string() })?;
     let take = |key: &str| Some((key.to_owned(), of_image.remove(key)?));
     let file: Map<String, Value> = OF_PROMPTS.into_iter().filter_map(take).collect();
@@ -74,6 +80,7 @@ mod tests {
     fn an_attachment_is_taken_apart_into_what_is_known_of_the_image_and_a_prompts_file() {
         let whole =
             br#"{"stamp_ns": 5, "prompts": ["a cat"], "default_threshold": 0.3, "mine": 1}"#;
+        let taken_apart = |bytes: &[u8]| taken_apart(&ZBytes::from(bytes));
         let (of_image, file) = taken_apart(whole).unwrap();
         let of_image: Value = serde_json::from_slice(&of_image).unwrap();
         assert_eq!(of_image, serde_json::json!({ "stamp_ns": 5, "mine": 1 }));
@@ -91,5 +98,17 @@ mod tests {
             let error = taken_apart(broken).unwrap_err().to_string();
             assert!(error.starts_with("attachment: expected JSON"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_attachment_longer_than_a_prompts_file_is_refused_unread() {
+        let mut bytes = b"{\"stamp_ns\": 5}".to_vec();
+        bytes.resize(MAX_BYTES as usize, b' ');
+        assert!(taken_apart(&ZBytes::from(bytes.clone())).is_ok());
+        bytes.push(b' ');
+        assert_eq!(
+            taken_apart(&ZBytes::from(bytes)).unwrap_err().to_string(),
+            "attachment: expected at most 33554432 bytes, found 33554433"
+        );
     }
 }

@@ -88,6 +88,14 @@ pub enum PayloadError {
         /// What is wrong with it.
         reason: String,
     },
+    /// An attachment that is not read.
+    #[error("attachment: expected at most {most} bytes, found {found}")]
+    LongAttachment {
+        /// The most that are read.
+        most: u64,
+        /// Its bytes.
+        found: usize,
+    },
     /// The payload.
     #[error(transparent)]
     Pixels(#[from] DecodeError),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use zenoh::Wait;
+use zenoh::bytes::ZBytes;
 use zenoh::query::Queryable;
 
 use super::super::live::{
@@ -11,6 +12,7 @@ use super::super::live::{
 };
 use super::answers::QueryAnswer;
 use super::{ZenohError, ZenohTransport};
+use crate::config::prompts::MAX_BYTES;
 use crate::tasks::PairsToRemove;
 use crate::types::{PairId, PixelBox};
 use crate::vision::exemplar::picture_of_data_url;
@@ -55,9 +57,9 @@ impl ZenohTransport {
         self.session
             .declare_queryable(key.clone())
             .callback(move |query| {
-                let payload = query.payload().map(|payload| payload.to_bytes().into_owned());
+                let lesson = lesson(query.payload());
                 let answer = QueryAnswer::new(query);
-                match lesson(payload.as_deref().unwrap_or_default()) {
+                match lesson {
                     Ok(lesson) => {
                         let reply = move |prompts: &PromptsAnswer| answer_prompts(answer, prompts);
                         input.teach(lesson, Box::new(reply));
@@ -77,8 +79,13 @@ pub(super) fn answer_prompts(answer: QueryAnswer, prompts: &PromptsAnswer) {
 }
 
 /// Reads a lesson; its picture is decoded later.
-fn lesson(payload: &[u8]) -> Result<Lesson, String> {
-    let record = serde_json::from_slice(payload).map_err(|error| {
+fn lesson(payload: Option<&ZBytes>) -> Result<Lesson, String> {
+    let found = payload.map_or(0, ZBytes::len);
+    if found as u64 > MAX_BYTES {
+        return Err(format!("expected at most {MAX_BYTES} bytes, found {found}"));
+    }
+    let payload = payload.map(ZBytes::to_bytes).unwrap_or_default();
+    let record = serde_json::from_slice(&payload).map_err(|error| {
         format!(
             "expected an object with `name`, `image` (a data URL), `box` and `caption`, or with \
              `forget`: {error}"
@@ -110,4 +117,21 @@ fn lesson(payload: &[u8]) -> Result<Lesson, String> {
         None => Lesson::Exemplar(shown),
         Some(caption) => Lesson::Bank(BankLesson::Pair { shown, caption }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lesson_longer_than_a_prompts_file_is_refused_unread() {
+        let mut bytes = b"{\"forget\": \"a mug\"}".to_vec();
+        bytes.resize(MAX_BYTES as usize, b' ');
+        assert!(lesson(Some(&ZBytes::from(bytes.clone()))).is_ok());
+        bytes.push(b' ');
+        let refused = lesson(Some(&ZBytes::from(bytes))).err();
+        let expected = "expected at most 33554432 bytes, found 33554433";
+        assert_eq!(refused.as_deref(), Some(expected));
+        assert!(lesson(None).is_err());
+    }
 }

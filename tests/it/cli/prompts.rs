@@ -82,10 +82,10 @@ fn all_that_is_wrong_with_prompts_is_said_at_once() {
     let more = words!["-p", "", "-p", "cat", "-p", "cat", "-p", long.trim(), "-p", "  "];
     let ran = run(detect_words(&[&picture("square.png")], more), 2);
     ran.says(&[
-        "\"#1\": the prompt is empty",
+        "prompt 1: the prompt is empty",
         "\"cat\": the name is used twice",
         "tokens, the model takes at most",
-        "\"#5\": the prompt is empty",
+        "prompt 5: the prompt is empty",
     ]);
     // Forty words, a start and an end.
     assert!(ran.stderr.contains("has 42 tokens"), "{ran}");

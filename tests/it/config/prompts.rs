@@ -309,7 +309,8 @@ fn every_problem_of_a_picture_is_told_and_a_message_names_no_files() {
         "prompts[2].exemplars[1].image: expected the name of a picture, or a data URL, found 7",
         "prompts[2].exemplars[2].bocks: expected one of image, box",
         "prompts[2].exemplars[2].image: expected a picture (JPEG or PNG), found expected \"data:",
-        "prompts[3].exemplars[0].box: expected four numbers",
+        "prompts[3].exemplars[0].box: expected four numbers, x0, y0, x1, y1 in pixels of the \
+         picture, found a list of 3",
         "prompts[3].exemplars[0].image: expected a picture (JPEG or PNG), found neither JPEG",
         "prompts[4]: expected `name` or `texts`, found neither",
     ] {
@@ -339,7 +340,8 @@ fn a_picture_beside_a_prompts_file_that_is_none_is_refused_by_its_place() {
         "2: prompts[0].exemplars[1]: expected a picture (JPEG or PNG), found the PNG cannot be",
         "3: prompts[1].exemplars[0].image: expected a picture (JPEG or PNG), found ",
         "65500x65500",
-        "4: prompts[2].exemplars[0].box: expected four numbers",
+        "4: prompts[2].exemplars[0].box: expected four numbers, x0, y0, x1, y1 in pixels of the \
+         picture, found NaN as number 1 of 4",
     ] {
         assert!(error.contains(expected), "{expected} is not in\n{error}");
     }

@@ -71,7 +71,13 @@ fn a_refused_set_names_every_reason_and_changes_nothing() {
     // What only the tokenizer knows.
     let text = json!({ "prompts": [long, "a mug", "word ".repeat(30)] }).to_string();
     let refused = set(text.as_bytes()).unwrap_err();
-    assert_eq!(refused["reasons"].as_array().unwrap().len(), 2, "{refused}");
+    let reasons: Vec<_> =
+        refused["reasons"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    let numbered = ["prompt 1 (\"word word ", "prompt 3 (\"word word "];
+    assert_eq!(reasons.len(), numbered.len(), "{refused}");
+    for (reason, start) in reasons.iter().zip(numbered) {
+        assert!(reason.starts_with(start) && reason.contains("tokens"), "{reason}");
+    }
 
     let many: Vec<_> = (0..10_000).map(|n| format!("thing {n}")).collect();
     let many = json!({ "prompts": many }).to_string();

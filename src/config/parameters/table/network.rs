@@ -18,8 +18,12 @@ pub(super) const NETWORK: &[Parameter] = &[
                 config.metrics_listen.map_or_else(String::new, |address| address.to_string())
             },
             set: |config, text, _| {
-                config.metrics_listen = listen_address(text);
-                text.is_empty() || config.metrics_listen.is_some()
+                let address = listen_address(text);
+                let is_understood = text.is_empty() || address.is_some();
+                if is_understood {
+                    config.metrics_listen = address;
+                }
+                is_understood
             },
         },
     },

@@ -70,9 +70,9 @@ impl Detector for Fake {
         let too_long =
             prompts.prompts.iter().filter(|p| p.texts.iter().any(|text| text.len() > MAX_TEXT));
         let problems: Vec<_> = too_long
-            .map(|prompt| PromptProblem {
-                prompt: prompt.name.clone(),
-                reason: format!("expected at most {MAX_TEXT} bytes"),
+            .map(|prompt| {
+                let reason = format!("expected at most {MAX_TEXT} bytes");
+                PromptProblem::of_prompt(&prompt.name, reason)
             })
             .collect();
         if !problems.is_empty() {

@@ -117,21 +117,21 @@ fn a_thing_that_is_taught_is_in_the_set_and_in_the_parameters() {
                 r#box: Some(PixelBox::from_corners([0.0, 0.0, 9.0, 6.0]).into()),
                 ..good.clone()
             },
-            "\"gadget\": exemplars[2]: the box [0, 0, 9, 6] is not inside its picture of 8x6",
+            "prompt 2 (\"gadget\").exemplars[2]: the box [0, 0, 9, 6] is not inside its picture of 8x6",
         ),
         (
             TeachRequest {
                 r#box: Some(PixelBox::from_corners([f32::NAN, 0.0, 5.0, 6.0]).into()),
                 ..good.clone()
             },
-            "\"gadget\": exemplars[2]: the box [NaN, 0, NaN, 6] is not inside",
+            "prompt 2 (\"gadget\").exemplars[2]: the box [NaN, 0, NaN, 6] is not inside",
         ),
         (
             TeachRequest {
                 r#box: Some(PixelBox::from_corners([5.0, 1.0, 5.0, 5.0]).into()),
                 ..good.clone()
             },
-            "\"gadget\": exemplars[2]: the box [5, 1, 5, 5] has no pixel",
+            "prompt 2 (\"gadget\").exemplars[2]: the box [5, 1, 5, 5] has no pixel",
         ),
         (
             TeachRequest { image: None, compressed_image: Some(broken), ..good.clone() },
