@@ -3,11 +3,16 @@
 //!
 //! Beside it, in the same run, what the way itself costs: the same frames through the same links,
 //! answered on the spot with a message of the same size. Frames come at 30 Hz. CPU time is that of
-//! the whole process, the camera and the reader included.
+//! the whole process, the camera and the reader included, and of the other one where there are two.
 //!
 //!     cargo bench --bench live [-- FRAMES]
 //!
-//! With `--features ros2`, in a sourced ROS 2, through its rcl as well.
+//! With `--features ros2`, in a sourced ROS 2, through its rcl as well, once with the node in a
+//! process of its own: over CycloneDDS that needs a receive buffer for such frames (README).
+
+#[cfg(feature = "ros2")]
+#[path = "live/rcl.rs"]
+mod rcl;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -48,6 +53,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(1);
 /// Room for ten frames.
 const POOL_BYTES: usize = 64 << 20;
+
+/// How often, and who takes part.
+#[derive(Clone, Copy)]
+struct Run {
+    frames: usize,
+    /// The process of the node, where that is not this one.
+    other_process: Option<u32>,
+}
+
+impl From<usize> for Run {
+    fn from(frames: usize) -> Self {
+        Self { frames, other_process: None }
+    }
+}
 
 /// Finds nothing, at once.
 struct Nothing(ModelInfo);
@@ -208,29 +227,37 @@ fn answer_to(frame: &[u8]) -> Vec<u8> {
     Detection2DArray { header: image.header, detections: Vec::new() }.encode()
 }
 
-/// CPU time of this process, all threads, in seconds.
-fn cpu_secs() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is the program's name, in parentheses.
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = after_name.split_whitespace().skip(11).take(2);
-    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+/// CPU time of the processes of a run, all threads, in seconds.
+fn cpu_secs(run: Run) -> f64 {
+    let of_process = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The second field is the program's name, in parentheses.
+        let after_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = after_name.split_whitespace().skip(11).take(2);
+        ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+    };
+    [Some(std::process::id()), run.other_process].into_iter().flatten().map(of_process).sum()
 }
 
 /// Sends frames, waits for each answer until the next frame is due, and prints what it took.
 fn measure(
     what: &str,
-    frames: usize,
+    run: impl Into<Run>,
     answers: &Receiver<Arrival>,
     send: impl Fn(&Arc<Vec<u8>>),
 ) -> f64 {
     // Made before anything is measured; one is under way at a time.
     let made: Vec<_> = (0..DIFFERENT).map(|number| Arc::new(frame(number))).collect();
+    let run = run.into();
     let mut latencies_ms = Vec::new();
-    let (mut cpu_before, mut lost) = (cpu_secs(), 0);
-    for number in 0..WARM_UP + frames {
+    let (mut cpu_before, mut lost) = (cpu_secs(run), 0);
+    for number in 0..WARM_UP + run.frames {
         if number == WARM_UP {
-            cpu_before = cpu_secs();
+            cpu_before = cpu_secs(run);
+            if lost == WARM_UP {
+                report(format_args!("{what:<46} of the first {lost} frames none was answered"));
+                return f64::NAN;
+            }
         }
         let message = &made[number % DIFFERENT];
         let began = Instant::now();
@@ -251,7 +278,7 @@ fn measure(
         }
         thread::sleep(EVERY.saturating_sub(began.elapsed()));
     }
-    let cpu_ms = 1e3 * (cpu_secs() - cpu_before) / frames as f64;
+    let cpu_ms = 1e3 * (cpu_secs(run) - cpu_before) / run.frames as f64;
     latencies_ms.sort_by(f64::total_cmp);
     let at = |quantile: f64| {
         let index = (quantile * latencies_ms.len() as f64) as usize;
@@ -306,17 +333,8 @@ fn linked_by_rmw_zenoh(shared_memory: Option<SharedMemory>) -> Linked {
     [first, second]
 }
 
-#[cfg(feature = "ros2")]
-fn linked_by_rcl() -> Linked {
-    use owlet::transport::ros2::{Ros2Link, Ros2Options};
-    ["owlet", "camera"].map(|name| -> Arc<dyn RosLink> {
-        let options = Ros2Options { node: name.to_owned(), remap: Vec::new() };
-        Ros2Link::open(options.check().expect("good options")).expect("a sourced ROS 2")
-    })
-}
-
 /// Sends frames from `camera` once somebody reads them.
-fn over(what: &str, frames: usize, camera: &dyn RosLink) -> f64 {
+fn over(what: &str, run: impl Into<Run>, camera: &dyn RosLink) -> f64 {
     let (sender, answers) = channel();
     let endpoint = RosEndpoint {
         topic: "/owlet/detections",
@@ -336,12 +354,11 @@ fn over(what: &str, frames: usize, camera: &dyn RosLink) -> f64 {
         thread::sleep(Duration::from_millis(10));
     }
     thread::sleep(SETTLE);
-    measure(what, frames, &answers, |message| publisher.publish(message).expect("it is sent"))
+    measure(what, run, &answers, |message| publisher.publish(message).expect("it is sent"))
 }
 
-/// An echo and then a node over links of one kind.
-fn ros(kind: &str, frames: usize, linked: impl Fn() -> Linked) {
-    let [node, camera] = linked();
+/// Answers every frame on the spot.
+fn echo(node: &dyn RosLink) -> Held {
     let endpoint = RosEndpoint {
         topic: "/owlet/detections",
         ros_type: ros_type::<Detection2DArray<'_>>(),
@@ -353,7 +370,13 @@ fn ros(kind: &str, frames: usize, linked: impl Fn() -> Linked) {
     let on_image = move |image: Box<dyn RosBytes>| {
         echo.publish(&answer_to(&image.bytes())).expect("it is sent");
     };
-    let held = node.subscribe(endpoint, Box::new(on_image)).expect("a topic");
+    node.subscribe(endpoint, Box::new(on_image)).expect("a topic")
+}
+
+/// An echo and then a node over links of one kind.
+fn ros(kind: &str, frames: usize, linked: impl Fn() -> Linked) {
+    let [node, camera] = linked();
+    let held = echo(&*node);
     let echoed = over(&format!("{kind}, answered on the spot"), frames, &*camera);
     drop(held);
     node.close(PATIENCE);
@@ -459,6 +482,10 @@ fn plain_zenoh(kind: &str, frames: usize, shared_memory: bool) {
 fn main() {
     // As `owlet run` does.
     keep_freed_memory();
+    #[cfg(feature = "ros2")]
+    if rcl::is_other_process() {
+        return;
+    }
     let frames = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(150);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = thread::available_parallelism().map_or(0, |cores| cores.get());
@@ -474,5 +501,8 @@ fn main() {
     let memory = SharedMemory { pool_bytes: POOL_BYTES, threshold_bytes: 4096 };
     ros("rmw_zenoh, shared memory", frames, || linked_by_rmw_zenoh(Some(memory)));
     #[cfg(feature = "ros2")]
-    ros("ros2 (rcl)", frames, linked_by_rcl);
+    {
+        ros("ros2 (rcl)", frames, rcl::linked);
+        rcl::between_processes(frames);
+    }
 }
