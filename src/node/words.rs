@@ -81,10 +81,12 @@ fn no_images(status: &Status) -> String {
             format!("connected to {} and {}", count(routers, "router"), count(peers, "peer"))
         }
         (0, _) => "no publisher is declared there".to_owned(),
-        (1, _) => format!("a publisher is declared there and has sent nothing yet{}", seen(status)),
+        (1, _) => {
+            format!("a publisher is declared there, and nothing of it has come yet{}", seen(status))
+        }
         (many, _) => {
             format!(
-                "{many} publishers are declared there and have sent nothing yet{}",
+                "{many} publishers are declared there, and nothing of them has come yet{}",
                 seen(status)
             )
         }

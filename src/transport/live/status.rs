@@ -112,7 +112,7 @@ pub struct WaitsFor {
     /// Who they are and how they publish, where that is known: `/camera (reliable, volatile)`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<String>,
-    /// Who publishes there what is no image, in sentences.
+    /// Who publishes there what is no image, and what may keep images from coming, in sentences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }

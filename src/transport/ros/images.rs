@@ -182,11 +182,13 @@ impl ImageFeed {
             let remark = |seen: &super::PublisherSeen| {
                 format!("{} publishes {} there, not {wanted}", seen.node, seen.type_name)
             };
+            let none_came = self.newest().is_none();
+            let lost = link.loses_large_messages().filter(|_| none_came && !right.is_empty());
             WaitsFor {
                 keys: topic.to_string(),
                 publishers: Some(right.len()),
                 seen: right.iter().map(|seen| format!("{} ({})", seen.node, seen.qos)).collect(),
-                remarks: wrong.iter().map(remark).collect(),
+                remarks: wrong.iter().map(remark).chain(lost.map(str::to_owned)).collect(),
             }
         })
     }

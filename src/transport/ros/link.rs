@@ -190,6 +190,12 @@ pub trait RosLink: Send + Sync {
     /// Who publishes on a topic (a name as in [`RosEndpoint::topic`]), with the QoS they offer.
     fn publishers_on(&self, topic: &str) -> Vec<PublisherSeen>;
 
+    /// What may keep large messages from coming that somebody sends, as a sentence; `None` where
+    /// nothing is known to.
+    fn loses_large_messages(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Who the node is connected to; `None` where that is nothing the link can tell.
     fn connections(&self) -> Option<Connections> {
         None

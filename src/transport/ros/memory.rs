@@ -304,6 +304,11 @@ impl RosLink for MemoryLink {
         there.map(seen).collect()
     }
 
+    /// Nothing is lost here; it is told as by a link over a network, for who plays with it.
+    fn loses_large_messages(&self) -> Option<&'static str> {
+        Some("large ones may be lost")
+    }
+
     fn close(&self, _patience: Duration) {
         let node = self.node_name();
         self.bus.0.lock().publishers.retain(|_, publisher| publisher.node != node);

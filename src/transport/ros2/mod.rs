@@ -111,6 +111,15 @@ impl RosLink for Ros2Link {
         Ok(self.spinning.read(read))
     }
 
+    /// Between processes DDS sends a picture as thousands of datagrams, and one that is lost is the
+    /// whole picture where nobody asks for it again, as camera topics are read.
+    fn loses_large_messages(&self) -> Option<&'static str> {
+        Some(
+            "where it does send, its images may be too large for the receive buffers of DDS: see \
+             \"Large images\" in ros/README.md",
+        )
+    }
+
     fn publishers_on(&self, topic: &str) -> Vec<PublisherSeen> {
         let topic = self.resolve(topic);
         match self.node.take(|node| node.get_publishers_info_by_topic(&topic, false)) {

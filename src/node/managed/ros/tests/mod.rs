@@ -64,6 +64,29 @@ fn a_single_image_that_takes_long_holds_no_camera_up() {
     assert_eq!(reason.as_deref(), Some("nothing can be seen"));
 }
 
+/// Somebody has declared images and none comes: what may keep them is said, until one came.
+#[test]
+fn what_may_keep_images_from_coming_is_said() {
+    let stage = Stage::new(with_a_cat);
+    stage.go(&["configure", "activate"]);
+    let why = || stage.node.status().why.join("; ");
+    assert!(why().contains("no publisher is declared there"), "{}", why());
+    assert!(!why().contains("may be lost"), "{}", why());
+    let endpoint = RosEndpoint {
+        topic: "/cell/image",
+        ros_type: ros_type::<Image<'_>>(),
+        qos: Qos::SENSOR_DATA,
+    };
+    let camera = stage.client.publisher(endpoint).unwrap();
+    let expected = "nothing of it has come yet: /client (";
+    assert!(why().contains(expected), "{}", why());
+    assert!(why().contains("/cell/image: large ones may be lost"), "{}", why());
+    let found = stage.hear::<Detection2DArray<'_>>("/cell/owlet/detections");
+    camera.publish(&image(7)).unwrap();
+    found.next();
+    assert!(!why().contains("may be lost"), "{}", why());
+}
+
 #[test]
 fn the_services_have_the_types_of_ros() {
     // What a client asks for by another type is not served.
