@@ -87,8 +87,9 @@ pub enum DecodeError {
     },
     /// The bytes are neither JPEG nor PNG, whatever the format says.
     #[error(
-        "neither JPEG nor PNG: {len} bytes that begin with {}, declared as format {format:?}",
-        hex(first_bytes)
+        "neither JPEG nor PNG: {len} bytes that begin with {}{}",
+        hex(first_bytes),
+        declared(format)
     )]
     UnknownContainer {
         /// The format as the message names it; empty for a file.
@@ -233,4 +234,24 @@ pub enum DecodeFileError {
 fn hex(bytes: &[u8]) -> String {
     let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     if digits.is_empty() { "nothing".to_owned() } else { digits.join(" ") }
+}
+
+/// Only a message of ROS says a format.
+fn declared(format: &str) -> String {
+    if format.is_empty() { String::new() } else { format!(", declared as format {format:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_told_where_one_was_declared() {
+        let told = |format: &str| {
+            let (format, first_bytes) = (format.to_owned(), vec![0x47, 0x49]);
+            DecodeError::UnknownContainer { format, first_bytes, len: 9 }.to_string()
+        };
+        assert_eq!(told(""), "neither JPEG nor PNG: 9 bytes that begin with 47 49");
+        assert!(told("png").ends_with("47 49, declared as format \"png\""));
+    }
 }
