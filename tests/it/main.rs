@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that panics fails its test")]
 #![allow(clippy::print_stdout, reason = "a helper says why its test is skipped")]
 
+mod alone;
 mod bad_checkpoints;
 mod bad_pictures;
 mod cli;

@@ -251,15 +251,17 @@ impl Bank {
                 return Err(error.into());
             }
         }
-        let mut added = Vec::with_capacity(pairs.len());
-        for NewPair { origin, thumbnail, .. } in pairs {
+        drop(units);
+        let kept: Vec<_> = pairs.into_iter().map(|pair| (pair.origin, pair.thumbnail)).collect();
+        let mut added = Vec::with_capacity(kept.len());
+        for (origin, thumbnail) in &kept {
             let id = PairId(now.next_id);
             now.next_id += 1;
             now.touch(now.ids.len());
             self.row_of.insert(id, now.ids.len());
             now.ids.push(id);
-            now.origins.push(origin);
-            now.thumbnails.push(Thumbnail::own(thumbnail));
+            now.origins.push(origin.settled());
+            now.thumbnails.push(Thumbnail::own(thumbnail.as_deref()));
             added.push(id);
         }
         Ok(added)

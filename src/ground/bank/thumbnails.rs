@@ -28,7 +28,7 @@ pub(super) enum Thumbnail {
 }
 
 impl Thumbnail {
-    pub(super) fn own(jpeg: Option<Vec<u8>>) -> Self {
+    pub(super) fn own(jpeg: Option<&[u8]>) -> Self {
         match jpeg {
             Some(jpeg) if !jpeg.is_empty() => Self::Own(jpeg.into()),
             _ => Self::None,

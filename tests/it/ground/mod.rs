@@ -1,4 +1,5 @@
 //! Naming by pairs of pictures and texts.
 
 mod classify;
+mod memory;
 mod parity;

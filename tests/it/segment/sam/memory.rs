@@ -1,37 +1,19 @@
 //! What thousands of boxes cost in memory.
 
-use std::process::Command;
 use std::sync::Arc;
 
 use image::RgbImage;
 use owlet::tasks::PromptableSegmenter;
 
 use super::{boxed, segmenter};
-
-/// Set in the process that does the work, since tests share one and its peak is everybody's.
-const ALONE: &str = "OWLET_TEST_ALONE";
-
-/// The most memory that this process ever had, in KiB.
-fn peak_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim_end_matches("kB").trim().parse().unwrap()
-}
+use crate::alone::{is_alone, memory_kib};
 
 /// Boxes go through the decoder in passes of bounded size.
 #[test]
 fn three_thousand_boxes_take_hardly_more_memory_than_a_hundred() {
     const NAME: &str =
         "segment::sam::memory::three_thousand_boxes_take_hardly_more_memory_than_a_hundred";
-    if std::env::var_os(ALONE).is_none() {
-        let done = Command::new(std::env::current_exe().unwrap())
-            .args([NAME, "--exact", "--nocapture"])
-            .env(ALONE, "1")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&done.stdout);
-        assert!(done.status.success(), "{said}\n{}", String::from_utf8_lossy(&done.stderr));
-        assert!(said.contains("1 passed"), "{NAME} is not the name of this test: {said}");
+    if !is_alone(NAME) {
         return;
     }
     let mut segmenter = segmenter();
@@ -47,7 +29,7 @@ fn three_thousand_boxes_take_hardly_more_memory_than_a_hundred() {
         let found = segmenter.segment(&image, &[prompts]).unwrap();
         assert_eq!(found[0].masks.len(), usize::from(boxes));
         assert!(found[0].masks.iter().all(|found| found.predicted_iou.is_some()));
-        peak_kib()
+        memory_kib("VmHWM:")
     };
     let with_few = peak_after(100);
     let grown_kib = peak_after(3000) - with_few;
