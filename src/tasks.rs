@@ -11,6 +11,7 @@ use crate::types::{
     Detection, FinerScore, InstanceMask, PairId, PixelBox, PromptSet, PromptSetRefused,
     StageTimings,
 };
+use crate::vision::canvas::CanvasGeometry;
 use crate::vision::mask::ScoreMap;
 
 /// Finds what the prompts ask for.
@@ -240,6 +241,32 @@ pub trait ImageEncoder: Send {
     /// # Errors
     /// An image with no pixels; what the backend reports.
     fn encode(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<Vec<f32>>, DetectError>;
+
+    /// One vector for each patch of each image, in the order of the images; `None` where the encoder
+    /// gives none.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    fn patches(
+        &mut self,
+        images: &[Arc<RgbImage>],
+    ) -> Result<Option<Vec<PatchVectors>>, DetectError> {
+        let _ = images;
+        Ok(None)
+    }
+}
+
+/// One vector for each patch of a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PatchVectors {
+    /// Patches along the height of the canvas.
+    pub rows: usize,
+    /// Patches along the width of the canvas.
+    pub columns: usize,
+    /// `rows * columns` vectors, row by row from the left top, not normalised.
+    pub vectors: Vec<Vec<f32>>,
+    /// Where the canvas lies in the picture. The patches cover the canvas evenly.
+    pub geometry: CanvasGeometry,
 }
 
 /// Turns texts into vectors that can be compared.

@@ -1,5 +1,7 @@
 //! How well each place of a picture fits what is asked for.
 
+use image::{Rgb, RgbImage};
+
 use super::asif::Asif;
 use super::bank::BankError;
 use super::encode::PatchVectors;
@@ -38,6 +40,41 @@ impl SimilarityMap {
             at(row, column.first) * (1.0 - column.share) + at(row, column.second) * column.share
         };
         Some(along(row.first) * (1.0 - row.share) + along(row.second) * row.share)
+    }
+
+    /// The picture in grey with the map over it, from dark blue (0) over red to yellow (the best score
+    /// of the map). What the network does not see stays grey.
+    #[must_use]
+    pub fn drawn_over(&self, image: &RgbImage) -> RgbImage {
+        const STOPS: [[f32; 3]; 4] =
+            [[20.0, 20.0, 120.0], [150.0, 20.0, 120.0], [230.0, 60.0, 30.0], [255.0, 230.0, 40.0]];
+        let best = self.best_score().max(f32::MIN_POSITIVE);
+        RgbImage::from_fn(image.width(), image.height(), |x, y| {
+            let [r, g, b] = image.get_pixel(x, y).0.map(f32::from);
+            let grey = 0.299 * r + 0.587 * g + 0.114 * b;
+            let Some(score) = self.score_at(x as f32 + 0.5, y as f32 + 0.5) else {
+                return Rgb([grey as u8; 3]);
+            };
+            let at = Between::new((score / best).clamp(0.0, 1.0), STOPS.len());
+            let (low, high) = (STOPS[at.first], STOPS[at.second]);
+            Rgb(std::array::from_fn(|channel| {
+                let colour = low[channel] * (1.0 - at.share) + high[channel] * at.share;
+                (0.4 * grey + 0.6 * colour) as u8
+            }))
+        })
+    }
+
+    /// The centre of the patch with the best score, `[x, y]` in pixels of the source image.
+    #[must_use]
+    pub fn best_place_in_source_px(&self) -> [f32; 2] {
+        let best =
+            (0..self.scores.len()).max_by(|a, b| self.scores[*a].total_cmp(&self.scores[*b]));
+        let at = best.unwrap_or(0);
+        let (left, top) = self.geometry.corner_in_source_px();
+        let (width, height) = self.geometry.source_px_per_norm();
+        let norm = |patch: usize, patches: usize| (patch as f32 + 0.5) / patches.max(1) as f32;
+        let columns = self.columns.max(1);
+        [left + norm(at % columns, columns) * width, top + norm(at / columns, self.rows) * height]
     }
 
     /// The best score of all patches.
@@ -155,5 +192,19 @@ mod tests {
         let map = similarity_maps(&asif(), &patches).unwrap().remove(0);
         assert_eq!(map.score_at(30.0, 10.0), Some(1.0));
         assert_eq!(map.score_at(-1.0, 10.0), None);
+    }
+
+    /// Two patches side by side over a picture of 20x10, the right one fits.
+    #[test]
+    fn the_place_that_fits_best_is_told_and_shines() {
+        let geometry = CanvasGeometry::new(Placement::Stretch, 20, 10);
+        let map = SimilarityMap { rows: 1, columns: 2, scores: vec![0.1, 0.4], geometry };
+        assert_eq!(map.best_place_in_source_px(), [15.0, 5.0]);
+        let drawn = map.drawn_over(&RgbImage::from_pixel(20, 10, Rgb([50; 3])));
+        // Yellow where it is best, blue at a quarter of that.
+        let [r, g, b] = drawn.get_pixel(19, 5).0;
+        assert!(r > 150 && g > 150 && b < 60, "{r} {g} {b}");
+        let [r, g, b] = drawn.get_pixel(0, 5).0;
+        assert!(b > r && b > g, "{r} {g} {b}");
     }
 }

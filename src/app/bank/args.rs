@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use owlet::ground::DEFAULT_MARGIN;
+use owlet::types::DeviceChoice;
 
 use crate::app::args::RunArgs;
 
@@ -17,6 +18,7 @@ Examples:
   owlet bank remove banks/kitchen --caption 'a mug'
   owlet bank info banks/kitchen --pairs
   owlet bank merge banks/kitchen banks/other
+  owlet bank map banks/kitchen table.jpg --text 'a mug' --out map.png
 
 A bank couples pictures with captions, so that an image encoder and a text encoder that never saw
 each other can name things together (ASIF). Sources, each told by what it is:
@@ -53,6 +55,8 @@ pub(crate) enum BankCommand {
     Info(InfoArgs),
     /// Take the pairs of other banks of the same encoders over.
     Merge(MergeArgs),
+    /// Draw how well each place of a picture fits a text.
+    Map(MapArgs),
 }
 
 #[derive(Args)]
@@ -167,4 +171,28 @@ pub(crate) struct MergeArgs {
     /// The banks that are taken over.
     #[arg(required = true, value_name = "OTHER")]
     pub(crate) others: Vec<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct MapArgs {
+    /// The bank's folder; its image encoder has to give vectors of patches (ViT, DINO, DINOv2).
+    pub(crate) bank: PathBuf,
+    /// The picture.
+    pub(crate) image: PathBuf,
+    /// What is asked for. Pairs are of whole things and patches see little: a map tells where to
+    /// look, and not what something is.
+    #[arg(long)]
+    pub(crate) text: String,
+    /// The PNG that is written.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// The bank's image encoder, where it is not found by the name that it had.
+    #[arg(long, value_name = "DIR_OR_NAME")]
+    pub(crate) image_encoder: Option<String>,
+    /// The bank's text encoder, where it is not found by the name that it had.
+    #[arg(long, value_name = "DIR_OR_NAME")]
+    pub(crate) text_encoder: Option<String>,
+    /// Where to run: auto, cpu, cuda or cuda:N. A device that is missing is an error.
+    #[arg(short, long, value_name = "DEVICE")]
+    pub(crate) device: Option<DeviceChoice>,
 }

@@ -5,6 +5,7 @@ mod captions;
 mod coco;
 mod gather;
 mod info;
+mod map;
 mod recording;
 mod skipped;
 mod sources;
@@ -18,12 +19,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use owlet::ground::asif::AsifSettings;
 use owlet::ground::{Bank, BankError, BankManifest, MAX_MARGIN, PairId, Side};
+use owlet::types::{DeviceChoice, DtypeChoice};
 
 pub(crate) use self::args::{AFTER_HELP, BankArgs};
 use self::args::{AddArgs, BankCommand, BuildArgs, HowArgs, MergeArgs, RemoveArgs};
 use self::gather::{GatherOptions, Gatherer};
 use self::sources::Sources;
-use super::args::ModelArgs;
 use super::encoders::{Encoders, EncodersSource};
 use super::interrupt::Interrupt;
 use super::out_folder::FolderLock;
@@ -36,6 +37,7 @@ pub(crate) fn run(args: &BankArgs, chatter: &Chatter) -> anyhow::Result<Finish> 
         BankCommand::Remove(args) => remove(args),
         BankCommand::Info(args) => info::run(args),
         BankCommand::Merge(args) => merge(args),
+        BankCommand::Map(args) => map::run(args),
     }
 }
 
@@ -48,9 +50,26 @@ pub(crate) fn load(folder: &Path) -> anyhow::Result<Bank> {
     Bank::load(folder).map_err(told)
 }
 
-fn encoders(image: &str, text: &str, how: &ModelArgs) -> anyhow::Result<Encoders> {
-    let (device, dtype) = (how.device.unwrap_or_default(), how.dtype.unwrap_or_default());
+/// Where encoders run, and in which number format.
+type On = (Option<DeviceChoice>, Option<DtypeChoice>);
+
+fn encoders(image: &str, text: &str, (device, dtype): On) -> anyhow::Result<Encoders> {
+    let (device, dtype) = (device.unwrap_or_default(), dtype.unwrap_or_default());
     EncodersSource::find(image, text, device, dtype, None)?.load()
+}
+
+/// Those of a bank, found by the names that they had or by others that were given for image and text.
+fn encoders_of(
+    bank: &Bank,
+    (image, text): (&Option<String>, &Option<String>),
+    on: On,
+) -> anyhow::Result<Encoders> {
+    let name = |given: &Option<String>, side| {
+        given.clone().unwrap_or_else(|| bank.encoder(side).name.clone())
+    };
+    let encoders = encoders(&name(image, Side::Image), &name(text, Side::Text), on)?;
+    bank.check_encoders(&encoders.image.id, &encoders.text.id).map_err(told)?;
+    Ok(encoders)
 }
 
 fn build(args: &BuildArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
@@ -62,7 +81,9 @@ fn build(args: &BuildArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
     }
     let sources = Sources::open(&args.sources, &args.how)?;
     let before = is_there(&args.out, args.overwrite)?;
-    let mut encoders = encoders(&args.image_encoder, &args.text_encoder, &args.how.run.model)?;
+    let model = &args.how.run.model;
+    let on = (model.device, model.dtype);
+    let mut encoders = encoders(&args.image_encoder, &args.text_encoder, on)?;
     let _lock = FolderLock::make(&args.out)?;
     let ids = (encoders.image.id.clone(), encoders.text.id.clone());
     let mut bank = Bank::new(ids.0, ids.1, settings).map_err(told)?;
@@ -81,13 +102,9 @@ fn add(args: &AddArgs, chatter: &Chatter) -> anyhow::Result<Finish> {
     let sources = Sources::open(&args.sources, &args.how)?;
     let _lock = hold(&args.bank)?;
     let mut bank = load(&args.bank)?;
-    let name = |given: &Option<String>, side| {
-        given.clone().unwrap_or_else(|| bank.encoder(side).name.clone())
-    };
-    let (image, text) =
-        (name(&args.image_encoder, Side::Image), name(&args.text_encoder, Side::Text));
-    let mut encoders = encoders(&image, &text, &args.how.run.model)?;
-    bank.check_encoders(&encoders.image.id, &encoders.text.id).map_err(told)?;
+    let model = &args.how.run.model;
+    let names = (&args.image_encoder, &args.text_encoder);
+    let mut encoders = encoders_of(&bank, names, (model.device, model.dtype))?;
     let gathered = gather(&mut bank, &mut encoders, sources, &args.how, chatter)?;
     if gathered.added > 0 {
         bank.save(&args.bank)?;

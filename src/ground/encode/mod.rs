@@ -18,7 +18,9 @@ pub use bert::BertEncoder;
 pub use clip::ClipEncoder;
 pub use error::EncoderError;
 pub use owl::OwlTowerEncoder;
-pub use vit::{PatchVectors, VitEncoder};
+pub use vit::VitEncoder;
+
+pub use crate::tasks::PatchVectors;
 
 use crate::models;
 use crate::nn::{load_cuda_backend, resolve_device};

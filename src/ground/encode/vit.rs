@@ -9,8 +9,7 @@ use super::pictures::Pictures;
 use super::{EncoderError, EncoderOptions};
 use crate::models::vit::Vit;
 use crate::nn::{device_name, kind_name};
-use crate::tasks::{DetectError, ImageEncoder, ModelInfo};
-use crate::vision::canvas::CanvasGeometry;
+use crate::tasks::{DetectError, ImageEncoder, ModelInfo, PatchVectors};
 use crate::vision::recipe::Recipe;
 
 /// A ViT with its preprocessing. The vector of a picture is that of the class token after the last
@@ -20,19 +19,6 @@ pub struct VitEncoder {
     info: ModelInfo,
     model: Vit,
     pictures: Pictures,
-}
-
-/// One vector for each patch of a picture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PatchVectors {
-    /// Patches along the height of the canvas.
-    pub rows: usize,
-    /// Patches along the width of the canvas.
-    pub columns: usize,
-    /// `rows * columns` vectors, row by row from the left top, not normalised.
-    pub vectors: Vec<Vec<f32>>,
-    /// Where the canvas lies in the picture. The patches cover the canvas evenly.
-    pub geometry: CanvasGeometry,
 }
 
 impl VitEncoder {
@@ -118,6 +104,13 @@ fn patches(tokens: &Tensor) -> Result<Tensor, TchError> {
 impl ImageEncoder for VitEncoder {
     fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    fn patches(
+        &mut self,
+        images: &[Arc<RgbImage>],
+    ) -> Result<Option<Vec<PatchVectors>>, DetectError> {
+        self.encode_patches(images).map(Some)
     }
 
     fn dimension(&self) -> usize {

@@ -208,3 +208,41 @@ fn sources_and_options_are_checked_before_anything_is_loaded() {
     bank(&out, "pictures", &["a mug"]);
     run(build(words![home.path()]), 2).says(&["there is a bank already", "--overwrite"]);
 }
+
+/// Where a text may be in a picture, by an encoder that gives patches.
+#[test]
+fn a_map_shows_where_a_text_may_be() {
+    let home = TempDir::new().unwrap();
+    let (bert, photos) = (home.path().join("bert"), home.path().join("photos"));
+    fs::create_dir(&bert).unwrap();
+    fs::create_dir(&photos).unwrap();
+    tiny_bert(&bert);
+    for (name, caption) in [("landscape", "a red cup"), ("portrait", "a cat"), ("strip", "dog")] {
+        fs::copy(picture(&format!("{name}.png")), photos.join(format!("{name}.png"))).unwrap();
+        fs::write(photos.join(format!("{name}.txt")), caption).unwrap();
+    }
+    let build = |image_encoder: &str, out: &Path| {
+        let mut build = words!["bank", "build", photos, "--out", out, "-q"];
+        build.extend(words!["--image-encoder", fixture(image_encoder), "--text-encoder", bert]);
+        run(build, 0);
+    };
+    let (vit, owl, file) =
+        (home.path().join("vit"), home.path().join("owl"), home.path().join("map.png"));
+    build("encoders/vit", &vit);
+    let map = |bank: &Path, text: &str| {
+        let mut words = words!["bank", "map", bank, picture("landscape.png"), "--text", text];
+        words.extend(words!["--out", file, "-q"]);
+        words
+    };
+    let said = run(map(&vit, "a red cup"), 0).stdout;
+    assert!(said.starts_with("4 x 4 patches; best score "), "{said}");
+    let (drawn, source) = (image::open(&file).unwrap(), image::open(picture("landscape.png")));
+    let (drawn, source) = (drawn.to_rgb8(), source.unwrap().to_rgb8());
+    assert_eq!(drawn.dimensions(), source.dimensions());
+    // Colours lie over what was grey.
+    assert!(drawn.pixels().any(|pixel| pixel[0] != pixel[2]));
+
+    run(map(&vit, "a cat on a dog on a cup"), 2).says(&["--text: ", "6"]);
+    build("owlvit_tiny", &owl);
+    run(map(&owl, "a red cup"), 2).says(&["that gives vectors of patches", "owlvit"]);
+}
