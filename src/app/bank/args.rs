@@ -179,8 +179,8 @@ pub(crate) struct MapArgs {
     pub(crate) bank: PathBuf,
     /// The picture.
     pub(crate) image: PathBuf,
-    /// What is asked for. Pairs are of whole things and patches see little: a map tells where to
-    /// look, and not what something is.
+    /// What is asked for. Pairs are of whole things and patches see little: how much a map tells
+    /// depends on the encoder.
     #[arg(long)]
     pub(crate) text: String,
     /// The PNG that is written.
