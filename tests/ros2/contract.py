@@ -2,7 +2,7 @@
 
 import re
 
-from harness import PROMPTS, TOPIC, Robot
+from harness import PROMPTS, TOPIC, Owlet, Robot
 from harness import corners_of, expect, prompt_of, ros2, running, stamp_of
 
 BESIDE = TOPIC.rpartition("/")[0]
@@ -47,15 +47,15 @@ READ = {
 }
 
 
-def contract(owlet: list[str]) -> None:
+def contract(owlet: Owlet) -> None:
     """Types, QoS, headers, latched topics and services as README's tables have them."""
-    command = [
-        *owlet, "run", "--transport", "ros2", "--prompts", PROMPTS,
-        "--param", "segmenter=owlet-nano-seg", "--param", "target_frame=base_link",
+    command = owlet.run(
+        "--prompts", PROMPTS, "--param", "segmenter=owlet-nano-seg",
+        "--param", "target_frame=base_link",
         "--param", "picks=true", "--param", "heightmap=true", "--param", "clouds=true",
         "--ros-args", "-r", "__ns:=/cell", "-r", f"image:={TOPIC}", "-r", f"depth:={BESIDE}/depth",
         "-r", f"camera_info:={BESIDE}/camera_info",
-    ]  # fmt: skip
+    )  # fmt: skip
     with (
         running(*command, node="/cell/owlet"),
         Robot("/cell/owlet/detections") as robot,
@@ -226,15 +226,14 @@ def diagnostics(robot: Robot) -> None:
     expect(status.level == DiagnosticStatus.WARN, f"{status.level}: {status.message}")
 
 
-def clock(owlet: list[str]) -> None:
+def clock(owlet: Owlet) -> None:
     """use_sim_time: stamps of the node's own are those of /clock, from the start and while it runs."""
     from diagnostic_msgs.msg import DiagnosticArray
     from rosgraph_msgs.msg import Clock
 
-    command = [
-        *owlet, "run", "--transport", "ros2", "--prompt", "a mug",
-        "--ros-args", "-r", f"image:={TOPIC}", "-p", "use_sim_time:=true",
-    ]  # fmt: skip
+    command = owlet.run(
+        "--prompt", "a mug", "--ros-args", "-r", f"image:={TOPIC}", "-p", "use_sim_time:=true"
+    )
     with (
         running(*command, node="/owlet"),
         Robot("/owlet/detections") as robot,

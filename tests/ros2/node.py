@@ -3,19 +3,19 @@
 import re
 import time
 
-from harness import FRAMES, PATIENCE_SECS, PROMPTS, TOPIC, Program, Robot
+from harness import FRAMES, LOOKS_ITSELF, PATIENCE_SECS, PROMPTS, TOPIC, Owlet, Program, Robot
 from harness import compare, expect, launched, prompt_of, ros2, running, show, until
 
 # What a person who pressed Ctrl-C takes for "at once".
 SOON_SECS = 1.0
 # nms_iou as the reference was made with.
-RUN = ["run", "--transport", "ros2", "--prompts", PROMPTS, "--param", "nms_iou=0.5", "--ros-args"]
+RUN = ["--prompts", PROMPTS, "--param", "nms_iou=0.5", "--ros-args"]
 
 
-def node(owlet: list[str]) -> None:
+def node(owlet: Owlet) -> None:
     """One node with its default name: topics, services, parameters, states, Ctrl-C."""
     with (
-        running(*owlet, *RUN, "-r", f"image:={TOPIC}", node="/owlet") as program,
+        running(*owlet.run(*RUN, "-r", f"image:={TOPIC}"), node="/owlet") as program,
         Robot("/owlet/detections") as robot,
     ):
         print("  ", compare([robot.look() for _ in range(FRAMES)]))
@@ -62,7 +62,7 @@ def interrupt(robot: Robot, program: Program) -> None:
 
 def echo(robot: Robot) -> None:
     """`ros2 topic echo` hears what the node says."""
-    listener = Program("ros2", "topic", "echo", "--once", "/owlet/detections")
+    listener = Program("ros2", "topic", "echo", "--once", "/owlet/detections", *LOOKS_ITSELF)
     try:
         until("an echo", lambda: robot.look() and listener.process.poll() is not None)
         said = listener.said()
@@ -132,8 +132,9 @@ def lifecycle(robot: Robot) -> None:
     robot.listen("/owlet/transition_event", TransitionEvent)
 
     def state(expected: str) -> None:
-        found = ros2("lifecycle", "get", "/owlet").split()[0]
-        expect(found == expected, f"expected an {expected} node, found {found}")
+        found = ros2("lifecycle", "get", "/owlet")
+        is_it = re.search(rf"^{expected} \[", found, re.MULTILINE)
+        expect(is_it, f"expected an {expected} node, found {found}")
 
     def change(way: str, goal: str) -> None:
         robot.newest.pop("/owlet/transition_event", None)
@@ -165,23 +166,23 @@ def lifecycle(robot: Robot) -> None:
     ros2("lifecycle", "set", "/owlet", "configure", fails=True)
 
 
-def shut_down(owlet: list[str]) -> None:
+def shut_down(owlet: Owlet) -> None:
     """`shutdown` is a state, not an end: the node says it is finalized until it is told to go."""
-    with running(*owlet, *RUN, "-p", "autostart:=false", node="/owlet") as program:
+    with running(*owlet.run(*RUN, "-p", "autostart:=false"), node="/owlet") as program:
         expect("unconfigured" in ros2("lifecycle", "get", "/owlet"), "autostart:=false")
         ros2("lifecycle", "set", "/owlet", "shutdown")
         expect("finalized" in ros2("lifecycle", "get", "/owlet"), "expected a finalized node")
         expect(program.interrupt() == 0, program.said())
 
 
-def moved(owlet: list[str]) -> None:
+def moved(owlet: Owlet) -> None:
     """Another name, a namespace and other topics, through the arguments of ROS."""
     arguments = [
         "-r", "__ns:=/cell", "-r", "__node:=left", "-r", f"image:={TOPIC}",
         "-r", "left:~/detections:=/found", "-p", "threshold:=0.35",
     ]  # fmt: skip
     with (
-        running(*owlet, *RUN, *arguments, node="/cell/left") as program,
+        running(*owlet.run(*RUN, *arguments), node="/cell/left") as program,
         Robot("/found") as robot,
     ):
         print("  ", compare([robot.look() for _ in range(2)]))
@@ -192,27 +193,27 @@ def moved(owlet: list[str]) -> None:
         expect(program.interrupt() == 0, program.said())
 
 
-def refused(owlet: list[str]) -> None:
-    """What rcl would not take ends the start with the reason, exit code 2 and no panic."""
-    program = Program(*owlet, "run", "--transport", "ros2", "--ros-args", "-r", "image")
+def refused(owlet: Owlet) -> None:
+    """What ROS would not take ends the start with the reason, exit code 2 and no panic."""
+    program = Program(*owlet.run("--ros-args", "-r", "image"))
     code = program.process.wait(PATIENCE_SECS)
     show(program.said())
     expect(code == 2, f"expected exit code 2, found {code}")
     expect("panicked" not in program.said(), "it panicked")
 
 
-def launch_files(_owlet: list[str]) -> None:
+def launch_files(owlet: Owlet) -> None:
     """`ros2 launch` with the launch files of the package."""
     shown = ros2("launch", "owlet", "owlet.launch.py", "--show-args")
     expect("'prompts_file'" in shown, shown)
-    with launched("owlet.launch.py", f"image:={TOPIC}", node="/cell/owlet") as program:
+    with launched(owlet, "owlet.launch.py", f"image:={TOPIC}", node="/cell/owlet") as program:
         with Robot("/cell/owlet/detections") as robot:
             print("  ", compare([robot.look() for _ in range(2)]))
             ends_cleanly(program)
     # Each of several cameras is answered on its own topic, by what it saw itself: they send different
     # frames of the recording.
     cameras = "cameras:=front=/front/image_raw; rear=/rear/image_raw"
-    with launched("cameras.launch.py", cameras, node="/cell/owlet") as program:
+    with launched(owlet, "cameras.launch.py", cameras, node="/cell/owlet") as program:
         with (
             Robot("/cell/owlet/front/detections", topic="/front/image_raw") as front,
             Robot("/cell/owlet/rear/detections", topic="/rear/image_raw") as rear,

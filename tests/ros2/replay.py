@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from harness import BAG, FRAMES, PROMPTS, TOPIC, Program, Robot
+from harness import BAG, FRAMES, PROMPTS, TOPIC, Owlet, Program, Robot
 from harness import compare, expect, launched, ros2, running, until
 
 # With a bounded queue `ros2 bag` drops the messages that it has no time to compress.
@@ -25,9 +25,9 @@ FORMS = {
 }
 
 
-def replay(owlet: list[str]) -> None:
+def replay(owlet: Owlet) -> None:
     """`ros2 bag`: replay.launch.py, recordings that it has written, and one that it is given."""
-    played_to_a_node()
+    played_to_a_node(owlet)
     folder = Path(tempfile.mkdtemp())
     try:
         written_by_ros(owlet, folder)
@@ -45,13 +45,13 @@ def spin_until_ended(robot: Robot, program: Program) -> None:
     expect(program.process.returncode == 0, program.said())
 
 
-def played_to_a_node() -> None:
+def played_to_a_node(owlet: Owlet) -> None:
     from diagnostic_msgs.msg import DiagnosticArray
 
     # Its own camera sends nothing.
     with Robot("/cell/owlet/detections", topic="/nothing/image_raw") as robot:
         robot.listen("/diagnostics", DiagnosticArray)
-        with launched("replay.launch.py", f"bag:={BAG}", f"image:={TOPIC}") as program:
+        with launched(owlet, "replay.launch.py", f"bag:={BAG}", f"image:={TOPIC}") as program:
             spin_until_ended(robot, program)
         recorded = {moment.recorded_ns for moment in robot.camera.moments}
         found, told = robot.found[robot.detections], robot.found["/diagnostics"]
@@ -66,10 +66,10 @@ def played_to_a_node() -> None:
     expect(all(min(recorded) <= stamp <= last for stamp in of_clock), f"/diagnostics at {of_clock}")
 
 
-def written_by_ros(owlet: list[str], folder: Path) -> None:
+def written_by_ros(owlet: Owlet, folder: Path) -> None:
     def detections(bag: Path, out: Path) -> str:
         program = Program(
-            *owlet, "replay", bag, "--prompts", PROMPTS, "--param", "nms_iou=0.5", "--out", out
+            *owlet.words, "replay", bag, "--prompts", PROMPTS, "--param", "nms_iou=0.5", "--out", out
         )
         try:
             until(f"{out}", lambda: program.process.poll() is not None)

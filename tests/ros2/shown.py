@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import FRAMES, ROOT, TOPIC, Program, Robot
+from harness import FRAMES, ROOT, TOPIC, Owlet, Program, Robot
 from harness import corners_of, expect, overlap, prompt_of, ros2, running, until
 
 # Shown in the first picture of the recording, and looked for in those that follow.
@@ -63,11 +63,9 @@ class Shown:
         return hits
 
 
-def shown(owlet: list[str]) -> None:
+def shown(owlet: Owlet) -> None:
     """Exemplars, ~/teach and pairs of a bank: a picture under a name, then found by that name."""
-    command = [
-        *owlet, "run", "--transport", "ros2", "--param", "nms_iou=0.5", "--prompt", "a red bowl",
-    ]  # fmt: skip
+    command = owlet.run("--param", "nms_iou=0.5", "--prompt", "a red bowl")
     of_ros = ["--ros-args", "-r", f"image:={TOPIC}"]
     with (
         running(*command, *of_ros, node="/owlet") as program,
@@ -80,7 +78,7 @@ def shown(owlet: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bank = Path(folder) / "bank"
         encoders = ["--image-encoder", "owlet-nano", "--text-encoder", TEXT_ENCODER]
-        empty = [*owlet, "bank", "build", "--empty", "--out", bank, *encoders]
+        empty = [*owlet.words, "bank", "build", "--empty", "--out", bank, *encoders]
         subprocess.run(empty, check=True)
         with (
             running(*command, "--param", f"bank={bank}", *of_ros, node="/owlet"),
@@ -228,7 +226,7 @@ def broken(program: Program, robot: Robot, things: Shown) -> None:
     expect(things.hits(robot) >= FRAMES - MOST_MISSED, "it is no longer found by its exemplar")
 
 
-def pairs(owlet: list[str], bank: Path, robot: Robot, things: Shown) -> None:
+def pairs(owlet: Owlet, bank: Path, robot: Robot, things: Shown) -> None:
     """Pairs of a bank that is empty at first: found once they are taught, gone once forgotten."""
     from owlet_msgs.srv import GetPrompts, Teach
 
@@ -237,7 +235,7 @@ def pairs(owlet: list[str], bank: Path, robot: Robot, things: Shown) -> None:
 
     def count() -> int:
         told = subprocess.run(
-            [*owlet, "bank", "info", bank, "--json"], capture_output=True, text=True, check=True
+            [*owlet.words, "bank", "info", bank, "--json"], capture_output=True, text=True, check=True
         )
         return json.loads(told.stdout)["pairs"]
 

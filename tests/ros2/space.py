@@ -1,7 +1,7 @@
 """Masks, places in metres, pick points, the scene from above, and ids over time."""
 
 import numpy
-from harness import FRAMES, PROMPTS, TOPIC, Robot
+from harness import FRAMES, PROMPTS, TOPIC, Owlet, Robot
 from harness import corners_of, expect, prompt_of, running
 
 WIDTH, HEIGHT = 640, 480
@@ -85,7 +85,7 @@ def pixels(image, dtype: str) -> numpy.ndarray:
     return data.reshape(image.height, image.step // data.itemsize)[:, : image.width]
 
 
-def space(owlet: list[str]) -> None:
+def space(owlet: Owlet) -> None:
     """Masks, places, picks, heightmaps and ids of twelve frames against what is true."""
     from geometry_msgs.msg import PoseStamped
     from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
@@ -93,13 +93,13 @@ def space(owlet: list[str]) -> None:
     from vision_msgs.msg import Detection3DArray, LabelInfo
 
     beside = TOPIC.rpartition("/")[0]
-    command = [
-        *owlet, "run", "--transport", "ros2", "--prompts", PROMPTS, "--param", "nms_iou=0.5",
+    command = owlet.run(
+        "--prompts", PROMPTS, "--param", "nms_iou=0.5",
         "--param", "segmenter=owlet-nano-seg", "--param", f"target_frame={FRAME}",
         "--param", "picks=true", "--param", "heightmap=true", "--param", "clouds=true",
         "--ros-args", "-r", f"image:={TOPIC}", "-r", f"depth:={beside}/depth",
         "-r", f"camera_info:={beside}/camera_info",
-    ]  # fmt: skip
+    )  # fmt: skip
     topics = {
         "detections_3d": Detection3DArray, "instances": Image, "labels": Image,
         "pick": PoseStamped, "picks": Detection3DArray, "heightmap": Image, "heightmap/scores": Image,

@@ -13,6 +13,8 @@ use super::prompts::GroundingPrompt;
 
 /// Sentences that are remembered: some 12 MB of vectors of 768 numbers.
 const MAX_REMEMBERED: usize = 4096;
+/// Pairs that are remembered of all queries together: some 67 MB.
+const MAX_REMEMBERED_PAIRS: usize = 1 << 22;
 
 /// What describes texts for one bank, on any thread: what one has worked out another finds. Each
 /// sentence is encoded by itself, so that its vector is the same to the bit in whatever company it
@@ -80,12 +82,18 @@ impl Sentences {
         let mut described = lock(&self.described);
         // Of pairs from before a change nothing is remembered.
         let is_current = described.changes == changes;
-        if described.nearest.len() + missing.len() > MAX_REMEMBERED.max(MAX_TEXTS) {
+        let remembered: usize = described.nearest.values().map(|found| found.len()).sum();
+        let more: usize = found.iter().map(Vec::len).sum();
+        if described.nearest.len() + missing.len() > MAX_REMEMBERED.max(MAX_TEXTS)
+            || remembered + more > MAX_REMEMBERED_PAIRS
+        {
             described.nearest.clear();
         }
+        // Of so many pairs only the set in use has them.
+        let is_kept = is_current && more <= MAX_REMEMBERED_PAIRS;
         for (query, found) in missing.into_iter().zip(found) {
             let found: Arc<[Similar]> = found.into();
-            if is_current {
+            if is_kept {
                 described.nearest.insert(queries[query].to_vec(), Arc::clone(&found));
             }
             nearest[query] = Some(found);

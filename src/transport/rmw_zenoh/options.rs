@@ -11,6 +11,8 @@ use super::super::zenoh::SessionOptions;
 
 /// Where rmw_zenoh looks for its configuration file.
 const CONFIG_VARIABLE: &str = "ZENOH_SESSION_CONFIG_URI";
+/// What rmw_zenoh puts over the file: `key=value;key=value`, the values as JSON5.
+const OVERRIDE_VARIABLE: &str = "ZENOH_CONFIG_OVERRIDE";
 
 /// What the link is opened with. The parameters of the same names describe each field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +25,8 @@ pub struct RmwZenohOptions {
     pub domain_id: Option<u32>,
     /// How to take part in zenoh. Without a configuration file, here or in
     /// `ZENOH_SESSION_CONFIG_URI`, as nodes of rmw_zenoh do: a peer that finds the others through a
-    /// router on tcp/localhost:7447.
+    /// router on tcp/localhost:7447. What `ZENOH_CONFIG_OVERRIDE` says stands over the file, and
+    /// these options over that.
     pub session: SessionOptions,
     /// Large messages to nodes of the same machine; `None` leaves it to the file, or else off, as
     /// in rmw_zenoh.
@@ -63,34 +66,38 @@ impl RmwZenohOptions {
     /// # Errors
     /// Every problem, not only the first.
     pub fn check(&self) -> Result<CheckedRmwZenoh, RmwZenohRefused> {
-        let domain = std::env::var("ROS_DOMAIN_ID").ok();
-        let file = std::env::var_os(CONFIG_VARIABLE).filter(|file| !file.is_empty());
-        self.check_with(domain.as_deref(), file.map(PathBuf::from))
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let text = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
+        self.check_in(&Environment {
+            domain: text("ROS_DOMAIN_ID"),
+            file: variable(CONFIG_VARIABLE).map(PathBuf::from),
+            overrides: text(OVERRIDE_VARIABLE),
+        })
     }
 
-    fn check_with(
-        &self,
-        domain_variable: Option<&str>,
-        file_variable: Option<PathBuf>,
-    ) -> Result<CheckedRmwZenoh, RmwZenohRefused> {
+    fn check_in(&self, environment: &Environment) -> Result<CheckedRmwZenoh, RmwZenohRefused> {
         let mut problems = Vec::new();
-        let domain_id = match (self.domain_id, domain_variable) {
+        let domain_id = match (self.domain_id, &environment.domain) {
             (Some(domain), _) => domain,
-            (None, None | Some("")) => 0,
+            (None, None) => 0,
             (None, Some(text)) => text.parse().unwrap_or_else(|_| {
                 problems.push(format!("ROS_DOMAIN_ID: expected a whole number, found {text:?}"));
                 0
             }),
         };
         let session = SessionOptions {
-            config: self.session.config.clone().or(file_variable),
+            config: self.session.config.clone().or_else(|| environment.file.clone()),
             ..self.session.clone()
         };
         let default = session_config().unwrap_or_else(|error| {
             problems.push(format!("the configuration of rmw_zenoh: {error}"));
             Config::default()
         });
-        let mut config = session.config_over(default, &mut problems);
+        let mut config = session.file_or(default, &mut problems);
+        if let Some(overrides) = &environment.overrides {
+            put_over(&mut config, overrides, &mut problems);
+        }
+        let mut config = session.over(config, &mut problems);
         if let Some(memory) = self.shared_memory {
             let memory = json!({
                 "enabled": true,
@@ -119,6 +126,29 @@ impl RmwZenohOptions {
     }
 }
 
+/// What the environment says of it, where it says something.
+#[derive(Debug, Default)]
+struct Environment {
+    domain: Option<String>,
+    file: Option<PathBuf>,
+    overrides: Option<String>,
+}
+
+/// Puts each `key=value` over the configuration. What is wrong is added to `problems`.
+fn put_over(config: &mut Config, overrides: &str, problems: &mut Vec<String>) {
+    for pair in overrides.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let put = match pair.split_once('=') {
+            None => Err("expected key=value".to_owned()),
+            Some((key, json5)) => config
+                .insert_json5(key.trim(), json5.trim())
+                .map_err(|error| format!("expected a setting of zenoh: {error}")),
+        };
+        if let Err(reason) = put {
+            problems.push(format!("{OVERRIDE_VARIABLE}: {reason}, found {pair:?}"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,13 +158,17 @@ mod tests {
     }
 
     #[track_caller]
-    fn checked(options: &RmwZenohOptions, domain: Option<&str>) -> CheckedRmwZenoh {
-        options.check_with(domain, None).unwrap_or_else(|refused| panic!("{refused}"))
+    fn checked(options: &RmwZenohOptions, environment: &Environment) -> CheckedRmwZenoh {
+        options.check_in(environment).unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    fn in_domain(domain: &str) -> Environment {
+        Environment { domain: Some(domain.to_owned()), ..Environment::default() }
     }
 
     #[test]
     fn without_options_it_takes_part_as_nodes_of_rmw_zenoh_do() {
-        let checked = checked(&options(), None);
+        let checked = checked(&options(), &Environment::default());
         let json = |key: &str| checked.config.get_json(key).unwrap();
         assert_eq!(checked.domain_id, 0);
         assert_eq!(checked.names.node(), "/cell/owlet");
@@ -157,7 +191,7 @@ mod tests {
             shared_memory: Some(memory),
             ..options()
         };
-        let checked = checked(&options, Some("3"));
+        let checked = checked(&options, &in_domain("3"));
         let json = |key: &str| checked.config.get_json(key).unwrap();
         assert_eq!(checked.domain_id, 7);
         assert_eq!(json("mode"), "\"client\"");
@@ -166,7 +200,32 @@ mod tests {
         let optimization = "transport/shared_memory/transport_optimization";
         assert_eq!(json(&format!("{optimization}/pool_size")), (1 << 26).to_string());
         assert_eq!(json(&format!("{optimization}/message_size_threshold")), "4096");
-        assert_eq!(options.check_with(Some("3"), None).map(|it| it.domain_id).ok(), Some(7));
+    }
+
+    #[test]
+    fn overrides_of_the_environment_stand_between_the_file_and_the_options() {
+        let file = tempfile::NamedTempFile::with_suffix(".json5").unwrap();
+        let text = "{mode: 'client', connect: {endpoints: ['tcp/a:1']}, \
+                    scouting: {multicast: {enabled: false}, gossip: {enabled: false}}}";
+        std::fs::write(file.path(), text).unwrap();
+        let environment = Environment {
+            file: Some(file.path().to_owned()),
+            overrides: Some(
+                "mode=\"peer\"; connect/endpoints=[\"tcp/b:2\"];scouting/multicast/enabled=true;"
+                    .to_owned(),
+            ),
+            ..Environment::default()
+        };
+        let by_environment = checked(&options(), &environment);
+        let json = |key: &str| by_environment.config.get_json(key).unwrap();
+        assert_eq!(json("mode"), "\"peer\"");
+        assert_eq!(by_environment.looks_at, "[\"tcp/b:2\"]");
+        assert_eq!(json("scouting/multicast/enabled"), "true");
+        assert_eq!(json("scouting/gossip/enabled"), "false");
+        let connect = vec!["tcp/c:3".to_owned()];
+        let session = SessionOptions { connect, ..SessionOptions::default() };
+        let by_option = checked(&RmwZenohOptions { session, ..options() }, &environment);
+        assert_eq!(by_option.looks_at, "[\"tcp/c:3\"]");
     }
 
     #[test]
@@ -180,11 +239,23 @@ mod tests {
             },
             ..RmwZenohOptions::default()
         };
-        let file = Some(PathBuf::from("/nonexistent/session.json5"));
-        let Err(refused) = options.check_with(Some("many"), file) else { panic!("refused") };
+        let environment = Environment {
+            domain: Some("many".to_owned()),
+            file: Some(PathBuf::from("/nonexistent/session.json5")),
+            overrides: Some("mode; no/such/key=1".to_owned()),
+        };
+        let Err(refused) = options.check_in(&environment) else { panic!("refused") };
         let starts: Vec<_> =
             refused.problems.iter().map(|text| text.split(':').next().unwrap_or("")).collect();
-        let expected = ["ROS_DOMAIN_ID", "zenoh_config", "zenoh_listen[0]", "node", "ros_remap[0]"];
+        let expected = [
+            "ROS_DOMAIN_ID",
+            "zenoh_config",
+            "ZENOH_CONFIG_OVERRIDE",
+            "ZENOH_CONFIG_OVERRIDE",
+            "zenoh_listen[0]",
+            "node",
+            "ros_remap[0]",
+        ];
         assert_eq!(starts, expected, "{refused}");
     }
 }

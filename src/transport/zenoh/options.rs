@@ -37,7 +37,8 @@ pub(super) struct Prepared {
 /// Every problem.
 pub(super) fn prepare(options: &ZenohOptions) -> Result<Prepared, ZenohError> {
     let mut problems = Vec::new();
-    let config = options.session.config_over(Config::default(), &mut problems);
+    let config = options.session.file_or(Config::default(), &mut problems);
+    let config = options.session.over(config, &mut problems);
     match Keys::new(&options.node, &options.images) {
         Ok(keys) if problems.is_empty() => {
             let outputs = Outputs { cdr: options.cdr, space: options.space };

@@ -23,14 +23,14 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// zenoh's configuration: `default` or the file, and over it the other options. What is wrong
-    /// is added to `problems`.
-    pub(in crate::transport) fn config_over(
+    /// zenoh's configuration: that of the file, or `default` where there is none. What is wrong is
+    /// added to `problems`.
+    pub(in crate::transport) fn file_or(
         &self,
         default: Config,
         problems: &mut Vec<String>,
     ) -> Config {
-        let mut config = match &self.config {
+        match &self.config {
             None => default,
             Some(path) => Config::from_file(path).unwrap_or_else(|error| {
                 let path = path.display();
@@ -39,7 +39,15 @@ impl SessionOptions {
                 ));
                 default
             }),
-        };
+        }
+    }
+
+    /// `config`, with the other options put over it. What is wrong is added to `problems`.
+    pub(in crate::transport) fn over(
+        &self,
+        mut config: Config,
+        problems: &mut Vec<String>,
+    ) -> Config {
         if let Some(mode) = &self.mode {
             insert(&mut config, "mode", &quoted(mode), "zenoh_mode", problems);
         }
