@@ -132,15 +132,15 @@ pub(crate) fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// Ends the program with success, whatever its threads are doing. Unlike `exit` it runs no
+/// Ends the program with this exit code, whatever its threads are doing. Unlike `exit` it runs no
 /// destructors of libraries: they take their time, and a thread that is busy in libtorch could
 /// crash under them.
-pub(crate) fn end_at_once() -> ! {
+pub(crate) fn end_at_once(code: i32) -> ! {
     // Nothing is buffered: stdout is flushed with every result, stderr has no buffer.
     #[allow(unsafe_code, reason = "it touches no memory of ours")]
     // SAFETY: `_exit` has no requirements and does not return.
     unsafe {
-        libc::_exit(0)
+        libc::_exit(code)
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::console::end_at_once;
+
 /// Signals so soon after the first one are that same request: Ctrl-C reaches the whole process group,
 /// and `ros2 launch`, which is in it, sends a SIGINT of its own to each of its programs.
 const SAME_REQUEST: Duration = Duration::from_millis(300);
@@ -48,7 +50,7 @@ impl Interrupt {
                     }
                     asked.get_or_insert_with(Instant::now);
                     if flag.set() {
-                        std::process::exit(130);
+                        end_at_once(130);
                     }
                     tracing::warn!("ending after the frames in flight; once more to end at once");
                 }

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
     let mut watch = config.watch_prompts.then(|| PromptsWatch::start(&config)).flatten();
     let interrupt = Interrupt::listen()?;
     let Some(opened) = interrupt.unless_requested(move || checked.open())? else {
-        end_at_once();
+        end_at_once(0);
     };
     let transport = opened.transport();
     let load = Arc::new(|config: &Config| load(config).map_err(not_done));
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
         tracing::debug!("the model is in the middle of something that nobody waits for any more");
     }
     transport.close(CLOSE_PATIENCE);
-    end_at_once()
+    end_at_once(0)
 }
 
 /// How much ROS 2 wants to be logged.

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use owlet::config::Config;
-use owlet::node::managed::ManagedNode;
+use owlet::node::managed::{ManagedNode, NotReread};
 
 /// What tells one state of a file from another without reading it.
 type Facts = Option<(SystemTime, u64)>;
@@ -17,6 +18,8 @@ pub(crate) struct PromptsWatch {
     /// The prompts of the configuration at the start, which names the file.
     config: Config,
     in_use: Facts,
+    /// The node had no time for it.
+    again: Arc<AtomicBool>,
     /// As it was at the last look: a file is read once it no longer changes.
     last: Facts,
 }
@@ -29,7 +32,13 @@ impl PromptsWatch {
             return None;
         };
         let facts = facts(&path);
-        Some(Self { path, config: config.clone(), in_use: facts, last: facts })
+        Some(Self {
+            path,
+            config: config.clone(),
+            in_use: facts,
+            again: Arc::default(),
+            last: facts,
+        })
     }
 
     /// Has the node read the file again where it has changed and stopped changing.
@@ -37,7 +46,7 @@ impl PromptsWatch {
         let now = facts(&self.path);
         let settled = now == self.last;
         self.last = now;
-        if !settled || now == self.in_use {
+        if !settled || (!self.again.swap(false, Ordering::AcqRel) && now == self.in_use) {
             return;
         }
         self.in_use = now;
@@ -46,11 +55,16 @@ impl PromptsWatch {
             tracing::warn!("{path} is not there any more: the prompts in use stay");
             return;
         }
+        let again = Arc::clone(&self.again);
         node.reread_prompts(
             &self.config,
             Box::new(move |became| match became {
                 Ok(()) => tracing::info!("{path} has changed and is in use"),
-                Err(reason) => {
+                Err(NotReread::NotNow(refused)) => {
+                    tracing::debug!("{path} has changed: {refused}, so it is read again later");
+                    again.store(true, Ordering::Release);
+                }
+                Err(NotReread::Refused(reason)) => {
                     tracing::warn!(
                         "{path} has changed and is refused, what was in use stays: {reason}"
                     );

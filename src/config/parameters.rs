@@ -164,6 +164,29 @@ impl Parameter {
         }
     }
 
+    /// Its value in `config` as everybody is told of it: as [`value`](Self::value), but without
+    /// pictures that came as messages. Those are megabytes, of which whoever only watches has no
+    /// use.
+    #[must_use]
+    pub fn told(&self, config: &Config) -> ParameterValue {
+        match self.kind {
+            ParameterKind::Prompts { get, .. } if !get(config).iter().all(Prompt::is_plain) => {
+                ParameterValue::Text(prompts::to_yaml_without_pictures(get(config)))
+            }
+            _ => self.value(config),
+        }
+    }
+
+    /// Whether it has the same value in both.
+    #[must_use]
+    pub fn is_same(&self, one: &Config, other: &Config) -> bool {
+        match self.kind {
+            // Not as texts, which hold whole pictures.
+            ParameterKind::Prompts { get, .. } => get(one) == get(other),
+            _ => self.value(one) == self.value(other),
+        }
+    }
+
     /// Its value in `config`, as YAML.
     #[must_use]
     pub fn yaml(&self, config: &Config) -> String {

@@ -3,13 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::ENDING;
 use super::cameras::CameraKey;
 use crate::transport::live::{DetectAnswer, ImageMessage, SingleImage};
 
 /// Single images that may wait for being decoded; more are refused.
 const MAX_REQUESTS: usize = 16;
-
-const ENDING: &str = "the node is ending, or its model is being freed";
 
 /// A single image that somebody waits for.
 pub(super) struct Asked {

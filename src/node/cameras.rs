@@ -12,6 +12,8 @@ use crate::types::{PromptSet, StageTimings};
 pub(super) const MAX_CAMERAS: usize = 64;
 /// Longer names are refused: they stand in keys.
 pub(super) const MAX_NAME_BYTES: usize = 200;
+/// No rate keeps images away for longer.
+const MAX_PERIOD: Duration = Duration::from_hours(24);
 
 /// One of the cameras, by the order in which they turned up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub(super) struct Camera {
     pub(super) newest_image: Moment,
     /// When the newest image that could be read was decoded.
     pub(super) newest_good: Option<Moment>,
+    /// When the first image was decoded of those that came after the newest answer.
+    pub(super) unanswered_since: Option<Moment>,
     pub(super) size_px: Option<[u32; 2]>,
     pub(super) encoding: Option<String>,
     pub(super) newest: Option<Newest>,
@@ -80,7 +84,8 @@ impl Camera {
             self.due = None;
             return true;
         }
-        let period = Duration::from_secs_f32(1.0 / max_rate_hz);
+        let period = Duration::try_from_secs_f32(1.0 / max_rate_hz).unwrap_or(MAX_PERIOD);
+        let period = period.min(MAX_PERIOD);
         match self.due {
             Some(due) if now < due => {
                 // A rate that was raised holds at once.
@@ -166,6 +171,7 @@ impl Cameras {
                     failed: None,
                     newest_image: at,
                     newest_good: None,
+                    unanswered_since: None,
                     size_px: None,
                     encoding: None,
                     newest: None,
@@ -184,6 +190,13 @@ impl Cameras {
     /// Changes one camera.
     pub(super) fn update<T>(&self, key: CameraKey, change: impl FnOnce(&mut Camera) -> T) -> T {
         change(&mut self.lock().cameras[key.0])
+    }
+
+    /// Images that were decoded are not looked at: nobody waits for their answers.
+    pub(super) fn drop_unanswered(&self) {
+        for camera in &mut self.lock().cameras {
+            camera.unanswered_since = None;
+        }
     }
 
     /// The camera whose images come on `topic`.
@@ -217,6 +230,7 @@ mod tests {
             failed: None,
             newest_image: NodeClock::default().moment(),
             newest_good: None,
+            unanswered_since: None,
             size_px: None,
             encoding: None,
             newest: None,
@@ -264,5 +278,12 @@ mod tests {
         assert!(!camera.is_due(start + Duration::from_secs(1), 10.0));
         assert!(camera.is_due(start + Duration::from_millis(1101), 10.0));
         assert!(camera.is_due(start + Duration::from_millis(1102), 0.0));
+        // However slow, and however long it is in force.
+        for max_rate_hz in [1e-19, 1e-30, f32::MIN_POSITIVE] {
+            let (mut camera, day) = (self::camera(), Duration::from_hours(24));
+            assert!(camera.is_due(start, max_rate_hz));
+            assert!(!camera.is_due(start + day / 2, max_rate_hz));
+            assert!(camera.is_due(start + 2 * day, max_rate_hz));
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! What a transport hands over, up to the pipeline.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 
-use super::Node;
 use super::arrivals::{Asked, Stored};
 use super::cameras::{CameraKey, Mishap};
 use super::outcomes::record;
+use super::{ENDING, Node};
 use crate::pipeline::{Incoming, Outcome};
 use crate::transport::live::{
     CameraPart, DepthMessage, DetectAnswer, ImageMessage, Lesson, LiveImage, NodeInput,
@@ -96,7 +96,9 @@ impl Node {
                 let (name, topic, mailbox) = self.cameras.update(key, |camera| {
                     camera.size_px = Some(image.image.dimensions().into());
                     camera.encoding = Some(image.encoding.clone());
-                    camera.newest_good = Some(self.clock.moment());
+                    let now = self.clock.moment();
+                    camera.newest_good = Some(now);
+                    camera.unanswered_since.get_or_insert(now);
                     (Arc::clone(&camera.name), Arc::clone(&camera.topic), camera.mailbox)
                 });
                 self.space.image(&name, &topic, image.header.stamp);
@@ -125,19 +127,22 @@ impl Node {
         };
         let stamp_from = image.stamp_from.name();
         let incoming = Incoming { frame: frame(topic.into(), image), timings };
-        let requests = Arc::clone(&self.requests);
-        let polygons = self.polygons;
-        self.pipeline.request(incoming, prompts.map(Arc::new), move |outcome| match outcome {
-            Outcome::Found { detections, .. } => {
-                requests.answered.fetch_add(1, Ordering::Relaxed);
-                let frame = record(&detections, polygons);
-                answer(Ok(LiveRecord { frame, stamp_from }));
-            }
-            Outcome::Failed(failure) => {
-                requests.refused.fetch_add(1, Ordering::Relaxed);
-                answer(Err(failure.reason));
-            }
+        let (found, outcome) = mpsc::channel();
+        self.pipeline.request(incoming, prompts.map(Arc::new), move |outcome| {
+            // The requests thread waits for it.
+            let _ = found.send(outcome);
         });
+        // Made and sent here, so that a slow client does not hold the model up.
+        let became = match outcome.recv() {
+            Ok(Outcome::Found { detections, .. }) => {
+                Ok(LiveRecord { frame: record(&detections, self.polygons), stamp_from })
+            }
+            Ok(Outcome::Failed(failure)) => Err(failure.reason),
+            Err(mpsc::RecvError) => Err(ENDING.to_owned()),
+        };
+        let count = if became.is_ok() { &self.requests.answered } else { &self.requests.refused };
+        count.fetch_add(1, Ordering::Relaxed);
+        answer(became);
     }
 }
 

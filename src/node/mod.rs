@@ -100,6 +100,9 @@ pub struct Node {
     has_pipeline_ended: AtomicBool,
 }
 
+/// Why nothing more is taken.
+const ENDING: &str = "the node is ending, or its model is being freed";
+
 /// What became of single images.
 #[derive(Default)]
 struct Requests {
@@ -151,6 +154,12 @@ impl Node {
         })
     }
 
+    /// Name or folder of the model that is loaded.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.pipeline.info().name
+    }
+
     /// Starts the threads.
     ///
     /// # Errors
@@ -192,11 +201,15 @@ impl Node {
     /// # Errors
     /// The inference thread has ended.
     pub fn pause(&self) -> Result<(), PipelineClosed> {
-        self.pipeline.pause()
+        let paused = self.pipeline.pause();
+        self.cameras.drop_unanswered();
+        paused
     }
 
     /// Looks at images again.
     pub fn resume(&self) {
+        // Those that were decoded while it rested went nowhere.
+        self.cameras.drop_unanswered();
         self.pipeline.resume();
     }
 }

@@ -52,6 +52,7 @@ impl Node {
                 }
                 self.cameras.update(key, |camera| {
                     camera.answered += 1;
+                    camera.unanswered_since = None;
                     camera.newest = Some(Newest {
                         at: self.clock.moment(),
                         detections: detections.detections.len(),
@@ -68,8 +69,10 @@ impl Node {
                 let frame = FrameRecord::of_failure(&failure.frame, &prompts, &failure.reason);
                 output.detections(&name, &LiveRecord { frame, stamp_from }, None);
                 let at = self.clock.moment();
-                self.cameras
-                    .update(key, |camera| Mishap::note(&mut camera.failed, failure.reason, at));
+                self.cameras.update(key, |camera| {
+                    camera.unanswered_since = None;
+                    Mishap::note(&mut camera.failed, failure.reason, at);
+                });
             }
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::Node;
 use super::lessons::with_exemplar;
+use super::{ENDING, Node};
 use crate::config::prompts::{PromptsMessage, parse_message};
 use crate::pipeline::{Pipeline, SetPromptsError};
 use crate::transport::live::{Lesson, PromptsAnswer, PromptsRefused, PromptsReply};
@@ -74,7 +74,7 @@ impl PromptDesk {
         let mut state = self.lock();
         if state.closed || state.waiting.len() >= MAX_WAITING {
             let reason = match state.closed {
-                true => "the node is ending".to_owned(),
+                true => ENDING.to_owned(),
                 false => format!("busy: {MAX_WAITING} sets wait already"),
             };
             let refused = PromptsRefused::new(state.in_use.version, [reason]);
@@ -101,9 +101,17 @@ impl PromptDesk {
         if state.closed { None } else { state.waiting.pop_front() }
     }
 
+    /// Takes no more. What waits is refused.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        let (waiting, version) = {
+            let mut state = self.lock();
+            state.closed = true;
+            (std::mem::take(&mut state.waiting), state.in_use.version)
+        };
         self.arrived.notify_all();
+        for (_, reply) in waiting {
+            reply(&Err(PromptsRefused::new(version, [ENDING.to_owned()])));
+        }
     }
 
     /// Puts a set into use, or says why not.
@@ -204,11 +212,41 @@ impl Node {
                 Ok(set) => {
                     let count = set.prompts.len();
                     tracing::info!("prompts version {} in use: {count} of them", set.version);
-                    self.output.prompts_in_use(set);
+                    self.output.prompts_in_use(set, &self.pipeline.info().name);
                 }
                 Err(refused) => tracing::warn!("{}: {}", refused.error, refused.reasons.join("; ")),
             }
             reply(&answer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn sets_that_wait_when_the_model_is_freed_are_answered() {
+        let desk = PromptDesk::new(None, 0.1);
+        let (told, answers) = mpsc::channel();
+        let post = || {
+            let told = told.clone();
+            let reply = move |became: &PromptsAnswer| {
+                let reasons =
+                    became.as_ref().map_or_else(|refused| refused.reasons.clone(), |_| Vec::new());
+                told.send(reasons).unwrap();
+            };
+            desk.post_text(b"[a mug]".to_vec(), Box::new(reply));
+        };
+        post();
+        post();
+        desk.close();
+        // One that comes afterwards, too.
+        post();
+        let reasons: Vec<_> = answers.try_iter().collect();
+        assert_eq!(reasons, [[ENDING], [ENDING], [ENDING]]);
+        assert!(desk.take().is_none());
     }
 }

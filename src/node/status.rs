@@ -76,6 +76,7 @@ impl Node {
             encoding: camera.encoding.clone(),
             newest_image_age_secs: age(camera.newest_image),
             newest_good_image_age_secs: camera.newest_good.map(age),
+            unanswered_secs: camera.unanswered_since.map(age),
             newest_output_age_secs: newest.map(|newest| age(newest.at)),
             detections: newest.map_or(0, |newest| newest.detections),
             best_scores: newest.map(best_scores).unwrap_or_default(),

@@ -6,6 +6,11 @@ use crate::transport::live::{
 
 /// A camera that has sent nothing for so long is said to have stopped.
 const STOPPED_AFTER_SECS: f64 = 2.0;
+/// So long a first answer may take, and any other beside what its stages say.
+const FIRST_ANSWER_SECS: f64 = 60.0;
+const ANSWER_SECS: f64 = 10.0;
+/// So many times its own time an answer may take: cameras and single images take turns.
+const ANSWER_TURNS: f64 = 20.0;
 
 /// The state of a node with these cameras: that of the best of them.
 pub(super) fn state<'a>(
@@ -21,17 +26,32 @@ pub(super) fn state<'a>(
 fn of_camera(camera: &CameraStatus) -> State {
     let good = camera.newest_good_image_age_secs;
     let failed = camera.newest_failure.as_ref().map(|failure| failure.age_secs);
+    let bad = camera.newest_bad.as_ref().map(|bad| bad.age_secs);
     match (good, camera.newest_output_age_secs) {
         // One has come and is being read.
         (None, _) if camera.bad == 0 => State::Starting,
         (None, _) => State::BadImages,
         _ if camera.newest_image_age_secs > STOPPED_AFTER_SECS => State::ImagesStopped,
-        (Some(age), _) if age > STOPPED_AFTER_SECS => State::BadImages,
+        // A rate that was asked for leaves images out, which are not bad.
+        (Some(age), _) if age > STOPPED_AFTER_SECS && bad.is_some_and(|bad| bad < age) => {
+            State::BadImages
+        }
+        _ if camera.unanswered_secs.is_some_and(|secs| secs > patience_secs(camera)) => {
+            State::Stalled
+        }
         (_, None) if failed.is_some() => State::Failing,
         (_, Some(output)) if failed.is_some_and(|failed| failed < output) => State::Failing,
         (_, None) => State::Starting,
         (_, Some(_)) if camera.detections == 0 => State::NothingFound,
         (_, Some(_)) => State::Finding,
+    }
+}
+
+/// How long the model may take before something is wrong with it.
+fn patience_secs(camera: &CameraStatus) -> f64 {
+    match camera.stages_ms.values().sum::<f64>() {
+        0.0 => FIRST_ANSWER_SECS,
+        answer_ms => ANSWER_SECS + ANSWER_TURNS * 1e-3 * answer_ms,
     }
 }
 
@@ -124,6 +144,11 @@ fn about_camera(name: &str, camera: &CameraStatus) -> Option<String> {
         State::ImagesStopped => {
             format!("no image for {:.1} s", camera.newest_image_age_secs)
         }
+        State::Stalled => format!(
+            "the model has not answered for {:.0} s; its last answer took {:.1} s",
+            camera.unanswered_secs.unwrap_or_default(),
+            1e-3 * camera.stages_ms.values().sum::<f64>()
+        ),
         State::Failing => format!("the model fails: {}", newest(&camera.newest_failure)),
         State::Starting => "its first image is being looked at".to_owned(),
         State::NothingFound => nothing_found(camera),
@@ -236,6 +261,7 @@ mod tests {
             encoding: Some("image/jpeg".to_owned()),
             newest_image_age_secs: 0.1,
             newest_good_image_age_secs: Some(0.1),
+            unanswered_secs: Some(0.1),
             newest_output_age_secs: Some(0.2),
             detections: 0,
             best_scores: Vec::new(),
@@ -339,9 +365,35 @@ mod tests {
 
         let newest_bad = failure("cut off", 0.1);
         let turned_bad =
-            CameraStatus { newest_good_image_age_secs: Some(9.0), newest_bad, ..found };
+            CameraStatus { newest_good_image_age_secs: Some(9.0), newest_bad, ..found.clone() };
         let text = "front: the newest images cannot be read: cut off";
         is(&turned_bad, State::BadImages, Some(text));
+        // Between two images that the rate lets through, the others are not bad.
+        let rare = CameraStatus {
+            newest_good_image_age_secs: Some(9.0),
+            unanswered_secs: None,
+            newest_output_age_secs: Some(8.9),
+            ..found.clone()
+        };
+        is(&rare, State::Finding, None);
+        let once_bad = CameraStatus { newest_bad: failure("cut off", 30.0), ..rare };
+        assert_eq!(of_camera(&once_bad), State::Finding);
+
+        let stages_ms = [("image_tower".to_owned(), 400.0), ("decode".to_owned(), 100.0)].into();
+        let slow = CameraStatus { unanswered_secs: Some(19.0), stages_ms, ..found };
+        is(&slow, State::Finding, None);
+        let hangs = CameraStatus { unanswered_secs: Some(21.0), ..slow };
+        let text = "front: the model has not answered for 21 s; its last answer took 0.5 s";
+        is(&hangs, State::Stalled, Some(text));
+        let never = CameraStatus {
+            unanswered_secs: Some(50.0),
+            newest_output_age_secs: None,
+            stages_ms: std::collections::BTreeMap::new(),
+            ..hangs
+        };
+        assert_eq!(of_camera(&never), State::Starting);
+        let never = CameraStatus { unanswered_secs: Some(61.0), ..never };
+        assert_eq!(of_camera(&never), State::Stalled);
     }
 
     #[test]

@@ -314,7 +314,7 @@ impl Spatial {
 pub fn picture_kind_of(topic: &str) -> PictureKind {
     let is_suffix = |part: &&str| !matches!(*part, "compressed" | "compressedDepth" | "zstd");
     match topic.rsplit('/').find(is_suffix) {
-        Some(name) if name.contains("rect") => PictureKind::Rectified,
+        Some(name) if name.split('_').any(|part| part == "rect") => PictureKind::Rectified,
         _ => PictureKind::Raw,
     }
 }

@@ -102,7 +102,7 @@ impl Spatial {
                 source_from_picture(&camera).inverse_transform_unit_vector(&up)
             },
         );
-        let depth_camera = self.depth_camera(space, header, &depth)?;
+        let depth_camera = self.depth_camera(space, header, &camera, &depth)?;
         let target_from_picture =
             target_from_source.unwrap_or_default() * source_from_picture(&camera);
         Ok(View {
@@ -125,6 +125,7 @@ impl Spatial {
         &self,
         space: &CameraSpace,
         header: &FrameHeader,
+        colour: &CameraModel,
         depth: &Depth,
     ) -> Result<Option<DepthCamera>, Lack> {
         let (image_frame, depth_frame) = (&*header.frame_id, &*depth.header.frame_id);
@@ -143,7 +144,10 @@ impl Spatial {
             ));
         };
         let camera = camera.clone().map_err(Lack::Ever)?;
-        let colour_from_depth = self.transform(image_frame, depth_frame, header.stamp)?;
+        // From picture to picture; transforms are between the frames of their headers.
+        let colour_from_depth = source_from_picture(colour).inverse()
+            * self.transform(image_frame, depth_frame, header.stamp)?
+            * source_from_picture(&camera);
         Ok(Some(DepthCamera { camera, colour_from_depth }))
     }
 
@@ -153,10 +157,10 @@ impl Spatial {
     }
 }
 
-/// Points in front of a raw picture are turned against the frame of its header where the camera is
-/// one of a stereo pair.
+/// Points in front of a raw picture are turned against the frame of its header, which is the
+/// rectified one, where the camera is one of a stereo pair.
 fn source_from_picture(camera: &CameraModel) -> Isometry3<f64> {
-    let rotation = UnitQuaternion::from_rotation_matrix(&camera.rectified_from_raw());
+    let rotation = UnitQuaternion::from_rotation_matrix(&camera.rectified_from_picture());
     Isometry3::from_parts(Translation3::identity(), rotation)
 }
 

@@ -50,6 +50,15 @@ fn model(calibration: &Calibration) -> CameraModel {
     CameraFields::from(calibration).model(PictureKind::Raw).unwrap()
 }
 
+/// Makes a camera one of a stereo pair: its rectification matrix turns by so much about two axes.
+/// The pose of the raw picture in the frame of its header comes back.
+fn turn(calibration: &mut Calibration, radians: f64) -> Isometry3<f64> {
+    let rotation = UnitQuaternion::from_euler_angles(0.5 * radians, radians, 0.0);
+    let rows = rotation.to_rotation_matrix().into_inner().transpose();
+    calibration.r.copy_from_slice(rows.as_slice());
+    Isometry3::from_parts(Translation3::identity(), rotation)
+}
+
 /// A cuboid somewhere in the world, with a wall far behind it.
 #[derive(Clone, Copy, Debug)]
 struct Cuboid {
@@ -187,12 +196,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// A cuboid of which three faces show comes back whole, whatever the lens, with the camera in
-    /// motion and its pose known before and after the shot, and depth beside colour or in it.
+    /// motion and its pose known before and after the shot, depth beside colour or in it, and as a
+    /// camera alone or one of a stereo pair, rectified or not.
     #[test]
     fn a_known_scene_comes_back_with_every_lens_model(
         lens in 0..LENSES.len(),
         depth_lens in 0..LENSES.len(),
         is_registered in any::<bool>(),
+        turned in prop::option::of(-0.06..0.06_f64),
+        is_rectified in any::<bool>(),
         azimuth in -PI..PI,
         elevation in 0.45..0.9_f64,
         corner in 0.35..1.2_f64,
@@ -205,9 +217,18 @@ proptest! {
         let world_from_box = Isometry3::from_parts(Translation3::from(centre.coords), yaw);
         let cuboid = Cuboid { world_from_box, size_m: size.into() };
         let world_from_camera = looking_at(&centre, azimuth, elevation, 0.9);
-        let colour = calibration("optical", LENSES[lens]);
+        let mut colour = calibration("optical", LENSES[lens]);
+        let kind = if is_rectified { PictureKind::Rectified } else { PictureKind::Raw };
+        let mut optical_from_picture = Isometry3::identity();
+        if let Some(turned) = turned {
+            let optical_from_raw = turn(&mut colour, turned);
+            if !is_rectified {
+                optical_from_picture = optical_from_raw;
+            }
+        }
 
         let mut spatial = in_world();
+        spatial.set_picture_kind("front", kind);
         let moved = Translation3::new(0.02, -0.01, 0.005);
         for (stamp, pose) in [
             (Stamp(SHOT.0 - 40 * MS), moved.inverse() * world_from_camera),
@@ -215,15 +236,19 @@ proptest! {
         ] {
             spatial.transforms(&[transform(stamp, "world", "optical", &pose)], false).unwrap();
         }
-        let (aligned, pixels) = shoot(&model(&colour), &world_from_camera, &cuboid);
+        let camera = CameraFields::from(&colour).model(kind).unwrap();
+        let (aligned, pixels) =
+            shoot(&camera, &(world_from_camera * optical_from_picture), &cuboid);
         spatial.calibration("front", CalibrationOf::Colour, colour).unwrap();
         if is_registered {
             spatial.depth("front", depth("optical", SHOT, aligned));
         } else {
             let beside = Isometry3::new(Vector3::new(0.02, 0.0, 0.0), Vector3::new(0.0, 0.01, 0.0));
             spatial.transforms(&[transform(SHOT, "optical", "ir", &beside)], true).unwrap();
-            let infrared = calibration("ir", LENSES[depth_lens]);
-            let (seen, _) = shoot(&model(&infrared), &(world_from_camera * beside), &cuboid);
+            let mut infrared = calibration("ir", LENSES[depth_lens]);
+            let ir_from_picture = turn(&mut infrared, turned.map_or(0.0, |radians| -radians));
+            let world_from_picture = world_from_camera * beside * ir_from_picture;
+            let (seen, _) = shoot(&model(&infrared), &world_from_picture, &cuboid);
             spatial.calibration("front", CalibrationOf::Depth, infrared).unwrap();
             spatial.depth("front", depth("ir", Stamp(SHOT.0 + 20 * MS), seen));
         }
@@ -392,11 +417,26 @@ fn transforms_that_are_refused_are_counted_and_the_others_are_taken() {
 }
 
 #[test]
+fn a_depth_camera_that_claims_giant_pictures_is_refused_before_its_rays_are_made() {
+    let Setup { mut spatial, pixels, picture } = setup();
+    spatial.calibration("front", CalibrationOf::Colour, calibration("optical", LENSES[0])).unwrap();
+    let giant = Calibration { width: 100_000, height: 100_000, ..calibration("ir", LENSES[0]) };
+    spatial.calibration("front", CalibrationOf::Depth, giant).unwrap();
+    spatial.transforms(&[transform(SHOT, "optical", "ir", &Isometry3::identity())], true).unwrap();
+    spatial.depth("front", depth("ir", SHOT, picture));
+    let view = ready(spatial.resolve("front", &header("optical"), SIZE, Stamp(MS))).unwrap();
+    let missing = view.locate(&found("optical", &[pixels]), Extras::default()).missing.unwrap();
+    assert_eq!(missing.kind, NoPlaceKind::BadDepth);
+    assert!(missing.reason.contains("found 160 x 120"), "{missing}");
+}
+
+#[test]
 fn rectified_pictures_are_told_by_their_topic() {
     for (topic, kind) in [
         ("/camera/image_raw", PictureKind::Raw),
         ("/camera/image_rect_color/compressed", PictureKind::Rectified),
         ("/camera/image_rect", PictureKind::Rectified),
+        ("/camera/image_corrected", PictureKind::Raw),
         ("/rectangular/image/compressed", PictureKind::Raw),
         ("owlet/owlet/camera/front/image", PictureKind::Raw),
         ("", PictureKind::Raw),

@@ -113,6 +113,8 @@ impl View {
         let depth = self.depth.get()?;
         let Some(depth_camera) = &self.depth_camera else { return Ok(depth) };
         let bad = |error| NoPlace::new(NoPlaceKind::BadDepth, error);
+        // Before rays are made for as many pixels as a calibration claims to have.
+        depth_camera.camera.check_picture(depth.width(), depth.height()).map_err(bad)?;
         let registrar = self.registrar.of(depth_camera, &self.camera).map_err(bad)?;
         let registered = registrar.register(&depth).map_err(bad)?;
         Ok(Arc::new(registered.depth))

@@ -26,7 +26,7 @@ mod write;
 use std::collections::HashMap;
 use std::path::Path;
 
-pub use write::{prompt_to_yaml, to_yaml};
+pub use write::{prompt_to_yaml, to_yaml, to_yaml_without_pictures};
 
 use self::exemplars::Pictures;
 use super::loader::hint_at_quotes;

@@ -11,13 +11,33 @@ use crate::vision::exemplar::data_url;
 /// text as data URLs.
 #[must_use]
 pub fn to_yaml(prompts: &[Prompt], comment: &str, folder: Option<&Path>) -> String {
+    all_to_yaml(prompts, comment, &|picture| reference(picture, folder))
+}
+
+/// The same to look at: what stands for a picture that came as a message is its size, which
+/// [`read`](super::read) refuses.
+#[must_use]
+pub fn to_yaml_without_pictures(prompts: &[Prompt]) -> String {
+    all_to_yaml(prompts, "", &|picture| match &picture.file {
+        Some(file) => file.display().to_string(),
+        None => {
+            let (width, height) = picture.image.dimensions();
+            format!("<{width}x{height}, {} bytes>", picture.encoded.len())
+        }
+    })
+}
+
+/// What stands for a picture.
+type Reference<'a> = &'a dyn Fn(&ExemplarPicture) -> String;
+
+fn all_to_yaml(prompts: &[Prompt], comment: &str, reference: Reference<'_>) -> String {
     let mut text = String::new();
     for line in comment.lines() {
         text += &format!("# {line}\n");
     }
     text += "prompts:\n";
     for prompt in prompts {
-        text += &prompt_to_yaml(prompt, folder);
+        text += &one_to_yaml(prompt, reference);
     }
     text
 }
@@ -25,6 +45,10 @@ pub fn to_yaml(prompts: &[Prompt], comment: &str, folder: Option<&Path>) -> Stri
 /// One item of the list of prompts, as [`to_yaml`] writes it.
 #[must_use]
 pub fn prompt_to_yaml(prompt: &Prompt, folder: Option<&Path>) -> String {
+    one_to_yaml(prompt, &|picture| reference(picture, folder))
+}
+
+fn one_to_yaml(prompt: &Prompt, reference: Reference<'_>) -> String {
     let Prompt { name, texts, exemplars, threshold, negative, asif, average, templates, finer } =
         prompt;
     let mut text = format!("  - name: {}\n", quoted(name));
@@ -36,7 +60,7 @@ pub fn prompt_to_yaml(prompt: &Prompt, folder: Option<&Path>) -> String {
     if !exemplars.is_empty() {
         text += "    exemplars:\n";
         for exemplar in exemplars {
-            text += &format!("      - {}\n", exemplar_to_yaml(exemplar, folder));
+            text += &format!("      - {}\n", exemplar_to_yaml(exemplar, reference));
         }
     }
     if !finer.is_empty() {
@@ -56,8 +80,8 @@ pub fn prompt_to_yaml(prompt: &Prompt, folder: Option<&Path>) -> String {
     text
 }
 
-fn exemplar_to_yaml(exemplar: &Exemplar, folder: Option<&Path>) -> String {
-    let image = quoted(&reference(&exemplar.picture, folder));
+fn exemplar_to_yaml(exemplar: &Exemplar, reference: Reference<'_>) -> String {
+    let image = quoted(&reference(&exemplar.picture));
     match exemplar.box_in_source_px {
         None => format!("{{image: {image}}}"),
         Some(area) => {

@@ -99,6 +99,10 @@ impl CameraFields<'_> {
         finite("r", &self.r)?;
         finite("p", &self.p)?;
         let rectified_from_raw = rotation(&self.r)?;
+        let rectified_from_picture = match kind {
+            PictureKind::Raw => rectified_from_raw,
+            PictureKind::Rectified => Rotation3::identity(),
+        };
         let (matrix, columns, values) = match kind {
             PictureKind::Raw => ("k", 3, &self.k[..]),
             PictureKind::Rectified => ("p", 4, &self.p[..]),
@@ -114,7 +118,7 @@ impl CameraFields<'_> {
             focal_px: focal,
             centre_px: centre,
             lens,
-            rectified_from_raw,
+            rectified_from_picture,
         };
         self.shown(whole)
     }

@@ -21,7 +21,7 @@ use lens::Lens;
 ///
 /// Points and rays are in the optical frame of the picture: x to the right, y down, z forward. For
 /// a raw picture of a camera with a rectification matrix that frame is turned against the
-/// rectified one by [`rectified_from_raw`](Self::rectified_from_raw).
+/// rectified one by [`rectified_from_picture`](Self::rectified_from_picture).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CameraModel {
     width: u32,
@@ -29,7 +29,7 @@ pub struct CameraModel {
     focal_px: [f64; 2],
     centre_px: [f64; 2],
     lens: Lens,
-    rectified_from_raw: Rotation3<f64>,
+    rectified_from_picture: Rotation3<f64>,
 }
 
 impl CameraModel {
@@ -71,11 +71,12 @@ impl CameraModel {
         self.centre_px
     }
 
-    /// The rectification matrix: turns directions in the optical frame of the raw picture into
-    /// the rectified frame. The identity for a camera that is no part of a stereo pair.
+    /// Turns directions in the optical frame of the picture into the rectified frame: the
+    /// rectification matrix for a raw picture, and the identity for a rectified one, or where the
+    /// camera is no part of a stereo pair.
     #[must_use]
-    pub fn rectified_from_raw(&self) -> Rotation3<f64> {
-        self.rectified_from_raw
+    pub fn rectified_from_picture(&self) -> Rotation3<f64> {
+        self.rectified_from_picture
     }
 
     /// Largest angle off the axis, in radians, that the lens model covers: beyond it the model

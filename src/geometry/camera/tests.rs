@@ -167,7 +167,8 @@ fn the_rectified_picture_has_no_distortion_and_its_own_matrix() {
     assert_eq!((rectified.focal_px(), rectified.centre_px()), ([500.0, 501.0], [320.0, 240.0]));
     let raw = both.model(PictureKind::Raw).unwrap();
     assert!(!raw.is_ideal());
-    assert!((raw.rectified_from_raw().angle() - 0.02).abs() < 1e-12);
+    assert!((raw.rectified_from_picture().angle() - 0.02).abs() < 1e-12);
+    assert_eq!(rectified.rectified_from_picture(), Rotation3::identity());
 }
 
 #[test]

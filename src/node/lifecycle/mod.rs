@@ -262,6 +262,12 @@ impl<M: Managed> Lifecycle<M> {
             return true;
         }
         control.is_abandoned = true;
+        // A task keeps the thread, and no transition was under way.
+        if control.state.is_primary()
+            && let Some(shutdown) = Transition::asked_for(control.state, 0, "shutdown")
+        {
+            control.go(shutdown);
+        }
         if control.state != LifecycleState::ErrorProcessing {
             control.leave(Outcome::Error);
         }

@@ -22,7 +22,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use self::model::LoadModel;
-pub use self::parameters::{OnParameters, ParametersReply, RereadReply, Together};
+pub use self::parameters::{NotReread, OnParameters, ParametersReply, RereadReply, Together};
 
 use self::model::ManagedModel;
 use super::lifecycle::{ChangeReply, Lifecycle, LifecycleState, NotDone, OnTransition};
@@ -153,6 +153,11 @@ impl Shared {
             // What becomes of it is in the log, and where sets are told.
             self.set_prompts(&running, text, Box::new(|_| {}));
         }
+    }
+
+    /// A set that waits for a model is not put into use any more.
+    fn forget_waiting_prompts(&self) {
+        *self.waiting_prompts.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Puts a configuration into use, and tells everybody which parameters have changed.

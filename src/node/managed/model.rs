@@ -108,9 +108,9 @@ impl Managed for ManagedModel {
         let output = Arc::clone(&self.shared.transport) as Arc<dyn NodeOutput>;
         let node = Node::new(options, pipeline, output, Arc::clone(&self.shared.clock));
         let running = node.start(results).map_err(|error| NotDone::Failed(error.to_string()))?;
+        // Where there are none that is told, too; before anybody can set others.
+        self.shared.transport.prompts_in_use(&node.prompts(), node.model());
         self.shared.set_running(Some(Arc::new(running)));
-        // Where there are none that is told, too.
-        self.shared.transport.prompts_in_use(&node.prompts());
         self.shared.put_waiting_prompts();
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
-use super::super::PromptsChange;
+use super::super::lifecycle::TaskRefused;
+use super::super::{ENDING, PromptsChange};
 use super::ManagedNode;
 use super::model::{ManagedModel, rules, tuning};
 use crate::config::{Changes, Config, PARAMETERS, Parameter, ParameterValue};
@@ -22,7 +23,18 @@ pub type OnParameters = Box<dyn Fn(&[&'static Parameter], &Config) + Send + Sync
 pub type ParametersReply = Box<dyn FnOnce(Vec<Result<(), String>>) + Send>;
 
 /// Takes why prompts that were read again are not in use. Called once, on any thread.
-pub type RereadReply = Box<dyn FnOnce(Result<(), String>) + Send>;
+pub type RereadReply = Box<dyn FnOnce(Result<(), NotReread>) + Send>;
+
+/// Why prompts that were to be read again are not in use.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReread {
+    /// They were not read; they may be later.
+    #[error(transparent)]
+    NotNow(#[from] TaskRefused),
+    /// They were read.
+    #[error("{0}")]
+    Refused(String),
+}
 
 /// What one parameter that is refused means for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +47,7 @@ pub enum Together {
 
 /// The parameters of which two configurations have other values.
 pub(super) fn changed(before: &Config, after: &Config) -> Vec<&'static Parameter> {
-    let is_other = |parameter: &&Parameter| parameter.value(before) != parameter.value(after);
-    PARAMETERS.iter().filter(is_other).collect()
+    PARAMETERS.iter().filter(|parameter| !parameter.is_same(before, after)).collect()
 }
 
 /// Writes a set that came as a message into the parameters: configured anew, the node has it again.
@@ -93,9 +104,11 @@ impl ManagedNode {
             }
         };
         let for_task = Arc::clone(&reply);
-        let task = move |model: &mut ManagedModel| answer(&for_task, model.reread_prompts(&of));
+        let task = move |model: &mut ManagedModel| {
+            answer(&for_task, model.reread_prompts(&of).map_err(NotReread::Refused));
+        };
         if let Err(refused) = self.lifecycle.run(task) {
-            answer(&reply, Err(refused.to_string()));
+            answer(&reply, Err(refused.into()));
         }
     }
 }
@@ -151,7 +164,11 @@ impl ManagedModel {
             }
         });
         for parameter in changed(&before, &config) {
-            tracing::info!("{} is {} now", parameter.name, shortened(&parameter.yaml(&config)));
+            tracing::info!(
+                "{} is {} now",
+                parameter.name,
+                shortened(&parameter.told(&config).to_string())
+            );
         }
         results
     }
@@ -193,6 +210,10 @@ impl ManagedModel {
             current.threshold = wanted.threshold;
         };
         let Some(running) = self.shared.running() else {
+            if !same_prompts {
+                // What came before this is older.
+                self.shared.forget_waiting_prompts();
+            }
             self.shared.put_config(put);
             return Ok(());
         };
@@ -214,7 +235,7 @@ impl ManagedModel {
         match answered.recv() {
             Ok(None) => Ok(()),
             Ok(Some(reasons)) => Err(reasons),
-            Err(_) => Err("the node is ending".to_owned()),
+            Err(_) => Err(ENDING.to_owned()),
         }
     }
 }

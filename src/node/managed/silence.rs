@@ -29,6 +29,7 @@ impl Kind {
             | State::NoImages
             | State::BadImages
             | State::ImagesStopped
+            | State::Stalled
             | State::Failing => Some(Self::State(status.state)),
             State::NothingFound | State::Finding => {
                 let mut spaces = status.cameras.values().filter_map(|camera| camera.space.as_ref());

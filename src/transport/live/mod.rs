@@ -225,7 +225,8 @@ pub trait NodeOutput: Send + Sync {
 
     /// The prompt set that is in use from now on: every frame that is looked at after this was
     /// looked at with it.
-    fn prompts_in_use(&self, prompts: &PromptSet);
+    /// `model` is what looks for them.
+    fn prompts_in_use(&self, prompts: &PromptSet, model: &str);
 
     /// Where the things are that were found in a frame: after [`detections`](Self::detections) of
     /// the same frame, and only where places are looked for. `record` holds the places, too, and

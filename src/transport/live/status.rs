@@ -63,6 +63,8 @@ pub enum State {
     BadImages,
     /// Images came and come no more.
     ImagesStopped,
+    /// The model has not answered for much longer than it takes.
+    Stalled,
     /// The model fails on the images.
     Failing,
     /// The first image is being looked at.
@@ -163,6 +165,10 @@ pub struct CameraStatus {
     /// Seconds since the newest image that could be read was decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_good_image_age_secs: Option<f64>,
+    /// Seconds that the oldest image waits of those that could be read and came after the newest
+    /// answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered_secs: Option<f64>,
     /// Seconds since the newest detections went out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest_output_age_secs: Option<f64>,

@@ -144,7 +144,7 @@ fn level_of(state: State) -> u8 {
         State::Finding | State::NothingFound | State::Starting => level::OK,
         State::Ended | State::Unconfigured | State::Changing | State::Inactive => level::WARN,
         State::NoPrompts | State::NoImages | State::ImagesStopped => level::WARN,
-        State::CannotLoad | State::BadImages | State::Failing => level::ERROR,
+        State::CannotLoad | State::BadImages | State::Stalled | State::Failing => level::ERROR,
     }
 }
 
@@ -159,6 +159,7 @@ fn in_words(state: State) -> &'static str {
         State::NoImages => "no image has come yet",
         State::BadImages => "images cannot be read",
         State::ImagesStopped => "no images come any more",
+        State::Stalled => "the model does not answer",
         State::Failing => "the model fails",
         State::Starting => "the first image is being looked at",
         State::NothingFound => "nothing was found in the newest images",
@@ -247,6 +248,7 @@ mod tests {
         for (state, expected) in [
             (State::Finding, level::OK),
             (State::NoImages, level::WARN),
+            (State::Stalled, level::ERROR),
             (State::Failing, level::ERROR),
         ] {
             let status = status(state, &[]);

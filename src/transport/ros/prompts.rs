@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::services::{Answer, serve};
 use super::topics::{Out, ros_type};
@@ -22,17 +23,20 @@ use crate::wire::owlet_msgs::{
 /// Where sets come and are told.
 pub(super) const TOPIC: &str = "~/prompts";
 
+/// SHA-256: sets may hold pictures, so they are not kept themselves.
+type MessageDigest = [u8; 32];
+
 /// Messages of our own that may still come back.
 const MAX_SENT: usize = 16;
 
 /// The topic `~/prompts`, read and written.
 ///
 /// Who writes to a topic and reads it hears itself. A set that came back would be put into use
-/// again, over one that came after it, for ever: so messages of our own are known by their bytes,
+/// again, over one that came after it, for ever: so messages of our own are known by their digest,
 /// and a set that says what is in use already changes nothing.
 pub(super) struct PromptsTopic {
     out: Out,
-    sent: Arc<Mutex<VecDeque<Vec<u8>>>>,
+    sent: Arc<Mutex<VecDeque<MessageDigest>>>,
 }
 
 impl PromptsTopic {
@@ -49,7 +53,7 @@ impl PromptsTopic {
             if sent.len() == MAX_SENT {
                 sent.pop_front();
             }
-            sent.push_back(cdr.clone());
+            sent.push_back(Sha256::digest(&cdr).into());
         }
         self.out.send_encoded(&cdr);
     }
@@ -66,8 +70,8 @@ impl PromptsTopic {
             RosEndpoint { topic: TOPIC, ros_type: ros_type::<PromptSet<'_>>(), qos: Qos::LATCHED },
             Box::new(move |message| {
                 let bytes = message.bytes();
-                let is_own = |sent: &VecDeque<Vec<u8>>| sent.iter().any(|own| **own == *bytes);
-                if is_own(&sent.lock().unwrap_or_else(PoisonError::into_inner)) {
+                let digest: MessageDigest = Sha256::digest(&*bytes).into();
+                if sent.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
                     return;
                 }
                 match PromptSet::decode(&bytes) {

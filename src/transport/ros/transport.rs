@@ -232,11 +232,10 @@ impl RosTransport {
 
     /// Which prompts are in use and which model looks for them, for who comes later, too: the
     /// version rises with the prompt set, whose names are the `class_id` of detections.
-    fn tell_prompts(&self, prompts: &PromptSet) {
-        let Some(input) = self.input.get() else { return };
+    fn tell_prompts(&self, prompts: &PromptSet, model: &str) {
         self.vision_info.send(&VisionInfo {
             header: Header { stamp: self.clock.now().into(), frame_id: "" },
-            method: input.status().model.name.into(),
+            method: model.into(),
             database_location: self.prompts_key().into(),
             database_version: i32::try_from(prompts.version).unwrap_or(i32::MAX),
         });
@@ -307,8 +306,8 @@ impl NodeOutput for RosTransport {
         }
     }
 
-    fn prompts_in_use(&self, prompts: &PromptSet) {
-        self.tell_prompts(prompts);
+    fn prompts_in_use(&self, prompts: &PromptSet, model: &str) {
+        self.tell_prompts(prompts, model);
     }
 
     fn places(

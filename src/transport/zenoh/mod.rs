@@ -314,7 +314,7 @@ impl NodeOutput for ZenohTransport {
     }
 
     /// Who put the set is answered, and who gets it is told of it: nothing is left to say.
-    fn prompts_in_use(&self, _prompts: &PromptSet) {}
+    fn prompts_in_use(&self, _prompts: &PromptSet, _model: &str) {}
 
     fn places(
         &self,

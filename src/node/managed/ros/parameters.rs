@@ -110,7 +110,7 @@ fn event<'a>(
 ) -> ParameterEvent<'a> {
     let parameter = |parameter: &&'static Parameter| msgs::Parameter {
         name: parameter.name.into(),
-        value: to_message(parameter.value(config)),
+        value: to_message(parameter.told(config)),
     };
     ParameterEvent {
         stamp: clock.now().into(),

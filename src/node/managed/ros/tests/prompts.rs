@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::stage::{Stage, TOO_LONG};
+use super::super::stage::{Stage, TOO_LONG, texts};
 use super::with_a_cat;
 use crate::config::ParameterValue;
 use crate::transport::live::NodeInput;
@@ -72,6 +72,17 @@ fn prompts_that_are_latched_before_there_is_a_model_are_not_lost() {
 }
 
 #[test]
+fn a_set_that_waits_for_a_model_gives_way_to_prompts_that_come_after_it() {
+    let stage = Stage::new(with_a_cat);
+    let (success, _, reason) = set_prompts(&stage, &["fork"]);
+    assert!(!success && reason.contains("the set waits"), "{reason}");
+    stage.take("prompts", texts(&["spoon"]));
+    stage.go(&["configure", "activate"]);
+    // Whatever waited would be put into use before this one.
+    assert_eq!(set_prompts(&stage, &["bowl"]), (true, 2, String::new()));
+}
+
+#[test]
 fn a_thing_that_is_taught_is_in_the_set_and_in_the_parameters() {
     let stage = Stage::new(with_a_cat);
     let data = [200; 8 * 6 * 3];
@@ -92,7 +103,12 @@ fn a_thing_that_is_taught_is_in_the_set_and_in_the_parameters() {
     let (_, reason) = ask(&good);
     assert!(reason.contains("no image has come yet on /cell/image"), "{reason}");
     good.image = Some(shown);
+    stage.parameter_events.all();
     assert_eq!(ask(&good), (2, String::new()));
+    // Everybody is told of it, and of the picture only how large it is.
+    let told = stage.changed()["prompts"].to_string();
+    assert!(told.contains("gadget") && told.contains("<8x6, "), "{told}");
+    assert!(!told.contains("data:"), "{told}");
     // Once more, into the prompt of this name, and into one that has texts.
     assert_eq!(ask(&good), (3, String::new()));
     assert_eq!(ask(&TeachRequest { name: "cat".into(), ..good.clone() }), (4, String::new()));
