@@ -10,15 +10,17 @@
 //! With `--features ros2`, in a sourced ROS 2, through its rcl as well, once with the node in a
 //! process of its own: over CycloneDDS that needs a receive buffer for such frames (README).
 
+#[path = "live/in_memory.rs"]
+mod in_memory;
+#[path = "live/plain_zenoh.rs"]
+mod plain_zenoh;
 #[cfg(feature = "ros2")]
 #[path = "live/rcl.rs"]
 mod rcl;
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,16 +33,14 @@ use owlet::tasks::{DetectError, DetectionRules, Detector, ImageDetections, Model
 use owlet::transport::live::{LiveTransport, NodeClock};
 use owlet::transport::rmw_zenoh::{RmwZenohLink, RmwZenohOptions, SharedMemory};
 use owlet::transport::ros::{
-    Held, LinkError, PublisherSeen, Qos, RosBytes, RosEndpoint, RosLink, RosPublisher, RosReply,
-    RosTransport, RosTransportOptions, RosType, ros_type,
+    Held, Qos, RosBytes, RosEndpoint, RosLink, RosTransport, RosTransportOptions, ros_type,
 };
-use owlet::transport::zenoh::{SessionOptions, ZenohOptions, ZenohTransport};
+use owlet::transport::zenoh::SessionOptions;
 use owlet::types::{Prompt, PromptSet, PromptSetRefused, Stamp};
 use owlet::wire::Message;
 use owlet::wire::sensor_msgs::Image;
 use owlet::wire::std_msgs::Header;
 use owlet::wire::vision_msgs::Detection2DArray;
-use zenoh::Wait;
 
 const SIZE: (u32, u32) = (1920, 1080);
 const EVERY: Duration = Duration::from_micros(33_333);
@@ -118,86 +118,8 @@ fn start_over(link: Arc<dyn RosLink>) -> (Arc<ManagedNode>, Arc<RosTransport>) {
     (node, transport)
 }
 
-/// A link that goes nowhere: what arrives is handed in by the benchmark.
-#[derive(Default)]
-struct InMemory {
-    subscribed: Mutex<HashMap<String, OnMessage>>,
-    published: Mutex<HashMap<String, Sender<Arrival>>>,
-}
-
 /// What was published, and when.
 type Arrival = (Vec<u8>, Instant);
-
-type OnMessage = Arc<dyn Fn(Box<dyn RosBytes>) + Send + Sync>;
-
-impl InMemory {
-    fn watch(&self, topic: &str) -> Receiver<Arrival> {
-        let (sender, receiver) = channel();
-        lock(&self.published).insert(topic.to_owned(), sender);
-        receiver
-    }
-}
-
-impl RosLink for InMemory {
-    fn node_name(&self) -> String {
-        "/owlet".to_owned()
-    }
-
-    fn resolve(&self, name: &str) -> String {
-        match name.strip_prefix('~') {
-            Some(rest) => format!("/owlet{rest}"),
-            None => format!("/{}", name.trim_start_matches('/')),
-        }
-    }
-
-    fn publisher(&self, endpoint: RosEndpoint<'_>) -> Result<Box<dyn RosPublisher>, LinkError> {
-        let sender = lock(&self.published).get(&self.resolve(endpoint.topic)).cloned();
-        Ok(Box::new(Published(sender)))
-    }
-
-    fn subscribe(
-        &self,
-        endpoint: RosEndpoint<'_>,
-        on_message: Box<dyn Fn(Box<dyn RosBytes>) + Send + Sync>,
-    ) -> Result<Held, LinkError> {
-        lock(&self.subscribed).insert(self.resolve(endpoint.topic), on_message.into());
-        Ok(Box::new(()))
-    }
-
-    fn serve(
-        &self,
-        _service: &str,
-        _ros_type: RosType,
-        _on_request: Box<dyn Fn(Vec<u8>, RosReply) + Send + Sync>,
-    ) -> Result<Held, LinkError> {
-        Ok(Box::new(()))
-    }
-
-    fn publishers_on(&self, _topic: &str) -> Vec<PublisherSeen> {
-        Vec::new()
-    }
-
-    fn close(&self, _patience: Duration) {}
-}
-
-struct Published(Option<Sender<Arrival>>);
-
-impl RosPublisher for Published {
-    fn publish(&self, cdr: &[u8]) -> Result<(), LinkError> {
-        let sent = self.0.as_ref().map(|sender| sender.send((cdr.to_vec(), Instant::now())));
-        // Nobody may be watching any more.
-        drop(sent);
-        Ok(())
-    }
-
-    fn subscribers(&self) -> usize {
-        0
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn frame(number: usize) -> Vec<u8> {
     let (width, height) = SIZE;
@@ -205,15 +127,6 @@ fn frame(number: usize) -> Vec<u8> {
     let header = Header { stamp: Stamp(number as i64).into(), frame_id: "optical" };
     Image { header, height, width, encoding: "rgb8", is_bigendian: 0, step: 3 * width, data: &data }
         .encode()
-}
-
-/// A frame that is shared, as a link shares the buffers in which it came.
-struct Shared(Arc<Vec<u8>>);
-
-impl RosBytes for Shared {
-    fn bytes(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.0)
-    }
 }
 
 fn number_of(answer: &[u8]) -> usize {
@@ -294,17 +207,6 @@ fn measure(
 #[allow(clippy::print_stdout, reason = "a benchmark prints what it measures")]
 fn report(line: std::fmt::Arguments<'_>) {
     println!("{line}");
-}
-
-fn in_memory(frames: usize) {
-    let link = Arc::new(InMemory::default());
-    let answers = link.watch("/owlet/detections");
-    let (node, _transport) = start_over(Arc::clone(&link) as Arc<dyn RosLink>);
-    let on_image = lock(&link.subscribed).get("/image").cloned().expect("it waits for images");
-    measure("owlet, from callback to publish", frames, &answers, |message| {
-        on_image(Box::new(Shared(Arc::clone(message))));
-    });
-    node.end(PATIENCE);
 }
 
 fn free_endpoint() -> String {
@@ -391,94 +293,6 @@ fn ros(kind: &str, frames: usize, linked: impl Fn() -> Linked) {
     camera.close(PATIENCE);
 }
 
-/// A session that keeps to one endpoint, with shared memory or without.
-fn quiet(key: &str, endpoint: &str, shared_memory: bool) -> zenoh::Config {
-    let mut config = zenoh::Config::default();
-    for (key, value) in [
-        (key, format!("[{endpoint:?}]")),
-        ("scouting/multicast/enabled", "false".to_owned()),
-        ("transport/shared_memory/enabled", shared_memory.to_string()),
-        ("transport/shared_memory/transport_optimization/pool_size", POOL_BYTES.to_string()),
-    ] {
-        config.insert_json5(key, &value).expect("a good value");
-    }
-    config
-}
-
-/// Sends frames on `image_key` over a session of its own, and reads what comes on `answer_key`.
-fn over_zenoh(
-    what: &str,
-    frames: usize,
-    config: zenoh::Config,
-    [image_key, answer_key]: [&str; 2],
-) -> f64 {
-    let camera = zenoh::open(config).wait().expect("a session");
-    let (sender, answers) = channel();
-    let heard = camera
-        .declare_subscriber(answer_key.to_owned())
-        .callback(move |sample| {
-            // Nobody may be waiting any more.
-            drop(sender.send((sample.payload().to_bytes().into_owned(), Instant::now())));
-        })
-        .wait()
-        .expect("a key");
-    let block = zenoh::qos::CongestionControl::Block;
-    let publisher = camera
-        .declare_publisher(image_key.to_owned())
-        .congestion_control(block)
-        .wait()
-        .expect("a key");
-    thread::sleep(SETTLE);
-    let median = measure(what, frames, &answers, |message| {
-        publisher.put(message.as_slice()).wait().expect("it is sent");
-    });
-    drop((heard, publisher));
-    camera.close().wait().expect("it closes");
-    median
-}
-
-fn plain_zenoh(kind: &str, frames: usize, shared_memory: bool) {
-    let endpoint = free_endpoint();
-    let node = zenoh::open(quiet("listen/endpoints", &endpoint, shared_memory));
-    let node = node.wait().expect("a session");
-    let back = node.clone();
-    let echo = node
-        .declare_subscriber("image")
-        .callback(move |sample| {
-            let answer = answer_to(&sample.payload().to_bytes());
-            back.put("detections", answer).wait().expect("it is sent");
-        })
-        .wait()
-        .expect("a key");
-    let camera = quiet("connect/endpoints", &endpoint, shared_memory);
-    let what = format!("zenoh, {kind}, answered on the spot");
-    let echoed = over_zenoh(&what, frames, camera, ["image", "detections"]);
-    drop(echo);
-    node.close().wait().expect("it closes");
-
-    let endpoint = free_endpoint();
-    let file = tempfile::NamedTempFile::with_suffix(".json5").expect("a file");
-    let config = quiet("listen/endpoints", &endpoint, shared_memory);
-    std::fs::write(file.path(), config.to_string()).expect("room for a file");
-    let options = ZenohOptions {
-        node: "owlet".to_owned(),
-        session: SessionOptions { config: Some(file.path().to_owned()), ..Default::default() },
-        images: vec!["robot/*/image".to_owned()],
-        cdr: true,
-        locates: true,
-        ..Default::default()
-    };
-    let checked = options.check().unwrap_or_else(|error| panic!("{error}"));
-    let transport = ZenohTransport::open(checked).expect("a session");
-    let running = start(Arc::clone(&transport) as Arc<dyn LiveTransport>, Arc::default());
-    let camera = quiet("connect/endpoints", &endpoint, shared_memory);
-    let keys = ["robot/front/image", "owlet/owlet/detections_cdr/front"];
-    let whole = over_zenoh(&format!("zenoh, {kind}, owlet"), frames, camera, keys);
-    report(format_args!("  of which owlet's own: {:.2} ms (median)", whole - echoed));
-    running.end(PATIENCE);
-    transport.close(PATIENCE);
-}
-
 fn main() {
     // As `owlet run` does.
     keep_freed_memory();
@@ -494,9 +308,9 @@ fn main() {
         "{:<46} {:>8} {:>8} {:>8} {:>8} {:>5}",
         "", "best ms", "p50 ms", "p99 ms", "CPU ms", "lost"
     ));
-    in_memory(frames);
-    plain_zenoh("TCP", frames, false);
-    plain_zenoh("shared memory", frames, true);
+    in_memory::run(frames);
+    plain_zenoh::run("TCP", frames, false);
+    plain_zenoh::run("shared memory", frames, true);
     ros("rmw_zenoh, TCP", frames, || linked_by_rmw_zenoh(None));
     let memory = SharedMemory { pool_bytes: POOL_BYTES, threshold_bytes: 4096 };
     ros("rmw_zenoh, shared memory", frames, || linked_by_rmw_zenoh(Some(memory)));

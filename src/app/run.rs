@@ -69,7 +69,7 @@ pub(crate) fn run(args: &NodeArgs) -> anyhow::Result<Finish> {
         if let Some(watch) = &mut watch {
             watch.look(&node);
         }
-        if node.has_failed() {
+        if node.has_failed() || transport.has_ended() {
             node.end(END_PATIENCE);
             transport.close(CLOSE_PATIENCE);
             bail!("a thread of the node ended; the log above says why");

@@ -62,6 +62,12 @@ pub(crate) fn check(config: &Config) -> Result<Checked, Refused> {
     };
     match config.transport {
         Transport::Zenoh => {
+            if let Some(rule) = config.ros_remap.iter().find(|rule| !rule.contains("__")) {
+                tracing::warn!(
+                    "ros_remap: {rule} moves a topic of ROS, and plain zenoh has none: zenoh_images \
+                     names its keys, and with `--transport rmw_zenoh` the node speaks ROS"
+                );
+            }
             let options = ZenohOptions {
                 node: config.node.clone(),
                 session,

@@ -214,6 +214,11 @@ pub trait LiveTransport: NodeOutput {
     /// Takes none any more, and sends none of the results that are still under way.
     fn deactivate(&self);
 
+    /// Whether it hears nothing any more, for ever: something of it broke, and the log says what.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
     /// Leaves the network, so that everybody knows at once; waits no longer than `patience`.
     fn close(&self, patience: Duration);
 }
@@ -224,8 +229,7 @@ pub trait NodeOutput: Send + Sync {
     fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>);
 
     /// The prompt set that is in use from now on: every frame that is looked at after this was
-    /// looked at with it.
-    /// `model` is what looks for them.
+    /// looked at with it. `model` is what looks for them.
     fn prompts_in_use(&self, prompts: &PromptSet, model: &str);
 
     /// Where the things are that were found in a frame: after [`detections`](Self::detections) of

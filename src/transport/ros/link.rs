@@ -201,6 +201,11 @@ pub trait RosLink: Send + Sync {
         None
     }
 
+    /// Whether it hears nothing any more, for ever: something of it broke, and the log says what.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
     /// Leaves ROS 2, so that everybody knows, taking no longer than `patience`.
     fn close(&self, patience: Duration);
 }

@@ -289,6 +289,10 @@ impl LiveTransport for RosTransport {
         self.listening.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    fn has_ended(&self) -> bool {
+        self.link.has_ended()
+    }
+
     fn close(&self, patience: Duration) {
         self.link.close(patience);
     }

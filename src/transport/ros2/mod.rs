@@ -137,6 +137,10 @@ impl RosLink for Ros2Link {
         }
     }
 
+    fn has_ended(&self) -> bool {
+        self.spinning.has_ended()
+    }
+
     fn close(&self, patience: Duration) {
         if !self.spinning.stop(patience) {
             tracing::debug!("ros2 did not close within {patience:?}");

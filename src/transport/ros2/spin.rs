@@ -67,6 +67,7 @@ impl Reader {
 pub(super) struct Spinning {
     readers: Sender<Reader>,
     stop: Arc<AtomicBool>,
+    has_ended: Arc<AtomicBool>,
     stopped: Mutex<Receiver<()>>,
 }
 
@@ -76,18 +77,26 @@ impl Spinning {
         let (end, stopped) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
         let its_stop = Arc::clone(&stop);
+        let has_ended = Arc::<AtomicBool>::default();
+        let its_end = Arc::clone(&has_ended);
         thread::Builder::new().name("ros2".to_owned()).spawn(move || {
             let spinning = AssertUnwindSafe(|| spin(&node, &new_readers, &its_stop));
             if let Err(panic) = panic::catch_unwind(spinning) {
                 let reason = words::panic_message(&*panic);
                 tracing::error!("ros2: the node hears nothing any more, and leaves: {reason}");
             }
+            its_end.store(true, Ordering::Release);
             // Everybody sees it leave; what is still published is refused from here on.
             drop(node.lock().take());
             // Nobody may be waiting.
             let _ = end.send(());
         })?;
-        Ok(Self { readers, stop, stopped: Mutex::new(stopped) })
+        Ok(Self { readers, stop, has_ended, stopped: Mutex::new(stopped) })
+    }
+
+    /// Whether the thread has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
     }
 
     /// Calls `read` whenever something may have come, until the answer is dropped.
