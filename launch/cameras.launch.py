@@ -1,6 +1,6 @@
 """Several cameras in one Owlet node: they share the model and go through it together.
 
-    ros2 launch owlet cameras.launch.py prompts:='a mug' \\
+    ros2 launch owlet cameras.launch.py model:=owlvit-base-patch32 prompts:='a mug' \\
         cameras:='front=/front/image_raw; rear=/rear/image_raw'
 
 A camera is NAME=IMAGE, or NAME=IMAGE,CAMERA_INFO,DEPTH. Without CAMERA_INFO the calibration is the

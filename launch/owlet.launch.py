@@ -1,7 +1,9 @@
 """One Owlet node. `ros2 launch owlet owlet.launch.py --show-args` lists the arguments.
 
-    ros2 launch owlet owlet.launch.py image:=/camera/color/image_raw prompts:='a mug; a bowl'
+    ros2 launch owlet owlet.launch.py model:=owlvit-base-patch32 image:=/camera/color/image_raw \\
+        prompts:='a mug; a bowl'
 
+The default model, owlet-nano, knows simulated things only (`ros2 run owlet owlet pull …`).
 An argument that is not given leaves its parameter to `params_file`, or else to the node's default.
 """
 
@@ -46,7 +48,8 @@ AROUND = ['camera_info', 'depth', 'depth_camera_info']
 ARGUMENTS = [
     DeclareLaunchArgument(
         'model', default_value='',
-        description='Model: a known name (`owlet models` lists them) or a folder'),
+        description='Model: a known name (`owlet models` lists them) or a folder. Not given: what '
+                    'params_file says, or else owlet-nano, which knows simulated things only'),
     DeclareLaunchArgument(
         'device', default_value='',
         description='Where the model runs: auto, cpu, cuda or cuda:N'),
