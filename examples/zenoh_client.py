@@ -1,6 +1,7 @@
-"""A robot without ROS that asks an Owlet node over zenoh (`pip install eclipse-zenoh`).
+"""A robot without ROS that asks an Owlet node over zenoh. Needs the package eclipse-zenoh, which
+the Python of `make setup` has.
 
-usage: python examples/zenoh_client.py PICTURE --prompt TEXT [--prompt TEXT]
+usage: .cache/venv/bin/python examples/zenoh_client.py PICTURE --prompt TEXT [--prompt TEXT]
            [--node owlet] [--connect tcp/127.0.0.1:7447]
 
 Prints three lines of JSON: the prompts that are in use now, what the node finds in the picture when

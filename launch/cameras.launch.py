@@ -1,11 +1,12 @@
 """Several cameras in one Owlet node: they share the model and go through it together.
 
-    ros2 launch owlet cameras.launch.py prompts:='a mug' \\
+    ros2 launch owlet cameras.launch.py model:=owlvit-base-patch32 prompts:='a mug' \\
         cameras:='front=/front/image_raw; rear=/rear/image_raw'
 
 A camera is NAME=IMAGE, or NAME=IMAGE,CAMERA_INFO,DEPTH. Without CAMERA_INFO the calibration is the
 `camera_info` beside the images. What is found goes out on /owlet/NAME/detections. All arguments of
-owlet.launch.py but image, camera_info and depth hold here as well.
+owlet.launch.py but those of single topics (image, camera_info, depth, depth_camera_info) hold here
+as well.
 """
 
 from launch import LaunchDescription

@@ -1,7 +1,9 @@
 """One Owlet node. `ros2 launch owlet owlet.launch.py --show-args` lists the arguments.
 
-    ros2 launch owlet owlet.launch.py image:=/camera/color/image_raw prompts:='a mug; a bowl'
+    ros2 launch owlet owlet.launch.py model:=owlvit-base-patch32 image:=/camera/color/image_raw \\
+        prompts:='a mug; a bowl'
 
+The default model, owlet-nano, knows simulated things only (`ros2 run owlet owlet pull …`).
 An argument that is not given leaves its parameter to `params_file`, or else to the node's default.
 """
 
@@ -40,10 +42,14 @@ PARAMETERS = {
     'use_sim_time': flag,
 }
 
+# Topics that belong to those of images, by the node's names for them.
+AROUND = ['camera_info', 'depth', 'depth_camera_info']
+
 ARGUMENTS = [
     DeclareLaunchArgument(
         'model', default_value='',
-        description='Model: a known name (`owlet models` lists them) or a folder'),
+        description='Model: a known name (`owlet models` lists them) or a folder. Not given: what '
+                    'params_file says, or else owlet-nano, which knows simulated things only'),
     DeclareLaunchArgument(
         'device', default_value='',
         description='Where the model runs: auto, cpu, cuda or cuda:N'),
@@ -64,7 +70,11 @@ ARGUMENTS = [
         description='Topic of the calibration of the camera'),
     DeclareLaunchArgument(
         'depth', default_value='depth',
-        description='Topic of depth images that lie on the images, for places in space'),
+        description='Topic of depth images, for places in space. Where they do not lie on the '
+                    'images they need depth_camera_info, and tf between the two cameras'),
+    DeclareLaunchArgument(
+        'depth_camera_info', default_value='depth_camera_info',
+        description='Topic of the calibration of the depth camera'),
     DeclareLaunchArgument(
         'cameras', default_value='',
         description='Names of several cameras, parted by semicolons, instead of image, camera_info '
@@ -74,12 +84,13 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         'namespace', default_value='', description='Namespace of the node'),
     DeclareLaunchArgument(
-        'autostart', default_value='true',
-        description='Whether the node configures and activates itself; false leaves that to a '
-                    'lifecycle manager'),
+        'autostart', default_value='',
+        description='true or false: whether the node configures and activates itself; false leaves '
+                    'that to a lifecycle manager. Not given: what params_file says, or else true'),
     DeclareLaunchArgument(
-        'use_sim_time', default_value='false',
-        description='Whether the time is that of /clock'),
+        'use_sim_time', default_value='',
+        description='true or false: whether the time is that of /clock, for the node and for rviz. '
+                    'Not given: what params_file says for the node, or else false'),
     DeclareLaunchArgument(
         'params_file', default_value='',
         description='Parameter file of the node; arguments that are given win over it'),
@@ -110,8 +121,8 @@ def overrides(context):
     return values
 
 
-def node(context):
-    """The node, and its end as the end of the launch."""
+def nodes(context):
+    """The node, its end as the end of the launch, and rviz where it is asked for."""
     params_file = LaunchConfiguration('params_file').perform(context)
     if params_file and not os.path.isfile(params_file):
         raise RuntimeError(f'launch argument params_file: there is no file {params_file!r}')
@@ -121,11 +132,14 @@ def node(context):
         for name, topic in [
             ('image', image),
             ('image/compressed', f'{image}/compressed'),
-            ('camera_info', LaunchConfiguration('camera_info').perform(context)),
-            ('depth', LaunchConfiguration('depth').perform(context)),
+            *[(name, LaunchConfiguration(name).perform(context)) for name in AROUND],
         ]
         if name != topic
     ]
+    given = overrides(context)
+    # An empty set of parameters is none that rcl would read.
+    nodes_own = [parameters for parameters in (params_file, given) if parameters]
+    clock = {name: given[name] for name in given if name == 'use_sim_time'}
     return [
         Node(
             package='owlet',
@@ -134,22 +148,23 @@ def node(context):
             namespace=LaunchConfiguration('namespace'),
             arguments=['run', '--transport', LaunchConfiguration('transport')],
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-            parameters=([params_file] if params_file else []) + [overrides(context)],
+            parameters=nodes_own,
             remappings=remappings,
             output='screen',
             emulate_tty=True,
             on_exit=Shutdown(reason='the node has ended'),
-        )
+        ),
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            arguments=[
+                '-d', PathJoinSubstitution([FindPackageShare('owlet'), 'launch', 'owlet.rviz'])],
+            parameters=[clock] if clock else [],
+            condition=IfCondition(LaunchConfiguration('rviz')),
+        ),
     ]
 
 
 def generate_launch_description():
     """All of it."""
-    rviz = Node(
-        package='rviz2',
-        executable='rviz2',
-        arguments=['-d', PathJoinSubstitution([FindPackageShare('owlet'), 'launch', 'owlet.rviz'])],
-        parameters=[{'use_sim_time': LaunchConfiguration('use_sim_time')}],
-        condition=IfCondition(LaunchConfiguration('rviz')),
-    )
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=node), rviz])
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=nodes)])

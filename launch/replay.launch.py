@@ -1,6 +1,7 @@
 """A recording played through a live Owlet node, on the recording's clock.
 
-    ros2 launch owlet replay.launch.py bag:=my_bag image:=/camera/image_raw prompts:='a mug'
+    ros2 launch owlet replay.launch.py bag:=my_bag model:=owlvit-base-patch32 \\
+        image:=/camera/image_raw prompts:='a mug'
 
 The recording starts once the node has published its prompts, and the launch ends after it. All
 arguments of owlet.launch.py hold here as well. As on a robot, frames that come while the model is

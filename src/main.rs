@@ -77,7 +77,8 @@ No frame is dropped, and two runs give the same detections.jsonl and the same me
     #[command(after_help = "\
 Examples:
   owlet run --model owlvit-base-patch32 --prompt 'a mug' --connect tcp/192.168.1.10:7447
-  owlet run --transport rmw_zenoh --prompt 'a mug' --ros-args -r image:=/camera/image_raw
+  owlet run --transport rmw_zenoh --model owlvit-base-patch32 --prompt 'a mug' \\
+        --ros-args -r image:=/camera/image_raw
 
 Topics of the node called owlet in ROS 2 (--node gives it another name and a namespace):
   image, image/compressed       in: sensor_msgs/Image, CompressedImage
@@ -86,7 +87,7 @@ Topics of the node called owlet in ROS 2 (--node gives it another name and a nam
   ~/vision_info                 out: vision_msgs/VisionInfo, for who comes later, too
   camera_info, depth, /tf       in, for ~/detections_3d: vision_msgs/Detection3DArray in metres
   ~/prompts                     in, out: owlet_msgs/PromptSet
-  ~/set_prompts, ~/get_prompts, ~/detect   services of owlet_msgs
+  ~/set_prompts, ~/get_prompts, ~/detect, ~/teach   services of owlet_msgs
   /diagnostics                  out every second: why there is nothing
 It is a managed node with parameters (`ros2 lifecycle`, `ros2 param`), which loads its model and
 takes images at once unless `autostart` is false. Where the model cannot be loaded it waits to be
@@ -98,6 +99,7 @@ Keys over plain zenoh:
   owlet/owlet/overlay/<camera>        out: JPEG with the boxes, while somebody subscribes
   owlet/owlet/prompts                 get, put: the prompt set, in the form of a prompts file
   owlet/owlet/detect                  get with an image as payload: JSON detections
+  owlet/owlet/teach                   get with a picture and a name: shows a thing
   owlet/owlet/status                  out every second, get: why there is nothing
 Frames that the model has no time for are dropped, the newest stays; the status counts them.
 Where a router is asked for that cannot be reached, the start fails. TLS, access control and shared

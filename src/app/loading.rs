@@ -80,7 +80,7 @@ pub(crate) fn find_model(name: &str, task: Task) -> anyhow::Result<ModelDir> {
         ))
         .into()),
         (Some(found), Task::Classify) if found != "clip" => Err(Refused(format!(
-            "classifier: expected a CLIP, as of `owlet pull clip-vit-base-patch32`, found {name} \
+            "classifier: expected a CLIP, as of `owlet pull clip-vit-base-patch16`, found {name} \
              ({found})"
         ))
         .into()),

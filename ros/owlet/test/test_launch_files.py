@@ -1,5 +1,5 @@
-"""The launch files, run by launch itself with programs in place of `owlet` and `ros2` that only write
-down how they were called."""
+"""The launch files, run by launch itself with programs in place of `owlet`, `ros2` and `rviz2` that only
+write down how they were called."""
 
 import json
 import os
@@ -16,8 +16,8 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 SOURCE = Path(os.environ.get('OWLET_SOURCE', Path(__file__).parents[3]))
 
-# Notes its arguments and the parameter files among them; stays until it is told to go where
-# STAYS is set.
+# Notes its arguments and the parameter files among them. The node, whose end is that of the launch,
+# stays until it is told to go where STAYS is set, or until the program that WAITS_FOR names was called.
 PROGRAM = '''
     #!{python}
     import json, os, signal, sys, time
@@ -29,6 +29,10 @@ PROGRAM = '''
         log.write(json.dumps(called) + chr(10))
     if {name!r} == 'owlet' and 'STAYS' in os.environ:
         time.sleep(60)
+    if {name!r} == 'owlet' and 'WAITS_FOR' in os.environ:
+        awaited, until = json.dumps({{'program': os.environ['WAITS_FOR']}})[:-1], time.time() + 60
+        while awaited not in open({log!r}).read() and time.time() < until:
+            time.sleep(0.05)
 '''
 
 
@@ -38,8 +42,9 @@ def run(tmp_path, monkeypatch):
     log = tmp_path / 'called.jsonl'
     index = tmp_path / 'share/ament_index/resource_index/packages'
     index.mkdir(parents=True)
-    (index / 'owlet').touch()
-    for folder, name in [('lib/owlet', 'owlet'), ('bin', 'ros2')]:
+    for package in ('owlet', 'rviz2'):
+        (index / package).touch()
+    for folder, name in [('lib/owlet', 'owlet'), ('lib/rviz2', 'rviz2'), ('bin', 'ros2')]:
         (tmp_path / folder).mkdir(parents=True)
         program = tmp_path / folder / name
         text = textwrap.dedent(PROGRAM).strip()
@@ -87,7 +92,28 @@ def test_without_arguments_the_node_keeps_its_defaults(run):
     assert code == 0
     assert called['arguments'][:4] == ['run', '--transport', 'ros2', '--ros-args']
     assert remaps(called) == {'__node': 'owlet', '__ns': '/'}
+    assert called['files'] == []
+
+
+def test_an_argument_that_is_not_given_leaves_the_params_file_its_word(run, tmp_path):
+    params_file = tmp_path / 'params.yaml'
+    params_file.write_text('/**: {ros__parameters: {autostart: false, use_sim_time: true}}')
+    [called], _ = run('owlet.launch.py', params_file=str(params_file))
+    assert parameters(called) == {'autostart': False, 'use_sim_time': True}
+    [_, called], _ = run(
+        'owlet.launch.py', params_file=str(params_file), autostart='true', use_sim_time='false')
     assert parameters(called) == {'autostart': True, 'use_sim_time': False}
+
+
+@pytest.mark.parametrize('use_sim_time', [None, True, False])
+def test_rviz_gets_the_clock_that_was_asked_for(run, monkeypatch, use_sim_time):
+    monkeypatch.setenv('WAITS_FOR', 'rviz2')
+    given = {} if use_sim_time is None else {'use_sim_time': str(use_sim_time).lower()}
+    called, _ = run('owlet.launch.py', rviz='true', **given)
+    [rviz] = [each for each in called if each['program'] == 'rviz2']
+    [config] = [each for each in rviz['arguments'] if each.endswith('.rviz')]
+    assert (SOURCE / 'launch' / Path(config).name).is_file()
+    assert parameters(rviz).get('use_sim_time') == use_sim_time
 
 
 def test_every_argument_reaches_the_node(run, tmp_path):
@@ -96,14 +122,14 @@ def test_every_argument_reaches_the_node(run, tmp_path):
     [called], _ = run(
         'owlet.launch.py', model='owlvit-base-patch32', device='cuda:1', prompts='a mug; a bowl',
         prompts_file='/cfg/prompts.yaml', threshold='0.25', image='/cam/image_raw',
-        camera_info='/cam/camera_info', depth='/cam/depth', name='eyes', namespace='cell',
-        autostart='false', use_sim_time='true', params_file=str(params_file),
-        transport='rmw_zenoh', log_level='debug')
+        camera_info='/cam/camera_info', depth='/cam/depth', depth_camera_info='/cam/depth_info',
+        name='eyes', namespace='cell', autostart='false', use_sim_time='true',
+        params_file=str(params_file), transport='rmw_zenoh', log_level='debug')
     assert called['arguments'][:3] == ['run', '--transport', 'rmw_zenoh']
     assert remaps(called) == {
         '__node': 'eyes', '__ns': '/cell', 'image': '/cam/image_raw',
         'image/compressed': '/cam/image_raw/compressed', 'camera_info': '/cam/camera_info',
-        'depth': '/cam/depth',
+        'depth': '/cam/depth', 'depth_camera_info': '/cam/depth_info',
     }
     assert parameters(called) == {
         'model': 'owlvit-base-patch32', 'device': 'cuda:1', 'prompts': ('a mug', 'a bowl'),

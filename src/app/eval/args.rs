@@ -19,11 +19,11 @@ category is asked on every image, and detections are made as by `owlet detect`, 
 threshold (--min-score) and max_detections=10000 unless --param says otherwise. The numbers are
 those of pycocotools on the same boxes.
 
-With masks (--param segmenter=NAME, or a model that segments by text), and a dataset that has them as
-run-length codes, masks are measured too: AP by their overlap (`segm` of pycocotools), and at the
-thresholds in use the mean overlap of objects with what was drawn for them, of their boundaries
-(Boundary IoU, 2 % of the diagonal), and of whole classes. Each detection costs a mask, so
-max_detections is 100 then.
+With masks (--param segmenter=NAME, or a model that segments by text), and a dataset that has them
+(run-length codes or polygons), masks are measured too: AP by their overlap (`segm` of pycocotools),
+and at the thresholds in use the mean overlap of objects with what was drawn for them, of their
+boundaries (Boundary IoU, 2 % of the diagonal), and of whole classes. Each detection costs a mask,
+so max_detections is 100 then.
 
 Written to the folder of --out, at the end:
   eval.json      all numbers, settings, fingerprints of model and dataset, what was skipped

@@ -43,7 +43,7 @@ pub(super) const MODELS: &[Parameter] = &[
                       prompts file) fits each thing that was found: a CLIP, by name or folder. \
                       Empty for none; prompts with finer labels are refused then.",
         changes: Changes::WhenConfigured,
-        example: Some("clip-vit-base-patch32"),
+        example: Some("clip-vit-base-patch16"),
         kind: ParameterKind::Text {
             form: "the name of a model, the path of a folder, or nothing",
             get: |config| config.classifier.clone().unwrap_or_default(),
