@@ -86,6 +86,8 @@ Topics of the node called owlet in ROS 2 (--node gives it another name and a nam
   ~/overlay/compressed          out: sensor_msgs/CompressedImage, drawn while somebody listens
   ~/vision_info                 out: vision_msgs/VisionInfo, for who comes later, too
   camera_info, depth, /tf       in, for ~/detections_3d: vision_msgs/Detection3DArray in metres
+  ~/instances, ~/labels         out, where masks are made
+  ~/pick, ~/picks, ~/heightmap, ~/cloud   out, where parameters ask for them
   ~/prompts                     in, out: owlet_msgs/PromptSet
   ~/set_prompts, ~/get_prompts, ~/detect, ~/teach   services of owlet_msgs
   /diagnostics                  out every second: why there is nothing
@@ -96,6 +98,7 @@ configured again.
 Keys over plain zenoh:
   owlet/owlet/camera/<camera>/image   in: JPEG, PNG, or raw with a described layout
   owlet/owlet/detections/<camera>     out: JSON for each frame that was looked at
+  owlet/owlet/detections_3d/<camera>  out, where there is depth: JSON with places in metres
   owlet/owlet/overlay/<camera>        out: JPEG with the boxes, while somebody subscribes
   owlet/owlet/prompts                 get, put: the prompt set, in the form of a prompts file
   owlet/owlet/detect                  get with an image as payload: JSON detections

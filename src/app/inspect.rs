@@ -68,6 +68,7 @@ fn use_in_words(topic: &TopicInspection) -> String {
         Some(UsedAs::Color) => "colour".to_owned(),
         Some(UsedAs::Depth) => "depth".to_owned(),
         Some(UsedAs::Calibration) => "calibration".to_owned(),
+        Some(UsedAs::Transforms) => "transforms".to_owned(),
         None => format!("no: {}", topic.reason.as_deref().unwrap_or("unknown")),
     }
 }

@@ -44,7 +44,8 @@ impl Node {
                     let mut tracker = tracker.lock().unwrap_or_else(PoisonError::into_inner);
                     tracker.assign(&mut detections);
                 }
-                let record = LiveRecord { frame: record(&detections, self.polygons), stamp_from };
+                let record =
+                    || LiveRecord { frame: record(&detections, self.polygons), stamp_from };
                 output.detections(&name, &record, Some(&detections));
                 // With picks it is drawn when they are known.
                 if !self.space.draws_picks(&name) {
@@ -66,8 +67,11 @@ impl Node {
             Outcome::Failed(failure) => {
                 tracing::debug!("{}: {}", failure.frame.camera, failure.reason);
                 let prompts = self.prompts.in_use();
-                let frame = FrameRecord::of_failure(&failure.frame, &prompts, &failure.reason);
-                output.detections(&name, &LiveRecord { frame, stamp_from }, None);
+                let record = || LiveRecord {
+                    frame: FrameRecord::of_failure(&failure.frame, &prompts, &failure.reason),
+                    stamp_from,
+                };
+                output.detections(&name, &record, None);
                 let at = self.clock.moment();
                 self.cameras.update(key, |camera| {
                     camera.unanswered_since = None;

@@ -389,8 +389,10 @@ impl Node {
                 }
             };
             let places = &located.places;
-            let record = record(&found, self.polygons).with_places(places);
-            let record = LiveRecord { frame: record, stamp_from: frame.stamp_from.name() };
+            let record = || LiveRecord {
+                frame: record(&found, self.polygons).with_places(places),
+                stamp_from: frame.stamp_from.name(),
+            };
             output.places(&camera, &record, &found, places);
             if self.space.picks {
                 self.draw(&camera, &frame, &found, Some(places));

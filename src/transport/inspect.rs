@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::types::Picture;
+use crate::wire::Message as _;
+use crate::wire::tf2_msgs::TFMessage;
 
 use super::frames::{TopicForm, frame_from_message, usable};
 use super::rosbag2::{
@@ -78,6 +80,8 @@ pub enum UsedAs {
     Depth,
     /// Calibration of a camera.
     Calibration,
+    /// Transforms between frames.
+    Transforms,
 }
 
 /// What a topic's pictures look like.
@@ -238,6 +242,9 @@ fn judge(
     let unused = |reason: String| (None, None, Some(reason));
     if !topic.is_readable() {
         return unused(format!("encoded as {:?}; only \"cdr\" can be read", topic.encoding));
+    }
+    if *topic.message_type == *TFMessage::TYPE {
+        return (None, Some(UsedAs::Transforms), None);
     }
     match (usable(&topic.message_type), first) {
         (Err(reason), _) => unused(reason.to_owned()),

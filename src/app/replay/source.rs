@@ -88,6 +88,7 @@ fn why_not(topic: &TopicInspection) -> String {
         Some(UsedAs::Color) => "colour images".to_owned(),
         Some(UsedAs::Depth) => "depth images: nothing to detect in them".to_owned(),
         Some(UsedAs::Calibration) => "a calibration".to_owned(),
+        Some(UsedAs::Transforms) => "transforms".to_owned(),
         None => topic.reason.clone().unwrap_or_else(|| "it cannot be used".to_owned()),
     }
 }

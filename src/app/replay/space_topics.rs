@@ -3,8 +3,6 @@
 use owlet::config::Config;
 use owlet::transport::inspect::{Inspection, TopicInspection, UsedAs};
 use owlet::types::LocateMode;
-use owlet::wire::Message;
-use owlet::wire::tf2_msgs::TFMessage;
 
 use super::super::Refused;
 use super::source::Topic;
@@ -51,7 +49,7 @@ impl SpaceTopics {
             is_wanted.then(|| camera_topics(recording, &image.name, depth))
         });
         let cameras: Vec<_> = cameras.collect();
-        let is_tf = |topic: &&TopicInspection| topic.message_type == TFMessage::TYPE;
+        let is_tf = |topic: &&TopicInspection| topic.used_as == Some(UsedAs::Transforms);
         let transforms = match cameras.is_empty() {
             true => Vec::new(),
             false => recording.topics.iter().filter(is_tf).map(|tf| tf.name.clone()).collect(),

@@ -223,10 +223,14 @@ pub trait LiveTransport: NodeOutput {
     fn close(&self, patience: Duration);
 }
 
+/// Makes the record of a frame, for outputs that need it: run lengths and outlines of masks take
+/// their time.
+pub type MakeRecord<'a> = &'a dyn Fn() -> LiveRecord;
+
 /// What a node gives out. What cannot be sent is logged: the node goes on.
 pub trait NodeOutput: Send + Sync {
     /// What was found in a frame; `found` is `None` where the model failed on it.
-    fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>);
+    fn detections(&self, camera: &str, record: MakeRecord<'_>, found: Option<&FrameDetections>);
 
     /// The prompt set that is in use from now on: every frame that is looked at after this was
     /// looked at with it. `model` is what looks for them.
@@ -238,7 +242,7 @@ pub trait NodeOutput: Send + Sync {
     fn places(
         &self,
         camera: &str,
-        record: &LiveRecord,
+        record: MakeRecord<'_>,
         found: &FrameDetections,
         places: &FramePlaces,
     );

@@ -13,11 +13,10 @@ use super::teach::serve_teach;
 use super::topics::Out;
 use super::{Held, LinkError, Qos, RosLink};
 use crate::transport::live::{
-    Connections, LiveTransport, NodeClock, NodeInput, NodeOutput, SpaceKeys, SpaceOutputs, Status,
-    TransportError, WaitsFor,
+    Connections, LiveTransport, MakeRecord, NodeClock, NodeInput, NodeOutput, SpaceKeys,
+    SpaceOutputs, Status, TransportError, WaitsFor,
 };
 use crate::transport::masks::MaskPictures;
-use crate::transport::records::LiveRecord;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap, PromptSet};
 use crate::wire::Message;
 use crate::wire::diagnostic_msgs::DiagnosticArray;
@@ -299,7 +298,7 @@ impl LiveTransport for RosTransport {
 }
 
 impl NodeOutput for RosTransport {
-    fn detections(&self, camera: &str, _record: &LiveRecord, found: Option<&FrameDetections>) {
+    fn detections(&self, camera: &str, _record: MakeRecord<'_>, found: Option<&FrameDetections>) {
         // A frame that the model failed on gives no message: an empty one would say that nothing is
         // there.
         if let (Some(camera), Some(found)) = (self.active_camera(camera), found) {
@@ -317,7 +316,7 @@ impl NodeOutput for RosTransport {
     fn places(
         &self,
         camera: &str,
-        _record: &LiveRecord,
+        _record: MakeRecord<'_>,
         found: &FrameDetections,
         places: &FramePlaces,
     ) {

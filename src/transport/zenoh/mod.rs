@@ -7,9 +7,9 @@
 //! | `owlet/N/camera/*/image`, or the key expressions asked for | in | an image |
 //! | `depth`, `camera_info`, `depth_camera_info` beside an image's key | in | see [`space`] |
 //! | `owlet/N/tf`, `owlet/N/tf_static` | in, and asked for at start | see [`space`] |
-//! | `owlet/N/detections/<camera>` | out | JSON ([`LiveRecord`]) |
+//! | `owlet/N/detections/<camera>` | out | JSON ([`LiveRecord`](super::records::LiveRecord)) |
 //! | `owlet/N/detections_cdr/<camera>` | out, where asked for | `vision_msgs/msg/Detection2DArray` |
-//! | `owlet/N/detections_3d/<camera>` | out, where places are looked for | JSON ([`LiveRecord`]) |
+//! | `owlet/N/detections_3d/<camera>` | out, where places are looked for | JSON ([`LiveRecord`](super::records::LiveRecord)) |
 //! | `owlet/N/detections_3d_cdr/<camera>` | out, where asked for | `vision_msgs/msg/Detection3DArray` |
 //! | `owlet/N/pick/<camera>` | out, where picks are looked for and there is one | JSON ([`BestPickRecord`](super::records::BestPickRecord)) |
 //! | `owlet/N/pick_cdr/<camera>` | the same, where asked for | `geometry_msgs/msg/PoseStamped` |
@@ -20,6 +20,7 @@
 //! | `owlet/N/prompts` | put, get | JSON or YAML in the form of a prompts file |
 //! | `owlet/N/prompts/answer` | out | what became of a put |
 //! | `owlet/N/detect` | get | an image in, as attachment prompts of its own, JSON back |
+//! | `owlet/N/teach` | get | a picture and a name, a pair of the bank, or what to forget |
 //! | `owlet/N/status` | out, get | JSON ([`Status`]) |
 //! | `owlet/N` | liveliness token, while the node is active | |
 
@@ -61,10 +62,9 @@ use self::space::DepthPayload;
 use self::teach::answer_prompts;
 use super::closing;
 use super::live::{
-    CameraPart, Connections, LiveTransport, NodeInput, NodeOutput, PromptsAnswer, PromptsRecord,
-    PromptsRefused, SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
+    CameraPart, Connections, LiveTransport, MakeRecord, NodeInput, NodeOutput, PromptsAnswer,
+    PromptsRecord, PromptsRefused, SpaceKeys, Status, TransformKind, TransportError, WaitsFor, now,
 };
-use super::records::LiveRecord;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap, PromptSet};
 
 /// A session with everything that a node declares in it. Dropping it undeclares all.
@@ -107,6 +107,10 @@ impl ZenohOptions {
 }
 
 impl ZenohTransport {
+    fn is_active(&self) -> bool {
+        self.is_active.load(Ordering::Acquire)
+    }
+
     /// Opens the session. Nothing is taken from it before it is served.
     ///
     /// # Errors
@@ -307,8 +311,8 @@ impl LiveTransport for ZenohTransport {
 }
 
 impl NodeOutput for ZenohTransport {
-    fn detections(&self, camera: &str, record: &LiveRecord, found: Option<&FrameDetections>) {
-        if self.is_active.load(Ordering::Acquire) {
+    fn detections(&self, camera: &str, record: MakeRecord<'_>, found: Option<&FrameDetections>) {
+        if self.is_active() {
             self.publishers.detections(camera, record, found);
         }
     }
@@ -319,15 +323,17 @@ impl NodeOutput for ZenohTransport {
     fn places(
         &self,
         camera: &str,
-        record: &LiveRecord,
+        record: MakeRecord<'_>,
         found: &FrameDetections,
         places: &FramePlaces,
     ) {
-        self.publishers.places(camera, record, found, places);
+        if self.is_active() {
+            self.publishers.places(camera, record, found, places);
+        }
     }
 
     fn wants_cloud(&self, camera: &str) -> bool {
-        self.publishers.wants_cloud(camera)
+        self.is_active() && self.publishers.wants_cloud(camera)
     }
 
     fn cloud(&self, camera: &str, cloud: &Cloud) {
@@ -335,7 +341,7 @@ impl NodeOutput for ZenohTransport {
     }
 
     fn wants_heightmap(&self, camera: &str) -> bool {
-        self.publishers.wants_heightmap(camera)
+        self.is_active() && self.publishers.wants_heightmap(camera)
     }
 
     fn heightmap(&self, camera: &str, map: &Heightmap) {
@@ -347,7 +353,7 @@ impl NodeOutput for ZenohTransport {
     }
 
     fn wants_overlay(&self, camera: &str) -> bool {
-        self.publishers.wants_overlay(camera)
+        self.is_active() && self.publishers.wants_overlay(camera)
     }
 
     fn overlay(&self, camera: &str, header: &FrameHeader, jpeg: Vec<u8>) {

@@ -11,9 +11,9 @@ use zenoh::pubsub::Publisher;
 use zenoh::{Session, Wait};
 
 use super::super::heightmaps::HeightmapPictures;
-use super::super::live::{PromptsAnswer, PromptsRecord, SpaceOutputs};
+use super::super::live::{MakeRecord, PromptsAnswer, PromptsRecord, SpaceOutputs};
 use super::super::masks::MaskPictures;
-use super::super::records::{BestPickRecord, LiveRecord};
+use super::super::records::BestPickRecord;
 use super::keys::Keys;
 use crate::types::{Cloud, FrameDetections, FrameHeader, FramePlaces, Heightmap};
 use crate::wire::Message;
@@ -69,12 +69,12 @@ impl Publishers {
     pub(super) fn places(
         &self,
         camera: &str,
-        record: &LiveRecord,
+        record: MakeRecord<'_>,
         found: &FrameDetections,
         places: &FramePlaces,
     ) {
         let Some(publishers) = self.space_of(camera) else { return };
-        let sent = publishers.detections.put(to_json(record)).wait();
+        let sent = publishers.detections.put(to_json(&record())).wait();
         log(&self.session, publishers.detections.key_expr(), sent);
         if let Some(publisher) = &publishers.cdr {
             let message = detection_3d_array(found, places).encode();
@@ -126,11 +126,11 @@ impl Publishers {
     pub(super) fn detections(
         &self,
         camera: &str,
-        record: &LiveRecord,
+        record: MakeRecord<'_>,
         found: Option<&FrameDetections>,
     ) {
         let Some(publishers) = self.of(camera) else { return };
-        let sent = publishers.detections.put(to_json(record)).wait();
+        let sent = publishers.detections.put(to_json(&record())).wait();
         log(&self.session, publishers.detections.key_expr(), sent);
         if let (Some(publisher), Some(found)) = (&publishers.cdr, found) {
             let message = detection_2d_array(found).encode();

@@ -27,6 +27,10 @@ fn a_recording_is_told_as_a_table_and_as_json() {
     assert_eq!(keys(&topic["picture"]), ["encoding", "width", "height", "frame_id"]);
     assert!(json["losses"]["losses"].as_array().unwrap().is_empty());
 
+    let table = run(words!["inspect", gallery().with_file_name("tabletop")], 0);
+    let tf = table.stdout.lines().find(|line| line.trim().starts_with("/tf "));
+    assert!(tf.is_some_and(|line| line.trim().ends_with("transforms")), "{table}");
+
     // The file alone is a recording, too.
     let file = run(words!["inspect", gallery().join("gallery.mcap"), "--json"], 0).json();
     assert_eq!(file["message_count"], 48);
