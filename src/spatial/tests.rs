@@ -360,10 +360,9 @@ fn what_is_missing_is_waited_for_and_then_named() {
     let view = whole.answer(Stamp(0)).unwrap().unwrap();
     let image = image::RgbImage::from_pixel(SIZE[0], SIZE[1], image::Rgb([1, 2, 3]));
     let nowhere = PixelBox::from_corners([5.0, 5.0, 5.0, 9.0]);
-    let located = view.locate(
-        &found("optical", &[nowhere, pixels]),
-        Extras { cloud: Some(&image), ..Extras::default() },
-    );
+    let mut found = found("optical", &[nowhere, pixels]);
+    let with_cloud = Extras { cloud: Some(&image), ..Extras::default() };
+    let located = view.locate(&found, with_cloud);
     assert_eq!(located.places.places[0].as_ref().unwrap_err().kind, NoPlaceKind::BadBox);
     let cloud = located.cloud.unwrap();
     assert_eq!(cloud.points.len(), located.places.places[1].as_ref().unwrap().points);
@@ -371,6 +370,13 @@ fn what_is_missing_is_waited_for_and_then_named() {
         assert_eq!((point.rgb, point.instance), ([1, 2, 3], 2));
         let [x, y, z] = point.position_m;
         assert!((-0.01..0.21).contains(&x) && y.abs() < 0.11 && (-0.06..0.16).contains(&z));
+    }
+    // With ids over time points have them, and none where their object has none yet.
+    for (id, instance) in [(Some(40_000), 40_000), (None, 0)] {
+        found.track_ids = Some(vec![Some(7), id]);
+        let with_ids = view.locate(&found, with_cloud).cloud.unwrap();
+        assert_eq!(with_ids.points.len(), cloud.points.len());
+        assert!(with_ids.points.iter().all(|point| point.instance == instance));
     }
     let answer = whole.answer(Stamp(0)).unwrap().map(|_| ()).unwrap_err();
     assert_eq!(answer.kind, NoPlaceKind::Late, "an image is answered once");

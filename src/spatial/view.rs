@@ -89,7 +89,8 @@ impl LocatedFrame {
 }
 
 impl View {
-    /// Where the detections of the image are. The depth picture is decoded now, unless there are no
+    /// Where the detections of the image are; those of a cloud's points are told by their
+    /// [`instance_number`](FrameDetections::instance_number). The depth picture is decoded now, unless there are no
     /// detections and nothing else is made of it.
     #[must_use]
     pub fn locate(&self, found: &FrameDetections, extras: Extras<'_>) -> LocatedFrame {
@@ -135,7 +136,7 @@ impl View {
             }
         };
         let mut points = Vec::new();
-        let places = found.detections.iter().zip(1_u32..).map(|(detection, instance)| {
+        let places = found.detections.iter().enumerate().map(|(index, detection)| {
             // A mask says better than a box what is the object; an empty one says nothing.
             let mask = detection.mask.as_ref().map(|found| &found.mask);
             let region = match mask.filter(|mask| !mask.is_empty()) {
@@ -144,6 +145,7 @@ impl View {
             };
             let foreground = scene.foreground(&region, &self.settings).map_err(no_place)?;
             if let Some(image) = extras.cloud {
+                let instance = found.instance_number(index).unwrap_or(0).into();
                 points.extend(foreground.coloured(image).into_iter().map(|point| CloudPoint {
                     position_m: self.to_target(point.position),
                     rgb: point.rgb,

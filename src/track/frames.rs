@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::types::FrameDetections;
 
-use super::{Observation, Outcome, TrackState, Tracker, TrackerSettings};
+use super::{Observation, Outcome, Tracker, TrackerSettings};
 
 /// Gives the detections of each camera's frames ids that stay the same from frame to frame. Each
 /// camera has a tracker of its own, so that ids say nothing across cameras.
@@ -23,8 +23,9 @@ impl FrameTracker {
     }
 
     /// Sets the ids of a frame's detections. A detection has none until its object was seen in two
-    /// frames, and in a frame that comes late. Where the clock was set back all tracks of the
-    /// camera end, and no id is used again.
+    /// frames, and in a frame that comes late. Ids of a camera are counted from 1 to 65535 and then
+    /// from 1 again, past those of objects that are still kept in mind: no two objects have one at
+    /// the same time. Where the clock was set back all tracks of the camera end; ids are counted on.
     pub fn assign(&mut self, found: &mut FrameDetections) {
         let settings = self.settings;
         let tracker = self.cameras.entry(Arc::clone(&found.camera));
@@ -48,7 +49,7 @@ impl FrameTracker {
             tracing::info!("{}: the clock was set back by {secs:.3} s; ids are new", found.camera);
         }
         let id = |outcome: &Outcome| match outcome {
-            Outcome::Track { id, state: TrackState::Confirmed } => Some(id.0),
+            Outcome::Track { id, .. } => *id,
             _ => None,
         };
         let mut ids: Vec<_> = update.outcomes.iter().map(id).collect();

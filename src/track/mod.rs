@@ -27,5 +27,5 @@ mod tracker;
 pub use clear_mot::{ClearMot, MotObject, MotScores};
 pub use frames::FrameTracker;
 pub use observation::{Observation, ObservationProblem, Outcome};
-pub use record::{Track, TrackId, TrackState};
+pub use record::{Track, TrackKey, TrackState};
 pub use tracker::{Tracker, TrackerCounts, TrackerSettings, Update};

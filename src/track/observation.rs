@@ -2,7 +2,7 @@
 
 use crate::types::PixelBox;
 
-use super::{TrackId, TrackState};
+use super::{TrackKey, TrackState};
 
 /// Largest coordinate of a box, in pixels: far beyond every picture that is decoded.
 const MOST_PX: f32 = 1e6;
@@ -47,7 +47,9 @@ pub enum Outcome {
     /// It belongs to this track.
     Track {
         /// The track.
-        id: TrackId,
+        key: TrackKey,
+        /// Its id, where it is confirmed.
+        id: Option<u16>,
         /// How sure the track is, with this observation.
         state: TrackState,
     },

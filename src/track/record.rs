@@ -14,11 +14,12 @@ const MOST_NAMES: usize = 4;
 /// What is left of a prompt's weight each time that the track is seen.
 const NAME_DECAY: f32 = 0.9;
 
-/// The number of a track, from 1; no two tracks of one tracker share one, ever.
+/// What a track is known by inside its tracker, from 1 in the order in which tracks start; no two
+/// tracks of one tracker share one, ever. No output has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TrackId(pub u64);
+pub struct TrackKey(pub u64);
 
-impl fmt::Display for TrackId {
+impl fmt::Display for TrackKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -50,7 +51,8 @@ impl TrackState {
 /// One object over time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Track {
-    id: TrackId,
+    key: TrackKey,
+    id: Option<u16>,
     state: TrackState,
     moving: MovingBox,
     /// Prompts with their weights, in the order in which they came.
@@ -62,9 +64,10 @@ pub struct Track {
 }
 
 impl Track {
-    pub(super) fn new(id: TrackId, stamp: Stamp, seen: &Observation<'_>) -> Self {
+    pub(super) fn new(key: TrackKey, stamp: Stamp, seen: &Observation<'_>) -> Self {
         Self {
-            id,
+            key,
+            id: None,
             state: TrackState::Tentative,
             moving: MovingBox::new(&seen.box_in_source_px),
             names: vec![(Arc::from(seen.prompt), seen.score)],
@@ -75,10 +78,21 @@ impl Track {
         }
     }
 
-    /// Its number.
+    /// What it is known by inside its tracker.
     #[must_use]
-    pub fn id(&self) -> TrackId {
+    pub fn key(&self) -> TrackKey {
+        self.key
+    }
+
+    /// The id that outputs have, from 1: no other living track has it. `None` while it is
+    /// tentative.
+    #[must_use]
+    pub fn id(&self) -> Option<u16> {
         self.id
+    }
+
+    pub(super) fn set_id(&mut self, id: Option<u16>) {
+        self.id = id;
     }
 
     /// How sure it is.

@@ -3,7 +3,7 @@
 use crate::types::Stamp;
 
 use super::assign::{Pair, assign};
-use super::{Observation, ObservationProblem, Outcome, Track, TrackId, TrackState};
+use super::{Observation, ObservationProblem, Outcome, Track, TrackKey, TrackState};
 
 /// How a tracker matches and what it keeps.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,7 +27,7 @@ pub struct TrackerSettings {
     /// A frame that is older than the newest by no more than this came late and is left out; an
     /// older one means that the clock was set back. In seconds.
     pub most_late_secs: f64,
-    /// Most tracks at a time.
+    /// Most tracks at a time; beyond 65535, as many as there are ids, it is 65535.
     pub most_tracks: usize,
     /// Most observations of one frame; the best are taken.
     pub most_observations: usize,
@@ -92,8 +92,10 @@ pub struct Update {
 pub struct Tracker {
     settings: TrackerSettings,
     newest: Option<Stamp>,
-    last_id: u64,
-    /// In the order of their ids.
+    last_key: u64,
+    /// The id that was given last; 0 before the first.
+    last_id: u16,
+    /// In the order of their keys.
     tracks: Vec<Track>,
     counts: TrackerCounts,
 }
@@ -111,16 +113,16 @@ impl Tracker {
         Self { settings, ..Self::default() }
     }
 
-    /// All tracks, in the order of their ids. Tentative and lost ones are among them.
+    /// All tracks, in the order of their keys. Tentative and lost ones are among them.
     #[must_use]
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
     }
 
-    /// The track with this id, where there still is one.
+    /// The track with this key, where there still is one.
     #[must_use]
-    pub fn track(&self, id: TrackId) -> Option<&Track> {
-        let place = self.tracks.binary_search_by_key(&id, Track::id).ok()?;
+    pub fn track(&self, key: TrackKey) -> Option<&Track> {
+        let place = self.tracks.binary_search_by_key(&key, Track::key).ok()?;
         self.tracks.get(place)
     }
 
@@ -227,10 +229,12 @@ impl Tracker {
             let pairs = self.pairs(&waiting, &free, observations, &step);
             for (track, seen) in assign(&pairs) {
                 has_one[track] = true;
-                let track = &mut self.tracks[track];
-                let confirmed = track.see(stamp, &observations[seen], settings.confirm_hits);
-                self.counts.confirmed += u64::from(confirmed);
-                outcomes[seen] = Some(Outcome::Track { id: track.id(), state: track.state() });
+                let observation = &observations[seen];
+                if self.tracks[track].see(stamp, observation, settings.confirm_hits) {
+                    let id = self.next_id();
+                    self.tracks[track].set_id(id);
+                }
+                outcomes[seen] = Some(outcome_of(&self.tracks[track]));
             }
         }
         has_one
@@ -294,28 +298,44 @@ impl Tracker {
                 outcomes[index] = Some(Outcome::NoRoom);
                 continue;
             }
-            self.last_id += 1;
-            let mut track = Track::new(TrackId(self.last_id), stamp, &observations[index]);
+            self.last_key += 1;
+            let mut track = Track::new(TrackKey(self.last_key), stamp, &observations[index]);
             self.counts.started += 1;
-            self.counts.confirmed += u64::from(track.confirm(self.settings.confirm_hits));
-            outcomes[index] = Some(Outcome::Track { id: track.id(), state: track.state() });
+            if track.confirm(self.settings.confirm_hits) {
+                track.set_id(self.next_id());
+            }
+            outcomes[index] = Some(outcome_of(&track));
             self.tracks.push(track);
         }
+    }
+
+    /// The id of a track that is confirmed now: they are counted on to 65535, and then from 1
+    /// again, past those of living tracks. As late as this, so that what flickers uses none up.
+    fn next_id(&mut self) -> Option<u16> {
+        self.counts.confirmed += 1;
+        let mut after = (self.last_id..=u16::MAX).skip(1).chain(1..=self.last_id);
+        let id = after.find(|id| self.tracks.iter().all(|track| track.id() != Some(*id)))?;
+        self.last_id = id;
+        Some(id)
     }
 
     /// Ends the track that was lost longest where there is no room for one more. Returns whether
     /// there is room now.
     fn make_room(&mut self) -> bool {
-        if self.tracks.len() < self.settings.most_tracks {
+        if self.tracks.len() < self.settings.most_tracks.min(usize::from(u16::MAX)) {
             return true;
         }
         let lost = |index: &usize| self.tracks[*index].state() == TrackState::Lost;
         let oldest = (0..self.tracks.len())
             .filter(lost)
-            .min_by_key(|index| (self.tracks[*index].last_seen(), self.tracks[*index].id()));
+            .min_by_key(|index| (self.tracks[*index].last_seen(), self.tracks[*index].key()));
         let Some(oldest) = oldest else { return false };
         self.tracks.remove(oldest);
         self.counts.evicted += 1;
         true
     }
+}
+
+fn outcome_of(track: &Track) -> Outcome {
+    Outcome::Track { key: track.key(), id: track.id(), state: track.state() }
 }

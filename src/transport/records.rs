@@ -48,7 +48,7 @@ pub struct DetectionRecord {
     /// Which object over time it is; absent until that was seen in two frames, and where objects
     /// are not tracked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<u64>,
+    pub id: Option<u16>,
     /// Where it is in space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<PlaceRecord>,

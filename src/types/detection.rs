@@ -57,40 +57,34 @@ pub struct FrameDetections {
     /// Whether detections have masks, also where there are none.
     pub has_masks: bool,
     /// Which object over time each detection is, in the order of the detections; a detection has
-    /// no id until its object was seen in two frames. `None` where objects are not tracked.
-    pub track_ids: Option<Vec<Option<u64>>>,
+    /// no id until its object was seen in two frames. From 1. `None` where objects are not tracked.
+    pub track_ids: Option<Vec<Option<u16>>>,
     /// Where the time went.
     pub timings: StageTimings,
 }
 
 impl FrameDetections {
-    /// The id of a detection as text, the same in every output: that of its track, empty while it
-    /// has none; where objects are not tracked, its number in the frame, from 1 (0 is "nothing" in
-    /// an instance mask).
+    /// The id of a detection as text, the same in every output: its
+    /// [`instance_number`](Self::instance_number), empty while it has none.
     #[must_use]
     pub fn id_text(&self, index: usize) -> String {
-        match &self.track_ids {
-            None => (index + 1).to_string(),
-            Some(_) => self.track_id(index).map_or_else(String::new, |id| id.to_string()),
-        }
+        self.instance_number(index).map_or_else(String::new, |number| number.to_string())
     }
 
-    /// The number of a detection in an instance mask of 16 bits, where 0 is "nothing": that which
-    /// [`id_text`](Self::id_text) says. Beyond 65535 tracks are counted from 1 again. `None` while
-    /// it has none.
+    /// The number of a detection in instance masks and clouds, where 0 is "nothing": the id of its
+    /// track, `None` while it has none; where objects are not tracked, its place in the frame, from
+    /// 1 (`None` beyond the 65535th).
     #[must_use]
     pub fn instance_number(&self, index: usize) -> Option<u16> {
-        let id = match &self.track_ids {
-            None => index as u64 + 1,
-            Some(_) => self.track_id(index)?,
-        };
-        // Tracks are counted from 1. What is left is below 65535.
-        Some((id.saturating_sub(1) % u64::from(u16::MAX)) as u16 + 1)
+        match &self.track_ids {
+            None => u16::try_from(index + 1).ok(),
+            Some(_) => self.track_id(index),
+        }
     }
 
     /// The track of a detection, where it has one.
     #[must_use]
-    pub fn track_id(&self, index: usize) -> Option<u64> {
+    pub fn track_id(&self, index: usize) -> Option<u16> {
         self.track_ids.as_ref()?.get(index).copied().flatten()
     }
 }

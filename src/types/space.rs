@@ -223,7 +223,9 @@ pub struct CloudPoint {
     pub position_m: [f32; 3],
     /// 8-bit sRGB, as the source image has it there.
     pub rgb: [u8; 3],
-    /// Which detection of the frame it belongs to, counted from 1.
+    /// Which detection of the frame it belongs to, as an instance mask has it
+    /// ([`instance_number`](super::FrameDetections::instance_number)); 0 where that has no number
+    /// yet.
     pub instance: u32,
 }
 

@@ -56,7 +56,7 @@ pub struct BestPickRecord {
     pub detection_score: f32,
     /// Which object over time it is, where objects are tracked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<u64>,
+    pub id: Option<u16>,
     /// How it may be picked.
     pub pick: PickRecord,
 }

@@ -88,9 +88,9 @@ mod tests {
         };
         assert_eq!(instances(&found).into_raw(), [2, 1, 1, 2, 2]);
         assert_eq!(classes(&found).into_raw(), [1, 3, 3, 1, 1]);
-        // With tracks: the number is the track's, wrapped, and what has none is left out.
-        found.track_ids = Some(vec![Some(65_536), None]);
-        assert_eq!(instances(&found).into_raw(), [0, 1, 1, 0, 0]);
+        // With tracks: the number is the track's, and what has none is left out.
+        found.track_ids = Some(vec![Some(65_535), None]);
+        assert_eq!(instances(&found).into_raw(), [0, 65_535, 65_535, 0, 0]);
         assert_eq!(classes(&found).into_raw(), [1, 3, 3, 1, 1]);
         // A mask of another picture is not drawn.
         found.width = 4;

@@ -74,8 +74,8 @@ const POINT_BYTES: usize = 20;
 
 impl<'a> PointCloud2<'a> {
     /// A cloud in no order: fields `x`, `y`, `z` in metres, `rgb` as rviz and PCL have it (the bytes
-    /// `0x00RRGGBB` called a float), and `instance`, which detection a point belongs to, from 1.
-    /// `data` is made by [`point_bytes`].
+    /// `0x00RRGGBB` called a float), and `instance`, the number of the detection that a point belongs
+    /// to in the instance mask, 0 for none. `data` is made by [`point_bytes`].
     ///
     /// `None` where `data` is not made of whole points, or of more than a message can count.
     #[must_use]

@@ -1,6 +1,7 @@
 //! Places and ids against what is true: of the sample recording, which the simulated camera took,
 //! and of a real RGB-D frame.
 
+mod ids;
 mod picks;
 mod places;
 mod real;

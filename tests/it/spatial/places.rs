@@ -179,7 +179,7 @@ fn two_replays_with_places_ids_and_clouds_give_the_same_bytes_and_so_does_a_resu
     assert!(read("detections.jsonl") == first.0, "records of a resumed run");
     assert!(read("detections.mcap/detections_0.mcap") == first.1, "bag of a resumed run");
 
-    // Clouds hold the points that the boxes were made from, by the number of their detection.
+    // Clouds hold the points that the boxes were made from, by the ids of their detections.
     let messages = read_whole(&out.join("detections.mcap"));
     let records = records(&out);
     let clouds = on(&messages, "/owlet/cloud");
@@ -191,10 +191,14 @@ fn two_replays_with_places_ids_and_clouds_give_the_same_bytes_and_so_does_a_resu
         for point in cloud.data.chunks_exact(20) {
             *points.entry(u32::from_le_bytes(point[16..].try_into().unwrap())).or_default() += 1;
         }
-        for (detection, instance) in record["detections"].as_array().unwrap().iter().zip(1..) {
-            let expected = detection["place"]["points"].as_u64().unwrap_or(0);
-            assert_eq!(points.get(&instance).copied().unwrap_or(0), expected);
+        let mut expected: BTreeMap<u32, u64> = BTreeMap::new();
+        for detection in record["detections"].as_array().unwrap() {
+            let id = detection["id"].as_u64().unwrap_or(0) as u32;
+            if let Some(points) = detection["place"]["points"].as_u64() {
+                *expected.entry(id).or_default() += points;
+            }
         }
+        assert_eq!(points, expected);
     }
 }
 

@@ -128,7 +128,8 @@ pub(super) const DETECTION: &[Parameter] = &[
         name: "tracking",
         description: "Whether objects get ids that stay the same from frame to frame. A detection \
                       has none until its object was seen in two frames. Ids of one camera say \
-                      nothing of another's, and are new where stamps jump back.",
+                      nothing of another's, are counted to 65535 and then from 1 again past those \
+                      in use, and are new where stamps jump back.",
         changes: Changes::WhenConfigured,
         example: None,
         kind: ParameterKind::Flag {
