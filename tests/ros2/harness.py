@@ -51,6 +51,10 @@ def show(text: str) -> None:
     print("\n".join(f"    {line}" for line in text.strip().splitlines()), flush=True)
 
 
+# What tools on rmw_zenoh_cpp 0.2.10 say now and then at their end (exit code 1): it waits for itself
+# where a client is destroyed as its answer comes. What was asked for has been printed.
+CLOSES_LATE = "Error closing session: close operation timed out"
+
 # Without the daemon, whose picture of the graph may be an old one.
 LOOKS_ITSELF = ["--no-daemon", "--spin-time", "3"]
 
@@ -63,7 +67,8 @@ def ros2(*words: str, fails: bool = False) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECS)
     seen = f"$ {' '.join(command)}\n{done.stdout}{done.stderr}"
     show(seen)
-    expect((done.returncode != 0) == fails, f"exit code {done.returncode} of\n{seen}")
+    has_failed = done.returncode != 0 and CLOSES_LATE not in done.stderr
+    expect(has_failed == fails, f"exit code {done.returncode} of\n{seen}")
     return done.stdout + done.stderr
 
 
@@ -214,7 +219,7 @@ class Robot:
         return sent[stamp], *[found[stamp] for found in wanted]
 
     def call(self, service: str, service_type: type, request):
-        # Kept: rmw_zenoh_cpp 0.2.10 waits for itself where a client is destroyed as its answer comes.
+        # Kept, and not destroyed when it has its answer: see CLOSES_LATE.
         if service not in self.clients:
             self.clients[service] = self.camera.create_client(service_type, service)
         client = self.clients[service]
