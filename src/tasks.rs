@@ -9,7 +9,7 @@ use image::RgbImage;
 
 use crate::types::{
     Detection, FinerScore, InstanceMask, PairId, PixelBox, PromptSet, PromptSetRefused,
-    StageTimings,
+    StageTimings, WeakDetection,
 };
 use crate::vision::canvas::CanvasGeometry;
 use crate::vision::mask::ScoreMap;
@@ -130,6 +130,9 @@ pub struct DetectionRules {
 pub struct ImageDetections {
     /// Sorted by falling score.
     pub detections: Vec<Detection>,
+    /// What scored too low to be one, sorted by falling score; only from detectors that were loaded
+    /// to give it.
+    pub weak: Vec<WeakDetection>,
     /// Whether detections have masks, also where there are none.
     pub has_masks: bool,
     /// The best score of each prompt anywhere in the image, in `[0, 1]`, in the order of the set

@@ -120,7 +120,7 @@ fn bring_up(node: &Arc<ManagedNode>, interrupt: &Interrupt) -> anyhow::Result<()
 fn load(config: &Config) -> anyhow::Result<Box<dyn Detector>> {
     let none = PromptSet { version: 0, prompts: Vec::new(), default_threshold: config.threshold };
     let settings = Settings::new(config.clone(), none)?;
-    let mut source = settings.detector_source();
+    let mut source = settings.live_source();
     if config.text_cache {
         settings.keep_texts(&mut source);
     }

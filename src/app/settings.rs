@@ -11,6 +11,7 @@ use owlet::ground::encode::EncoderOptions;
 use owlet::hub::ModelDir;
 use owlet::models::TextStoreOptions;
 use owlet::segment::SegmenterOptions;
+use owlet::track::TrackerSettings;
 use owlet::transport::ros::Names;
 use owlet::types::{Prompt, PromptSet};
 
@@ -139,6 +140,7 @@ impl Settings {
                 nms_across_prompts: config.nms_across_prompts,
                 names_per_box: config.names_per_box,
                 max_detections: config.max_detections,
+                weakest_share: 1.0,
                 text_store: None,
             },
             architecture: self.model_dir.architecture().map(str::to_owned),
@@ -159,6 +161,16 @@ impl Settings {
             bank: self.bank.clone(),
             classifier_texts: None,
         }
+    }
+
+    /// The same for a live node: where it tracks objects, the tracker gets weak boxes. A replay does
+    /// without them: its records do not hold them, and a resumed one has to give the same ids.
+    pub(crate) fn live_source(&self) -> DetectorSource {
+        let mut source = self.detector_source();
+        if self.config.tracking {
+            source.detector.weakest_share = TrackerSettings::default().weakest_share;
+        }
+        source
     }
 
     /// Has a node keep the texts that it encodes, those of finer labels too: in `owlet/texts` under

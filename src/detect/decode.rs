@@ -10,10 +10,11 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::prompts::ActivePrompts;
+use super::weak::{beside, contender, weak_name};
 use crate::models::ForwardError;
 use crate::models::owl::Owl;
 use crate::tasks::{DetectionRules, Proposal};
-use crate::types::Detection;
+use crate::types::{Detection, WeakDetection};
 use crate::vision::canvas::CanvasGeometry;
 use crate::vision::nms::{Contender, greedy_nms};
 
@@ -21,10 +22,10 @@ use crate::vision::nms::{Contender, greedy_nms};
 pub(super) const LOGITS_PER_PASS: i64 = 1 << 24;
 
 /// Overlap (IoU) above which the lower of two regions is dropped, whatever they show.
-const PROPOSAL_NMS_IOU: f32 = 0.5;
+pub(super) const REGION_NMS_IOU: f32 = 0.5;
 
 /// Regions that are looked at for each that is wanted: neighbours mostly propose the same one.
-const CANDIDATES_PER_PROPOSAL: usize = 20;
+pub(super) const CANDIDATES_PER_REGION: usize = 20;
 
 /// The best of each patch, on the host.
 #[derive(Debug)]
@@ -35,7 +36,8 @@ pub(super) struct HeadOutput {
     fields: usize,
     /// `[batch, patches, fields]`: the scores of its names, falling; their texts; centre x, centre
     /// y, width and height of its box; objectness where the model has it, or where it has none and
-    /// regions are asked for, what a perfect query would score.
+    /// regions are asked for, what a perfect query would score; where weak boxes are asked for, the
+    /// highest score above the weak limit of its text (0 for none) and that text.
     values: Vec<f32>,
     has_objectness: bool,
     /// `[batch, texts]`: the best score of each text over all patches, whatever its threshold.
@@ -71,7 +73,7 @@ impl HeadOutput {
         let boxes = model.boxes(features)?;
         let (batch, patches, _) = boxes.size3()?;
         let texts_per_pass = logits_per_pass / (batch * patches).max(1);
-        let Best { logit, text, logit_of_text } =
+        let Best { logit, text, weak, logit_of_text } =
             best_texts(model, features, prompts, names as i64, texts_per_pass)?;
         // A text as a float is exact: there are far fewer than 2^24.
         let mut columns = vec![logit.f_sigmoid()?, text.f_to_kind(Kind::Float)?, boxes];
@@ -84,6 +86,10 @@ impl HeadOutput {
         if let Some(logits) = of_regions {
             columns.push(logits.f_sigmoid()?.f_unsqueeze(-1)?);
         }
+        if let Some((logit, text)) = weak {
+            columns.extend([logit.f_sigmoid()?, text.f_to_kind(Kind::Float)?]);
+        }
+        // Names and their texts are as many columns as there are names, a box is four.
         let fields = 2 * names + columns.len() + 1;
         let of_patches = Tensor::f_cat(&columns, -1)?.f_view([batch, -1])?;
         let packed = Tensor::f_cat(&[of_patches, logit_of_text.f_sigmoid()?], -1)?;
@@ -116,15 +122,15 @@ impl HeadOutput {
         best
     }
 
-    /// Detections of the image at `index` of the batch.
+    /// Detections of the image at `index` of the batch, and where they are asked for the weak ones.
     pub(super) fn detections(
         &self,
         index: usize,
         geometry: &CanvasGeometry,
         prompts: &ActivePrompts,
         rules: DetectionRules,
-    ) -> Vec<Detection> {
-        let mut found = Vec::new();
+    ) -> (Vec<Detection>, Vec<WeakDetection>) {
+        let (mut found, mut weak) = (Vec::new(), Vec::new());
         for patch in self.patches_of(index) {
             let (scores, rest) = patch.split_at(self.names);
             let (texts, rest) = rest.split_at(self.names);
@@ -135,12 +141,16 @@ impl HeadOutput {
                 continue;
             }
             let first = found.len();
+            let mut is_free = true;
             for (&score, &text) in scores.iter().zip(texts) {
                 let Some(&prompt) = prompts.prompt_of_query.get(text as usize) else { break };
-                // Strictly above, as in the reference. What no text reached has score 0. A
-                // distractor takes the box from all that score less.
-                let negative = prompts.set.prompts[prompt].negative;
-                if negative || score <= prompts.set.threshold_of(prompt) {
+                // Strictly above, as in the reference. What no text reached has score 0.
+                if score <= prompts.set.threshold_of(prompt) {
+                    break;
+                }
+                is_free = false;
+                // A distractor takes the box from all that score less.
+                if prompts.set.prompts[prompt].negative {
                     break;
                 }
                 // Another text of the same prompt resembles it more.
@@ -158,23 +168,23 @@ impl HeadOutput {
                     explanation: None,
                 });
             }
+            if is_free && let Some((prompt, score)) = weak_name(patch, prompts) {
+                weak.push(WeakDetection { prompt, score, box_in_source_px });
+            }
         }
         // A stable sort: equal scores stay in the order of patches, so that two runs agree.
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         if let Some(iou_threshold) = rules.nms_iou {
-            let group_of = |prompt| if rules.nms_across_prompts { 0 } else { prompt };
             let contenders: Vec<_> = found
                 .iter()
-                .map(|found| Contender {
-                    pixel_box: found.box_in_source_px,
-                    group: group_of(found.prompt),
-                })
+                .map(|one| contender(one.prompt, one.box_in_source_px, rules))
                 .collect();
             let kept = greedy_nms(&contenders, iou_threshold);
             found = kept.into_iter().map(|position| found[position].clone()).collect();
         }
+        let weak = beside(&found, weak, rules);
         found.truncate(rules.max_detections);
-        found
+        (found, weak)
     }
 
     /// At most `most` regions of the image at `index` of the batch that look like things, best
@@ -192,12 +202,12 @@ impl HeadOutput {
         };
         let mut found: Vec<Proposal> = self.patches_of(index).filter_map(region).collect();
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
-        found.truncate(most.saturating_mul(CANDIDATES_PER_PROPOSAL));
+        found.truncate(most.saturating_mul(CANDIDATES_PER_REGION));
         let contenders: Vec<_> = found
             .iter()
             .map(|region| Contender { pixel_box: region.box_in_source_px, group: 0 })
             .collect();
-        let kept = greedy_nms(&contenders, PROPOSAL_NMS_IOU);
+        let kept = greedy_nms(&contenders, REGION_NMS_IOU);
         kept.into_iter().take(most).map(|position| found[position]).collect()
     }
 
@@ -214,6 +224,8 @@ struct Best {
     logit: Tensor,
     /// Which texts those were: i64 `[batch, patches, names]`.
     text: Tensor,
+    /// The same above the weak limits, `[batch, patches, 1]`; `None` where that is not asked for.
+    weak: Option<(Tensor, Tensor)>,
     /// The highest logit of each text among all patches: f32 `[batch, texts]`.
     logit_of_text: Tensor,
 }
@@ -232,28 +244,42 @@ fn best_texts(
         return Ok(Best {
             logit: none(&[batch, grid * grid, 0], Kind::Float)?,
             text: none(&[batch, grid * grid, 0], Kind::Int64)?,
+            weak: None,
             logit_of_text: none(&[batch, 0], Kind::Float)?,
         });
     }
     let per_pass = texts_per_pass.clamp(1, texts.max(1));
-    let (mut logits, mut positions, mut of_texts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut strong, mut weak, mut of_texts) = (Vec::new(), Vec::new(), Vec::new());
     for first in (0..texts).step_by(per_pass as usize) {
         let count = per_pass.min(texts - first);
         let all = model.class_logits(features, &prompts.queries.f_narrow(0, first, count)?)?;
-        let thresholds = prompts.threshold_logits.f_narrow(0, first, count)?;
-        let (logit, text) = above_threshold(&all, &thresholds, names)?;
-        logits.push(logit);
-        positions.push(text.f_add_scalar(first)?);
+        let above = |limits: &Tensor, names| -> Result<(Tensor, Tensor), TchError> {
+            let limits = limits.f_narrow(0, first, count)?;
+            let (logit, text) = above_threshold(&all, &limits, names)?;
+            Ok((logit, text.f_add_scalar(first)?))
+        };
+        strong.push(above(&prompts.threshold_logits, names)?);
+        if let Some(scores) = &prompts.weak {
+            weak.push(above(&scores.logits, 1)?);
+        }
         of_texts.push(all.f_amax([1].as_slice(), false)?);
     }
     let logit_of_text = Tensor::f_cat(&of_texts, -1)?;
-    let (logit, text) = (Tensor::f_cat(&logits, -1)?, Tensor::f_cat(&positions, -1)?);
-    if logits.len() == 1 {
-        return Ok(Best { logit, text, logit_of_text });
+    let weak = if weak.is_empty() { None } else { Some(best_of_passes(weak, 1)?) };
+    let (logit, text) = best_of_passes(strong, names)?;
+    Ok(Best { logit, text, weak, logit_of_text })
+}
+
+/// The best of the best of all passes.
+fn best_of_passes(passes: Vec<(Tensor, Tensor)>, names: i64) -> Result<(Tensor, Tensor), TchError> {
+    let is_one = passes.len() == 1;
+    let (logits, texts): (Vec<_>, Vec<_>) = passes.into_iter().unzip();
+    let (logit, text) = (Tensor::f_cat(&logits, -1)?, Tensor::f_cat(&texts, -1)?);
+    if is_one {
+        return Ok((logit, text));
     }
-    // The best of the best of all passes.
     let (logit, of_passes) = highest(&logit, names)?;
-    Ok(Best { logit, text: text.f_gather(-1, &of_passes, false)?, logit_of_text })
+    Ok((logit, text.f_gather(-1, &of_passes, false)?))
 }
 
 /// The highest and their places over the last dimension, among logits above `thresholds`; fewer
@@ -299,7 +325,7 @@ mod tests {
         let tokenizer = ClipTokenizer::open(&folder()).unwrap();
         let max_tokens = model.config().text.max_tokens;
         let encoder = PromptEncoder::new(tokenizer, max_tokens, model.device(), None);
-        ActivePrompts::encode(Arc::new(set), &encoder, model, Default::default()).unwrap()
+        ActivePrompts::encode(Arc::new(set), &encoder, model, Default::default(), 1.0).unwrap()
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod decode;
 mod exemplars;
 mod owl;
 mod prompts;
+mod weak;
 
 pub use owl::{
     DetectorError, DetectorOptions, Distance, OwlDetector, Profile, ProfileOptions, Quantiles,

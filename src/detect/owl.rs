@@ -49,6 +49,10 @@ pub struct DetectorOptions {
     /// The most prompts that one box is reported for, best first; at least 1. The reference gives
     /// each box one.
     pub names_per_box: usize,
+    /// Boxes that score no better than their prompt's threshold, and better than this share of it,
+    /// are told too ([`ImageDetections::weak`]), at most as many as detections. In `[0, 1]`; 1 for
+    /// none.
+    pub weakest_share: f32,
     /// CPU threads for libtorch and for preprocessing; `None` leaves libtorch its own choice. For
     /// the whole process. At least 1.
     pub threads: Option<usize>,
@@ -59,7 +63,8 @@ pub struct DetectorOptions {
 }
 
 impl DetectorOptions {
-    /// Device and number format chosen automatically, no suppression, at most 300 detections.
+    /// Device and number format chosen automatically, no suppression, at most 300 detections, and
+    /// nothing below the thresholds.
     #[must_use]
     pub fn new(model_dir: impl Into<PathBuf>, name: impl Into<String>) -> Self {
         Self {
@@ -71,6 +76,7 @@ impl DetectorOptions {
             nms_across_prompts: false,
             max_detections: 300,
             names_per_box: 1,
+            weakest_share: 1.0,
             threads: None,
             text_store: None,
         }
@@ -128,6 +134,7 @@ pub struct OwlDetector {
     encoder: Arc<PromptEncoder>,
     exemplars: Arc<ExemplarMemory>,
     rules: DetectionRules,
+    weakest_share: f32,
     /// Regions that are asked for with every image.
     proposals: usize,
     prompts: Option<ActivePrompts>,
@@ -183,6 +190,7 @@ impl OwlDetector {
                 max_detections: options.max_detections,
                 names_per_box: options.names_per_box,
             },
+            weakest_share: options.weakest_share,
             proposals: 0,
             prompts: None,
         })
@@ -230,7 +238,8 @@ impl Detector for OwlDetector {
                 let query_of = |exemplar: &_| self.tower.query_of(exemplar, &mut newest);
                 let exemplars = self.exemplars.encode(&prompts, query_of);
                 let (encoder, model) = (&self.encoder, &self.tower.model);
-                no_grad(|| ActivePrompts::encode(prompts, encoder, model, exemplars))?
+                let share = self.weakest_share;
+                no_grad(|| ActivePrompts::encode(prompts, encoder, model, exemplars, share))?
             }
         };
         self.prompts = Some(encoded);
@@ -294,9 +303,11 @@ impl Detector for OwlDetector {
             .enumerate()
             .map(|(index, image)| {
                 let geometry = preprocessor.recipe().geometry(image.width(), image.height());
+                let (detections, weak) = output.detections(index, &geometry, prompts, self.rules);
                 ImageDetections {
                     has_masks: false,
-                    detections: output.detections(index, &geometry, prompts, self.rules),
+                    detections,
+                    weak,
                     best_scores: output.best_scores(index, prompts),
                     proposals: match self.proposals {
                         0 => Vec::new(),
@@ -320,6 +331,10 @@ fn check_options(options: &DetectorOptions) -> Result<(), DetectorError> {
             return refuse("nms_iou", "a number in [0, 1]", iou.to_string());
         }
         _ => {}
+    }
+    if !(0.0..=1.0).contains(&options.weakest_share) {
+        let found = options.weakest_share.to_string();
+        return refuse("weakest_share", "a number in [0, 1]", found);
     }
     if options.max_detections == 0 {
         return refuse("max_detections", "at least 1", "0".to_owned());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 use super::exemplars::EncodedExemplars;
+use super::weak::WeakScores;
 use crate::models::ForwardError;
 use crate::models::owl::Owl;
 use crate::models::prompts::{PromptEncoder, averaged};
@@ -23,6 +24,8 @@ pub(super) struct ActivePrompts {
     pub(super) prompt_of_query: Vec<usize>,
     /// The logit of each query's threshold: f32 `[queries]` on the model's device, `-inf` for 0.
     pub(super) threshold_logits: Tensor,
+    /// What is below their thresholds and still told; `None` where nothing is.
+    pub(super) weak: Option<WeakScores>,
 }
 
 impl ActivePrompts {
@@ -40,11 +43,12 @@ impl ActivePrompts {
             queries: empty(&[0, model.config().projection])?,
             prompt_of_query: Vec::new(),
             threshold_logits: empty(&[0])?,
+            weak: None,
         })
     }
 
     /// Checks and encodes the texts of `set` and puts them together with its exemplars, which are
-    /// encoded already.
+    /// encoded already. `weakest_share` is that of the detector's options.
     ///
     /// # Errors
     /// As [`PromptEncoder::encode`], and `problems`, those of the exemplars.
@@ -53,6 +57,7 @@ impl ActivePrompts {
         encoder: &PromptEncoder,
         model: &Owl,
         (exemplars, problems): (EncodedExemplars, Vec<PromptProblem>),
+        weakest_share: f32,
     ) -> Result<Self, PromptSetRefused> {
         let texts = encoder.encode(&set, |ids| model.embed_texts(ids));
         let texts = match texts {
@@ -78,16 +83,20 @@ impl ActivePrompts {
                 parts.push(rows);
                 prompt_of_query.extend(prompts);
             }
-            let thresholds: Vec<f32> = prompt_of_query
-                .iter()
-                .map(|prompt| logit_of_score(set.threshold_of(*prompt)))
-                .collect();
-            let thresholds = Tensor::f_from_slice(&thresholds)?.f_to_device(model.device())?;
-            Ok((Tensor::f_cat(&parts, 0)?, prompt_of_query, thresholds))
+            let thresholds = |share: f32| -> Result<Tensor, ForwardError> {
+                let of = |prompt: &usize| logit_of_score(share * set.threshold_of(*prompt));
+                let logits: Vec<f32> = prompt_of_query.iter().map(of).collect();
+                Ok(Tensor::f_from_slice(&logits)?.f_to_device(model.device())?)
+            };
+            let weak = match weakest_share {
+                share if share < 1.0 => Some(WeakScores { share, logits: thresholds(share)? }),
+                _ => None,
+            };
+            Ok((Tensor::f_cat(&parts, 0)?, thresholds(1.0)?, weak, prompt_of_query))
         };
-        let (queries, prompt_of_query, threshold_logits) =
+        let (queries, threshold_logits, weak, prompt_of_query) =
             put().map_err(|error| not_in_place(&error))?;
-        Ok(Self { set, queries, prompt_of_query, threshold_logits })
+        Ok(Self { set, queries, prompt_of_query, threshold_logits, weak })
     }
 }
 

@@ -192,6 +192,7 @@ impl SegmentingDetector {
         Ok(ImageDetections {
             has_masks: true,
             detections,
+            weak: Vec::new(),
             best_scores: scores.maps.iter().map(|map| map.best_score()).collect(),
             proposals: Vec::new(),
             timings: scores.timings.clone(),

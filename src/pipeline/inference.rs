@@ -404,6 +404,7 @@ fn outcome(incoming: Incoming, found: ImageDetections, prompts: &Arc<PromptSet>)
         height: frame.image.height(),
         prompts: Arc::clone(prompts),
         detections: found.detections,
+        weak: found.weak,
         has_masks: found.has_masks,
         track_ids: None,
         timings,

@@ -129,6 +129,7 @@ fn found(frame_id: &str, boxes: &[PixelBox]) -> FrameDetections {
         height: SIZE[1],
         prompts: Arc::new(PromptSet { version: 1, prompts, default_threshold: 0.1 }),
         detections: boxes.iter().map(detection).collect(),
+        weak: Vec::new(),
         has_masks: false,
         track_ids: None,
         timings: StageTimings::default(),

@@ -2,7 +2,8 @@
 //!
 //! The method is ByteTrack (Zhang et al. 2022, arXiv:2110.06864): every track is predicted to the
 //! stamp of the frame by a Kalman filter; detections that reach the threshold of their prompt are
-//! matched first, weaker ones then prolong what is left. What differs from it:
+//! matched first, weaker ones, where a frame has them, then prolong what is left. What differs from
+//! it:
 //! - frames come when they come: all noise is given per second and not per frame;
 //! - a match needs the same prompt, but for a step that lets a track keep its id where another
 //!   prompt has won its object for a while;

@@ -39,6 +39,18 @@ impl Detection {
     }
 }
 
+/// What may be one of a prompt's things but scores too low to be reported. It is for a tracker, which
+/// takes it for the next sight of a thing that it knows; no output has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WeakDetection {
+    /// Index into the prompts of the set that made it.
+    pub prompt: usize,
+    /// In `[0, 1]`, below the threshold of the prompt.
+    pub score: f32,
+    /// Where it is, in pixels of the source image, clipped to the image.
+    pub box_in_source_px: PixelBox,
+}
+
 /// All that was found in one frame, best score first.
 #[derive(Clone, Debug)]
 pub struct FrameDetections {
@@ -54,6 +66,9 @@ pub struct FrameDetections {
     pub prompts: Arc<PromptSet>,
     /// What was found, sorted by falling score.
     pub detections: Vec<Detection>,
+    /// What scored too low; none where the detector was not asked for it, and none once objects
+    /// were tracked.
+    pub weak: Vec<WeakDetection>,
     /// Whether detections have masks, also where there are none.
     pub has_masks: bool,
     /// Which object over time each detection is, in the order of the detections; a detection has

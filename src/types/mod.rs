@@ -25,7 +25,7 @@ mod templates;
 mod timings;
 
 pub use boxes::PixelBox;
-pub use detection::{Detection, FrameDetections};
+pub use detection::{Detection, FrameDetections, WeakDetection};
 pub use device::{DeviceChoice, DtypeChoice, ParseChoiceError};
 pub use exemplar::{Exemplar, ExemplarPicture};
 pub use explanation::{Evidence, Explanation, PairEvidence, PairId};

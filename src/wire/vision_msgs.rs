@@ -260,6 +260,7 @@ mod tests {
                 detection(1, 0.75, [10.0, 20.0, 30.0, 60.0]),
                 detection(0, 0.5, [0.0, 0.0, 1.0, 1.0]),
             ],
+            weak: Vec::new(),
             has_masks: false,
             track_ids: None,
             timings: StageTimings::default(),

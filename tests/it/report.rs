@@ -82,6 +82,7 @@ fn frame(prompts: &Arc<PromptSet>, number: u32, found: &[(usize, f32)]) -> Frame
                 explanation: None,
             })
             .collect(),
+        weak: Vec::new(),
         has_masks: false,
         track_ids: None,
         timings,

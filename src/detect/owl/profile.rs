@@ -123,6 +123,7 @@ impl OwlDetector {
                         &detector.encoder,
                         &detector.tower.model,
                         Default::default(),
+                        1.0,
                     )
                 })
                 .map_err(|refused| DetectError::Backend {
@@ -231,6 +232,7 @@ impl OwlDetector {
                 &self.encoder,
                 &self.tower.model,
                 Default::default(),
+                1.0,
             )
         })
         .map_err(|refused| DetectError::Backend {

@@ -121,9 +121,10 @@ impl GroundingDetector {
 
     /// What the detector has found, as of the whole set, and the regions that it proposes.
     fn own(&self, found: &mut ImageDetections) -> Vec<Proposal> {
-        for detection in &mut found.detections {
-            if let Some(place) = self.place_of_own.get(detection.prompt) {
-                detection.prompt = *place;
+        let of_detections = found.detections.iter_mut().map(|found| &mut found.prompt);
+        for prompt in of_detections.chain(found.weak.iter_mut().map(|weak| &mut weak.prompt)) {
+            if let Some(place) = self.place_of_own.get(*prompt) {
+                *prompt = *place;
             }
         }
         let mut best_scores = vec![0.0; self.prompts];

@@ -30,6 +30,7 @@ impl Detector for Boxes {
 
     fn detect(&mut self, images: &[Arc<RgbImage>]) -> Result<Vec<ImageDetections>, DetectError> {
         let found = images.iter().map(|image| ImageDetections {
+            weak: Vec::new(),
             has_masks: false,
             detections: (0..image.width().saturating_sub(10))
                 .map(|at| Detection {

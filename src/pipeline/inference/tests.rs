@@ -45,6 +45,7 @@ impl Detector for WholeImage {
                 13 => Err(DetectError::EmptyImage { index, width: 13, height: image.height() }),
                 14 => panic!("an operator failed"),
                 width => Ok(ImageDetections {
+                    weak: Vec::new(),
                     has_masks: false,
                     detections: vec![
                         Detection {

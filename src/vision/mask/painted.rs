@@ -82,6 +82,7 @@ mod tests {
                 default_threshold: 0.1,
             }),
             detections: vec![detection(2, 1..3), detection(0, 0..5)],
+            weak: Vec::new(),
             has_masks: true,
             track_ids: None,
             timings: StageTimings::default(),

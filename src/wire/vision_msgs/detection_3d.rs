@@ -189,6 +189,7 @@ mod tests {
             height: 9,
             prompts: PromptSet { version: 1, prompts, default_threshold: 0.1 }.into(),
             detections: vec![detection(0, 0.9), detection(1, 0.8), detection(1, 0.4)],
+            weak: Vec::new(),
             has_masks: false,
             track_ids: None,
             timings: StageTimings::default(),

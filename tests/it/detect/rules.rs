@@ -276,3 +276,58 @@ fn hundreds_of_prompts_are_all_looked_at() {
     expected.iter_mut().for_each(|found| found.prompt = 600);
     assert_same("601 prompts", &detect_one(&mut detector, &image), &expected);
 }
+
+#[test]
+fn weak_boxes_are_what_half_the_threshold_finds_beside_the_detections() {
+    for (folder, _) in FOLDERS {
+        let image = [Arc::new(picture("landscape"))];
+        let sets = |threshold| {
+            let prompts = vec![
+                prompt("cat", &["a cat"], None, false),
+                prompt("dog", &["a photo of a dog"], None, false),
+                prompt("not it", &["the left hand"], None, true),
+            ];
+            set(prompts, threshold)
+        };
+        let mut plain = detector(folder);
+        plain.set_prompts(sets(0.0)).unwrap();
+        let all = plain.detect(&image).unwrap().remove(0).detections;
+        // Between two scores, so that some reach it and others do not.
+        let threshold = 0.5 * (all[all.len() / 4].score + all[all.len() / 4 + 1].score);
+        plain.set_prompts(sets(threshold)).unwrap();
+        let strong = plain.detect(&image).unwrap().remove(0);
+        assert!(strong.weak.is_empty() && !strong.detections.is_empty(), "none are asked for");
+        plain.set_prompts(sets(0.5 * threshold)).unwrap();
+        let both = plain.detect(&image).unwrap().remove(0).detections;
+        let contenders: Vec<_> = both
+            .iter()
+            .map(|found| Contender { pixel_box: found.box_in_source_px, group: found.prompt })
+            .collect();
+        // Without an overlap of the rules' own it is one half.
+        let expected: Vec<_> = greedy_nms(&contenders, 0.5)
+            .into_iter()
+            .map(|index| &both[index])
+            .filter(|found| found.score < threshold)
+            .collect();
+        assert!(!expected.is_empty(), "{folder}");
+
+        let options = DetectorOptions { weakest_share: 0.5, ..options(folder) };
+        let mut telling = OwlDetector::load(&options).unwrap();
+        telling.set_prompts(sets(threshold)).unwrap();
+        let found = telling.detect(&image).unwrap().remove(0);
+        assert_same(folder, &found.detections, &strong.detections);
+        assert_eq!(found.weak.len(), expected.len(), "{folder}");
+        for (weak, expected) in found.weak.iter().zip(expected) {
+            let told = (weak.prompt, weak.box_in_source_px);
+            assert_eq!(told, (expected.prompt, expected.box_in_source_px), "{folder}");
+            // The sigmoid of one logit may differ in its last bit by its place in a tensor.
+            assert!((weak.score - expected.score).abs() < 1e-6, "{folder}");
+        }
+        assert_eq!(found.best_scores, strong.best_scores);
+
+        let fewer = OwlDetector::load(&DetectorOptions { max_detections: 2, ..options });
+        let mut fewer = fewer.unwrap();
+        fewer.set_prompts(sets(threshold)).unwrap();
+        assert!(fewer.detect(&image).unwrap()[0].weak.len() <= 2);
+    }
+}

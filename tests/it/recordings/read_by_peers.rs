@@ -45,6 +45,7 @@ fn frame(number: i64) -> FrameDetections {
                 detection(0, 0.5, [0.0, 0.0, 640.0, 480.0]),
             ],
         },
+        weak: Vec::new(),
         has_masks: false,
         track_ids: None,
         timings: StageTimings::default(),

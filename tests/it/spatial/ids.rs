@@ -7,7 +7,7 @@ use owlet::track::{FrameTracker, TrackerSettings};
 use owlet::transport::records::FrameRecord;
 use owlet::types::{
     Detection, FrameDetections, FrameHeader, InstanceMask, Mask, PixelBox, Prompt, PromptSet,
-    StageTimings, Stamp,
+    StageTimings, Stamp, WeakDetection,
 };
 use owlet::vision::mask::instances;
 use owlet::wire::vision_msgs::detection_2d_array;
@@ -48,6 +48,7 @@ fn frame(camera: &str, number: u32, things: usize) -> FrameDetections {
             default_threshold: 0.1,
         }),
         detections: [stays].into_iter().chain(others).collect(),
+        weak: Vec::new(),
         has_masks: false,
         track_ids: None,
         timings: StageTimings::default(),
@@ -106,4 +107,33 @@ fn text_pixel_and_json_agree_also_where_ids_start_over() {
         }
     }
     assert!(expected < 3 * THINGS as u16, "ids have started over: {expected}");
+}
+
+#[test]
+fn a_thing_that_scores_too_low_for_a_while_keeps_its_id() {
+    let ids = |tells_weak: bool| {
+        let mut tracker = FrameTracker::default();
+        // Strong for half a second, weak for three, which is longer than a lost thing is kept in
+        // mind, and strong again.
+        let frames = (0..40).map(|number| {
+            let mut found = frame("front", number, 0);
+            if (5..35).contains(&number) {
+                let weak = found.detections.remove(0);
+                found.weak = vec![WeakDetection {
+                    prompt: weak.prompt,
+                    score: 0.06,
+                    box_in_source_px: weak.box_in_source_px,
+                }];
+                found.weak.retain(|_| tells_weak);
+            }
+            tracker.assign(&mut found);
+            assert!(found.weak.is_empty());
+            assert_eq!(found.track_ids.as_ref().unwrap().len(), found.detections.len());
+            found.track_ids.unwrap()
+        });
+        frames.flatten().collect::<Vec<_>>()
+    };
+    assert_eq!(ids(true), [&[None][..], &[Some(1); 9]].concat());
+    let apart = [&[None][..], &[Some(1); 4], &[None], &[Some(2); 4]].concat();
+    assert_eq!(ids(false), apart);
 }

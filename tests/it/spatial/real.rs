@@ -73,6 +73,7 @@ fn places_in_a_real_bin_are_where_people_drew_the_masks() {
         height: 480,
         prompts: PromptSet { version: 1, prompts, default_threshold: 0.1 }.into(),
         detections: detections.collect(),
+        weak: Vec::new(),
         has_masks: false,
         track_ids: None,
         timings: StageTimings::default(),

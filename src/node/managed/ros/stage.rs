@@ -103,6 +103,7 @@ impl Detector for Fake {
         let best_scores = vec![0.5; set.prompts.len()];
         let timings = StageTimings::default();
         let all = |_: &Arc<RgbImage>| ImageDetections {
+            weak: Vec::new(),
             has_masks: false,
             detections: detections.clone(),
             best_scores: best_scores.clone(),

@@ -2,7 +2,7 @@ use super::*;
 use crate::ground::by_hand::{stripe, stripes, taught};
 use crate::ground::{GrounderOptions, PairId};
 use crate::tasks::Proposal;
-use crate::types::{Detection, Exemplar, ExemplarPicture, FinerLabel, Prompt};
+use crate::types::{Detection, Exemplar, ExemplarPicture, FinerLabel, Prompt, WeakDetection};
 
 /// Finds one box of each prompt, and proposes the three stripes where it can.
 struct Stripes {
@@ -62,9 +62,11 @@ impl Detector for Stripes {
             finer: Vec::new(),
             explanation: None,
         };
+        let weak = |prompt| WeakDetection { prompt, score: 0.3, box_in_source_px: stripe(prompt) };
         let region = |at: usize| Proposal { box_in_source_px: stripe(at), score: 0.5 };
         let found = |_: &Arc<RgbImage>| ImageDetections {
             detections: (0..prompts).map(one).collect(),
+            weak: (0..prompts).map(weak).collect(),
             best_scores: (0..prompts).map(|prompt| 0.9 - 0.1 * prompt as f32).collect(),
             proposals: (0..self.regions.min(3)).map(region).collect(),
             ..ImageDetections::default()
@@ -115,6 +117,8 @@ fn both_are_told_as_of_one_set() {
     assert!(found.detections.is_sorted_by(|a, b| a.score >= b.score));
     prompts[..2].sort_unstable();
     assert_eq!(prompts, [0, 2, 1, 3]);
+    let weak: Vec<_> = found.weak.iter().map(|weak| weak.prompt).collect();
+    assert_eq!(weak, [1, 3]);
     for detection in &found.detections {
         let (area, explained) = match detection.prompt {
             0 => (stripe(2), true),

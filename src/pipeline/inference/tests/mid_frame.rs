@@ -69,6 +69,7 @@ impl Detector for Columns {
             }
         };
         let found = images.iter().map(|_| ImageDetections {
+            weak: Vec::new(),
             has_masks: false,
             detections: (0..self.1).map(of_prompt).collect(),
             best_scores: vec![0.5; self.1],
