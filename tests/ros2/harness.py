@@ -67,7 +67,7 @@ def ros2(*words: str, fails: bool = False) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECS)
     seen = f"$ {' '.join(command)}\n{done.stdout}{done.stderr}"
     show(seen)
-    has_failed = done.returncode != 0 and CLOSES_LATE not in done.stderr
+    has_failed = done.returncode != 0 and CLOSES_LATE not in done.stdout + done.stderr
     expect(has_failed == fails, f"exit code {done.returncode} of\n{seen}")
     return done.stdout + done.stderr
 
