@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! transport ── image ───> [arrivals] ── decode thread ──> mailbox of its camera ──> pipeline
-//!           ── detect ──> [arrivals] ── requests thread ──> requests ─────────────> pipeline
+//!           ── detect ──> [arrivals] ── requests thread, one at a time ──────────> pipeline
 //!           ── prompts ─> [sets] ────── prompts thread ─> command ────────────────> pipeline
 //!           <── detections, overlays ── results thread <─────────────────────────── pipeline
 //!           <── places, clouds ──────── places thread <── results thread, newest of each camera
