@@ -8,6 +8,7 @@ mod images;
 mod outputs;
 mod picks;
 mod prompts;
+mod secured;
 mod simulated;
 mod space;
 mod status;
@@ -82,6 +83,31 @@ fn quiet_zenoh() -> &'static Path {
     file.path()
 }
 
+/// `owlet run` on a model, under a name.
+fn run(model: &Path, name: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_owlet"));
+    settle(&mut command);
+    command
+        .args(["run", "--node", name, "--model"])
+        .arg(model)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// What a process says, as it says it.
+fn log_of(process: &mut Child) -> Arc<Mutex<String>> {
+    let log = Arc::new(Mutex::new(String::new()));
+    let (stderr, copy) = (process.stderr.take().unwrap(), Arc::clone(&log));
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            copy.lock().unwrap().push_str(&(line + "\n"));
+        }
+    });
+    log
+}
+
 /// `owlet run` with a client beside it.
 struct Node {
     name: String,
@@ -114,26 +140,14 @@ impl Node {
             .history(true)
             .wait()
             .unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_owlet"));
-        settle(&mut command);
         let config = format!("zenoh_config={}", quiet_zenoh().display());
+        let mut command = run(model, name);
         command
             .env("XDG_CACHE_HOME", cache)
-            .args(["run", "--node", name, "--connect", router(), "--param", "zenoh_mode=client"])
-            .args(["--param", &config, "--model"])
-            .arg(model)
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .args(["--connect", router(), "--param", "zenoh_mode=client", "--param", &config])
+            .args(more);
         let mut process = command.spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (stderr, copy) = (process.stderr.take().unwrap(), Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                copy.lock().unwrap().push_str(&(line + "\n"));
-            }
-        });
+        let log = log_of(&mut process);
         let mut node = Self { name: name.to_owned(), process, session, log, cache: None };
         let began = Instant::now();
         while alive.recv_timeout(Duration::from_millis(200)).ok().flatten().is_none() {
