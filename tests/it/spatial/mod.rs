@@ -5,7 +5,7 @@ mod ids;
 mod picks;
 mod places;
 mod real;
-mod tracks;
+pub(crate) mod tracks;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -30,8 +30,13 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 
 /// Replays a recording of the simulated camera with the built-in checkpoint.
 fn replay_with_builtin(bag: &Path, out: &Path, more: Vec<OsString>) -> Ran {
+    replay_for(bag, &repository("samples/prompts.yaml"), out, more)
+}
+
+/// The same with these prompts.
+fn replay_for(bag: &Path, prompts: &Path, out: &Path, more: Vec<OsString>) -> Ran {
     let mut words = words!["replay", bag, "--model", repository("models/owlet-nano")];
-    words.extend(words!["--prompts", repository("samples/prompts.yaml"), "--out", out, "-q"]);
+    words.extend(words!["--prompts", prompts, "--out", out, "-q"]);
     words.extend(words!["--param", "overlay=false"]);
     words.extend(more);
     run(words, 0)
@@ -44,7 +49,7 @@ fn segmenter() -> Vec<OsString> {
 }
 
 /// The messages of one topic, in their order.
-fn on<'a>(messages: &'a [RawMessage], topic: &str) -> Vec<&'a RawMessage> {
+pub(crate) fn on<'a>(messages: &'a [RawMessage], topic: &str) -> Vec<&'a RawMessage> {
     messages.iter().filter(|message| &*message.topic == topic).collect()
 }
 

@@ -4,6 +4,7 @@
 mod clients;
 mod ends;
 mod hostile;
+mod ids;
 mod images;
 mod outputs;
 mod picks;
